@@ -362,7 +362,7 @@ def test_fields_of_another_name_replace_the_earlier_ones(client: httpx.Client, s
     services.states.clusters.change(
         scope,
         cluster.cluster_id,
-        lambda one: one.model_copy(update={"source_enrichment_config": SourceEnrichment(field_mappings=renamed)}),
+        lambda one: one.with_changes(source_enrichment_config=SourceEnrichment(field_mappings=renamed)),
     )
 
     execute(client, services)
@@ -379,7 +379,7 @@ def test_a_source_that_was_taken_away_is_cleared(client: httpx.Client, services:
     services.states.clusters.change(
         scope,
         cluster.cluster_id,
-        lambda one: one.model_copy(update={"input_collections": one.input_collections[:1]}),
+        lambda one: one.with_changes(input_collections=one.input_collections[:1]),
     )
 
     execute(client, services)

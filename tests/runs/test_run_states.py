@@ -16,6 +16,7 @@ from shoal.records.cluster import Cluster
 from shoal.records.execution import ACTIVE, MOVES, Execution
 from shoal.records.scope import Scope
 from shoal.records.task import TERMINAL, Task
+from shoal.runs.results import ClusterResult, RunResult
 from shoal.runs.states import QUEUE, RunStates
 from shoal.storage.protocols.queue import Job
 from shoal.storage.sqlite.metadata import SqliteMetadata
@@ -125,7 +126,12 @@ class Runs(RuleBasedStateMachine):
             if counts and status in ACTIVE:
                 self.status[id] = "processing"
         elif move == "publish" and status == "processing":
-            self.allowed(counts, lambda: self.states.publish(job, {"num_clusters": 1}, {}, lambda *_: None))
+            self.allowed(
+                counts,
+                lambda: self.states.publish(
+                    job, RunResult(num_clusters=1), ClusterResult(num_clusters=1), lambda *_: None
+                ),
+            )
             self.published |= {id} if counts else set()
         elif move == "complete" and status == "processing" and (id in self.published or not counts):
             self.allowed(counts, lambda: self.states.complete(job, enriched=None))
@@ -239,7 +245,7 @@ def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes
     job = store.claim(QUEUE, "w", BEGINNING, BEGINNING + LEASE)
     assert job is not None
     states.processing(job)
-    states.publish(job, {}, {}, lambda *_: None)
+    states.publish(job, RunResult(num_clusters=1), ClusterResult(num_clusters=1), lambda *_: None)
 
     with pytest.raises(Conflict, match="visible already"):
         states.cancel(SCOPE, run_id)

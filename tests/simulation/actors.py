@@ -23,6 +23,7 @@ from shoal.jobs.worker import Worker
 from shoal.records.cluster import Cluster
 from shoal.records.execution import ACTIVE, ExecuteCluster
 from shoal.records.scope import Scope
+from shoal.runs.results import ClusterResult, RunResult
 from shoal.runs.states import QUEUE, RunStates
 from shoal.services.clusters import Clusters
 from shoal.storage.protocols.queue import Job
@@ -151,7 +152,9 @@ class SimulatedChild:
                 parts.states.check_now(job)
                 raise
             yield
-            parts.states.publish(job, {"num_clusters": 1}, {"num_clusters": 1}, lambda tx, _: self._flip(parts, tx))
+            parts.states.publish(
+                job, RunResult(num_clusters=1), ClusterResult(num_clusters=1), lambda tx, _: self._flip(parts, tx)
+            )
             yield
         parts.states.check_now(job)
         yield

@@ -101,7 +101,7 @@ def cancel_after_the_flip() -> Iterator[None]:
     cancel, get = RunStates.cancel_within, TransactionRepository.get
 
     def hidden(executions: Any, scope: Any, ref: str) -> Any:
-        return get(executions, scope, ref).model_copy(update={"published": False})
+        return get(executions, scope, ref).with_changes(published=False)
 
     def careless(states: RunStates, tx: Any, scope: Any, run_id: str) -> Any:
         with mock.patch.object(TransactionRepository, "get", hidden):

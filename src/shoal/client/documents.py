@@ -99,7 +99,7 @@ class Documents:
         if body.generated_ids:
             already_imported = done.replaced and not done.inserted
             warnings.append(note_already_imported(done.replaced) if already_imported else note_generated(CLIENT.id))
-        return done.model_copy(update={"warnings": warnings})
+        return done.with_changes(warnings=warnings)
 
     def create(
         self,

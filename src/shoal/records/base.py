@@ -130,15 +130,8 @@ class Described:
         return describe(self._model.__pydantic_core_schema__)
 
 
-class Record(BaseModel):
-    """A stored resource. What the wire shows is what the metadata store keeps, plus the integer `schema_version`."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        protected_namespaces=(),
-        ser_json_inf_nan="null",
-        json_schema_serialization_defaults_required=True,  # all fields are sent, also those that have a default
-    )
+class Changeable(BaseModel):
+    """A model of which changed copies are made."""
 
     def with_changes(self, **changes: Any) -> Self:
         """Return a copy with some fields changed. Pydantic's `model_copy(update=…)` checks neither names nor values.
@@ -152,6 +145,17 @@ class Record(BaseModel):
         for name, value in changes.items():
             self.__pydantic_validator__.validate_assignment(copy, name, value)
         return copy
+
+
+class Record(Changeable):
+    """A stored resource. What the wire shows is what the metadata store keeps, plus the integer `schema_version`."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        protected_namespaces=(),
+        ser_json_inf_nan="null",
+        json_schema_serialization_defaults_required=True,  # all fields are sent, also those that have a default
+    )
 
 
 class Effect(Record):
@@ -170,7 +174,7 @@ _NOTHING: Final[tuple[object, ...]] = (None, False, "", [], {})
 NO_REASONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Body(BaseModel):
+class Body(Changeable):
     """A request body, with strict types where a mix-up would be silent.
 
     A key that is not known is refused, with the nearest one that is. Keys that the official SDK knows and Shoal has no

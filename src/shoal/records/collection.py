@@ -121,7 +121,7 @@ class Collection(Record):
         """The collection as it is when another generation is shown."""
         same = not self.generation or generation == self.generation
         left = self.superseded if same else {**self.superseded, self.generation: now}
-        return self.model_copy(update={"generation": generation, "superseded": left, "updated_at": now})
+        return self.with_changes(generation=generation, superseded=left, updated_at=now)
 
 
 class CollectionStats(Record):

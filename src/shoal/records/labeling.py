@@ -89,7 +89,7 @@ class Labeling(Body):
             if value is not None and value not in known:
                 update[name] = None
                 parameters[f"shoal_{name.removesuffix('_name')}"] = value
-        return self.model_copy(update={**update, "parameters": parameters} if update else {})
+        return self.with_changes(**{**update, "parameters": parameters} if update else {})
 
     def as_sent(self) -> dict[str, Any]:
         """The fields that were sent, as they are kept and shown."""

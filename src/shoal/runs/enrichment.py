@@ -281,7 +281,7 @@ def _for_feature(mapping: EnrichmentMapping, feature: str | None) -> EnrichmentM
     """The target with the feature behind it: cluster_id becomes cluster_id_text."""
     if feature is None:
         return mapping
-    return mapping.model_copy(update={"target_field": of_feature(mapping.target_field, feature)})
+    return mapping.with_changes(target_field=of_feature(mapping.target_field, feature))
 
 
 def set_field(target: Json, path: Sequence[str], value: object) -> None:

@@ -72,7 +72,7 @@ class Generations:
     def _forget(self, scope: Scope, collection_id: str) -> None:
         def edited(newest: Collection) -> Collection:
             kept = {one: left for one, left in newest.superseded.items() if self._now() < left + self._grace and one}
-            return newest.model_copy(update={"superseded": kept})
+            return newest.with_changes(superseded=kept)
 
         self._collections.change(scope, collection_id, edited)
 

@@ -41,7 +41,7 @@ class EnrichmentIntents:
 
         begun = self._store.transact(begin)
         hit("enrich.intent")
-        return begun.model_copy(update={"by_run": asked.by_run, "partition": asked.partition})
+        return begun.with_changes(by_run=asked.by_run, partition=asked.partition)
 
     def move(self, scope: Scope, before: EnrichmentIntent, position: int, enriched: int) -> EnrichmentIntent:
         """Move the cursor on, after the documents were written. Raises StaleVersion where another process moved it
@@ -53,11 +53,11 @@ class EnrichmentIntents:
             if newest is None or (newest.rows_before, newest.position) != (before.rows_before, before.position):
                 raise StaleVersion(f"Another process writes the results of run {before.run_id} into these documents.")
             moved = {"position": position, "enriched": enriched, "updated_at": self._now()}
-            return records.change(scope, before.intent_id, lambda one: one.model_copy(update=moved))
+            return records.change(scope, before.intent_id, lambda one: one.with_changes(**moved))
 
         after = self._store.transact(move)
         hit("enrich.cursor")
-        return after.model_copy(update={"by_run": before.by_run, "partition": before.partition})
+        return after.with_changes(by_run=before.by_run, partition=before.partition)
 
     def of_run(self, scope: Scope, run_id: str) -> list[EnrichmentIntent]:
         """The intents of a run, in the order in which they were put on record."""
@@ -85,7 +85,7 @@ class EnrichmentIntents:
             "rows_before": known.rows_before + known.total,
             "updated_at": self._now(),
         }
-        return records.change(scope, asked.intent_id, lambda one: one.model_copy(update=restarted))
+        return records.change(scope, asked.intent_id, lambda one: one.with_changes(**restarted))
 
     def _forget(self, scope: Scope, field: tuple[str, str]) -> None:
         if _matching(self._records, scope, field):

@@ -94,7 +94,7 @@ class Relabelings:
         wholes = self._check(scope, run, labels)
 
         def edited(run: Execution) -> Execution:
-            return run.model_copy(update={"label_overrides": with_new_labels(run.label_overrides, labels, wholes)})
+            return run.with_changes(label_overrides=with_new_labels(run.label_overrides, labels, wholes))
 
         named = {*labels, *(id for whole in wholes if not labels.keys().isdisjoint(whole) for id in whole)}
         own = {centroid.cluster_id for centroid in run.centroids or []} & named
@@ -163,7 +163,7 @@ class Relabelings:
             new = Relabeling(run_id=run.run_id, created_at=self._now(), cluster_ids=sorted(ids))
             return records.add(scope, new)
         both = {"cluster_ids": sorted({*known.cluster_ids, *ids}), "changes": known.changes + 1}
-        return records.change(scope, run.run_id, lambda record: record.model_copy(update=both))
+        return records.change(scope, run.run_id, lambda record: record.with_changes(**both))
 
     def size(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> int:
         """How many documents hold labels of these clusters, as far as the records show."""
@@ -278,7 +278,7 @@ def _relinked(cluster: Cluster, run: Execution) -> Cluster:
     links = cluster.hierarchy_relationships
     if not links:
         return cluster
-    return cluster.model_copy(update={"hierarchy_relationships": with_link_labels(links, run.labels)})
+    return cluster.with_changes(hierarchy_relationships=with_link_labels(links, run.labels))
 
 
 def _check_one_label(ids: Sequence[str], labels: Mapping[str, str]) -> None:

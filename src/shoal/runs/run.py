@@ -5,14 +5,10 @@ a crash after it the new ones; a run that is taken up again after the flip goes 
 """
 
 import logging
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any, Final
-
-import numpy as np
 
 from shoal.engine.plan import Progress, StageCache
 from shoal.errors import Cancelled, Conflict, Corrupt, InsufficientStorage, RunFailed, ShoalError, Unavailable
@@ -21,8 +17,7 @@ from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.labeling import Budget, Namer
 from shoal.records.cluster import Cluster
 from shoal.records.collection import Collection
-from shoal.records.execution import ACTIVE, Centroid, Execution, Representative
-from shoal.records.labeling import merge_labeling, read_labeling
+from shoal.records.execution import ACTIVE, Execution
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.enrichment import Enrichment
@@ -37,6 +32,7 @@ from shoal.runs.input import RunInput, read_input
 from shoal.runs.naming import briefs_of, name
 from shoal.runs.output import output_batches
 from shoal.runs.relabeling import Relabelings
+from shoal.runs.results import VERSIONS, cluster_result, run_result
 from shoal.runs.stages import Stages
 from shoal.runs.states import RunStates
 from shoal.storage.protocols.artifacts import ArtifactStore
@@ -162,7 +158,7 @@ class Runner:
 
         def made_from() -> Any:
             config = work.cluster.model_dump(mode="json", include=_CONFIG)
-            return [config, work.run.request, _VERSIONS, source.told()]
+            return [config, work.run.request, VERSIONS, source.told()]
 
         return Stages(self._checkpoints, work.scope, work.run.run_id, made_from, worth_seconds=self._worth)
 
@@ -212,8 +208,8 @@ class Runner:
         hit("run.before_flip")
         self._states.publish(
             work.job,
-            {**_run_result(work, source, lasting), "resumed_stages": list(resumed)},
-            _cluster_result(work, source, groups),
+            run_result(work.run, work.cluster, work.sources, source, lasting, resumed),
+            cluster_result(work.sources, source, groups),
             lambda tx, run: self._flip_generations(tx, work, run, lasting),
             labels_from=lasting.labels_from,
             carried=lasting.carried,
@@ -257,53 +253,6 @@ class Runner:
             )
 
 
-def _run_result(work: _Work, source: RunInput, lasting: LastingGroups) -> dict[str, Any]:
-    """The fields of the Execution record that the outcome decides."""
-    groups = lasting.groups
-    home = work.sources[0].collection_id if len(work.sources) == 1 else None
-    where = dict(zip(source.ids, source.collection_ids, strict=True))
-    centroids = [
-        Centroid(
-            **{name: row[name] for name in _CENTROID_FIELDS if name in row},
-            representative_ids=[
-                Representative(document_id=id, collection_id=home or where.get(id))
-                for id in row["representative_ids"] or ()
-            ],
-        )
-        for row in groups.summary()
-    ]
-    counted = len(source.ids)
-    return {
-        "num_clusters": groups.count,
-        "num_points": counted,
-        "metrics": groups.metrics,
-        "centroids": centroids,
-        "source_documents": counted + source.missing + source.skipped,
-        "vectors_retrieved": counted + source.skipped,
-        "vectors_clustered": counted - groups.noise,
-        "index_gap": source.missing,
-        "pipeline_drop": source.skipped,
-        "input_reconciliation_ok": True,
-        "algorithm_params": dict(groups.params),
-        "distance_metric": groups.distance_metric,
-        "exact": groups.exact,
-        "layers": groups.layers,
-        "text_fields": None if work.run.mode == "assign" else list(source.text_fields),
-        "seed": groups.seed,
-        "versions": _VERSIONS,
-        "warnings": [
-            *(*source.warnings, *groups.warnings, *lasting.warnings),
-            *(*_without_model(work), *work.run.warnings),
-        ],
-        "next_numbers": dict(lasting.next_numbers),
-    }
-
-
-_VERSIONS: Final = {"shoal": version("shoal"), "python": platform.python_version(), "numpy": np.__version__} | {
-    name: version(name) for name in ("scipy", "pyarrow")
-}
-"""What a result depends on, besides data and parameters. Looked up before there is a run: it takes milliseconds."""
-
 _CONFIG: Final = {
     "aggregation_method", "algorithm", "algorithm_params", "cluster_type", "clustered_attributes",
     "effective_feature_method", "face_cluster_merge", "feature_uris", "feature_weights", "hierarchical_grouping",
@@ -312,38 +261,3 @@ _CONFIG: Final = {
     "sample_size", "text_fields", "vis_n_components", "weight_learning_config",
 }  # fmt: skip
 """The fields of a cluster that its results depend on."""
-
-_CENTROID_FIELDS: Final = (
-    "cluster_id", "num_members", "label", "keywords", "mean_cosine_similarity", "min_cosine_similarity", "medoid_id",
-    "parent_cluster_id", "feature", "attributes", "x", "y", "z",
-)  # fmt: skip
-
-
-def _cluster_result(work: _Work, source: RunInput, groups: GroupTables) -> dict[str, Any]:
-    """The fields of the Cluster record that the outcome decides."""
-    metrics = {name: value for name, value in groups.metrics.items() if name != "davies_bouldin_index"}
-    nested = [link for link in groups.relationships if link["relation"] != "same"]
-    return {
-        "num_clusters": groups.count,
-        "num_documents_clustered": len(source.ids),
-        "noise_points": groups.noise,
-        "quality_metrics": {**metrics, "davies_bouldin_score": groups.metrics.get("davies_bouldin_index")},
-        "learned_weights": dict(groups.learned_weights) if groups.learned_weights else None,
-        "learning_quality_score": groups.learning_quality,
-        "hierarchy_detected": bool(nested),
-        "hierarchy_relationships": groups.relationships or None,
-        "child_cluster_ids": list(dict.fromkeys(link["child_cluster_id"] for link in nested)) or None,
-        "source_bucket_ids": list(dict.fromkeys(b for source in work.sources for b in source.source.buckets())),
-        "llm_labeling_errors": None,
-    }
-
-
-def _without_model(work: _Work) -> list[str]:
-    """Names come from the documents' words while no LLM is connected: nothing failed, but something else was asked
-    for."""
-    if not merge_labeling(work.cluster.llm_labeling, read_labeling(work.run.request.get("llm_labeling"))).enabled:
-        return []
-    return [
-        "llm_labeling is enabled, but no language model is connected to this server: the labels were made from the "
-        "documents' own words."
-    ]

@@ -6,6 +6,7 @@ transaction: who was taken over, or whose run was cancelled, writes nothing any 
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -14,23 +15,20 @@ from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.records.cluster import Cluster
 from shoal.records.execution import ACTIVE, MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
 from shoal.records.ids import new_id, new_task_id
-from shoal.records.queries.filters import And, Condition, Filter
 from shoal.records.run_plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Status, Task
 from shoal.repositories.audit import note
 from shoal.repositories.repository import Repository
 from shoal.runs.grouping.groups import with_link_labels
+from shoal.runs.results import ClusterResult, RunResult
 from shoal.storage.protocols.queue import Job, JobQueue, JobReader
-from shoal.storage.protocols.records import Query
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["QUEUE", "RunStates", "runs_of"]
+__all__ = ["QUEUE", "RunStates"]
 
 QUEUE = "executions"
 _log = logging.getLogger("shoal.run")
-Edits = Mapping[str, Any]
-_NONE: Edits = {}
 _QUEUE_FULL_RETRY_SECONDS = 10
 
 
@@ -93,7 +91,7 @@ class RunStates:
         def create(tx: Transaction) -> Task:
             self._check_queue(tx, scope)
             sequence = self.clusters.within(tx).get(scope, cluster.cluster_id).runs_started + 1
-            self.executions.within(tx).add(scope, run.model_copy(update={"sequence": sequence}))
+            self.executions.within(tx).add(scope, run.with_changes(sequence=sequence))
             self.tasks.within(tx).add(scope.organization, task)
             self._on_cluster(
                 tx,
@@ -130,8 +128,8 @@ class RunStates:
     def publish(
         self,
         job: Job,
-        run_edits: Edits,
-        cluster_edits: Edits,
+        run_result: RunResult,
+        cluster_result: ClusterResult,
         generations: Callable[[Transaction, Execution], None],
         *,
         labels_from: str | None = None,
@@ -148,13 +146,14 @@ class RunStates:
         def flip(tx: Transaction) -> None:
             self.check(tx, job)
             labels = self._labels(tx, job.scope, labels_from, carried)
-            edits = {**run_edits, "label_overrides": labels, "published": True}
+            edits = {**_fields(run_result), "label_overrides": labels, "published": True}
             executions = self.executions.within(tx)
-            run = executions.change(job.scope, job.job_id, lambda run: run.model_copy(update=edits))
+            run = executions.change(job.scope, job.job_id, lambda run: run.with_changes(**edits))
             generations(tx, run)
-            links = cluster_edits.get("hierarchy_relationships")
-            relinked = {"hierarchy_relationships": with_link_labels(links, run.labels)} if links else {}
-            summary = {**cluster_edits, **relinked, "current_run_id": run.run_id}
+            summary = {**_fields(cluster_result), "current_run_id": run.run_id}
+            links = cluster_result.hierarchy_relationships
+            if links:
+                summary["hierarchy_relationships"] = with_link_labels(links, run.labels)
             self._on_cluster(tx, job.scope, run.cluster_id, **summary)
             self._append_event(tx, job.scope, run, "published")
 
@@ -315,8 +314,8 @@ class RunStates:
                 raise Conflict(f"Run {run_id} is {run.status} and cannot become {to}.", run_id=run_id)
             change = StatusChange(status=to, at=self._now())
             if claim is not None:
-                change = change.model_copy(update={"attempt": claim.attempts, "worker": claim.worker})
-            return run.model_copy(update={**edits, "status": to, "history": [*run.history, change]})
+                change = change.with_changes(attempt=claim.attempts, worker=claim.worker)
+            return run.with_changes(**edits, status=to, history=[*run.history, change])
 
         run = self.executions.within(tx).change(scope, run_id, moved)
         self._append_event(tx, scope, run, to)
@@ -343,27 +342,27 @@ class RunStates:
     ) -> None:
         def edited(task: Task) -> Task:
             data = {**task.additional_data, **more, **({"error": message} if message else {})}
-            return task.model_copy(
-                update={
-                    "status": status,
-                    "error": message,
-                    "error_message": message,
-                    "additional_data": data,
-                    "updated_at": self._now(),
-                }
+            return task.with_changes(
+                status=status, error=message, error_message=message, additional_data=data, updated_at=self._now()
             )
 
         self.tasks.within(tx).change(scope.organization, run.task_id, edited)
 
     def _on_cluster(self, tx: Transaction, scope: Scope, cluster_id: str, **edits: object) -> None:
         self.clusters.within(tx).change(
-            scope, cluster_id, lambda cluster: cluster.model_copy(update={**edits, "updated_at": self._now()})
+            scope, cluster_id, lambda cluster: cluster.with_changes(**edits, updated_at=self._now())
         )
 
 
-def runs_of(cluster_id: str, *more: Filter) -> Query:
-    """All runs of a cluster, newest first."""
-    return Query(filter=And((Condition("cluster_id", "eq", cluster_id, case_sensitive=True), *more)))
+def _fields(result: RunResult | ClusterResult) -> dict[str, Any]:
+    """The fields as a record takes them: lists and dicts."""
+    return {one.name: _to_plain(getattr(result, one.name)) for one in fields(result)}
+
+
+def _to_plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def _seconds(start: datetime | None, end: datetime) -> float | None:

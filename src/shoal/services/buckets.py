@@ -64,7 +64,7 @@ class Buckets:
         if "bucket_name" in sent:
             _checked(sent["bucket_name"])
         sent |= {"updated_at": self._now(), "warnings": _warnings(body)}
-        return self.records.change(scope, ref, lambda bucket: bucket.model_copy(update=sent), "bucket.change")
+        return self.records.change(scope, ref, lambda bucket: bucket.with_changes(**sent), "bucket.change")
 
     def delete(self, scope: Scope, ref: str) -> Bucket:
         """Remove the bucket and its objects; documents made from them stay. Raises NotFound."""

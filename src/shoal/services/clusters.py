@@ -25,9 +25,10 @@ from shoal.records.task import Task
 from shoal.repositories.repository import Repository, RepositoryReads
 from shoal.runs.cluster_config import check_config, check_mappings
 from shoal.runs.engine_plan import documents_of
+from shoal.runs.history import runs_of
 from shoal.runs.planning import Planning
 from shoal.runs.shared_fields import shared_fields
-from shoal.runs.states import RunStates, runs_of
+from shoal.runs.states import RunStates
 from shoal.runs.text_fields import check_text_fields, inputs_of, named_fields
 from shoal.services.cluster_warnings import ignored_fields, ignored_overrides, ignored_params, ignored_parts
 from shoal.services.removals import Removals
@@ -132,7 +133,7 @@ class Clusters:
         def create(tx: Transaction) -> Cluster:
             outputs = [self._add_output(tx, scope, draft) for draft in drafts] or sources
             named = {"output_collection_names": [output.collection_name for output in outputs], "warnings": warnings}
-            return self._records.within(tx).add(scope, made.model_copy(update=named), "cluster.create")
+            return self._records.within(tx).add(scope, made.with_changes(**named), "cluster.create")
 
         return create
 
@@ -329,7 +330,7 @@ class Clusters:
         """Store an output collection, under another name where its own is taken."""
         collections, name = self._collections.within(tx), draft.collection_name
         if collections.find_one(scope, name) is not None:
-            draft = draft.model_copy(update={"collection_name": f"{name}_{draft.collection_id[-6:]}"})
+            draft = draft.with_changes(collection_name=f"{name}_{draft.collection_id[-6:]}")
         return collections.add(scope, draft)
 
     def _patched(self, cluster: Cluster, sent: dict[str, Any]) -> Cluster:
@@ -341,7 +342,7 @@ class Clusters:
         elif "algorithm_params" in sent:
             params, warnings = check_params(cluster.algorithm, sent["algorithm_params"] or {})
             edits |= {"algorithm_params": dict(params), "warnings": [*edits["warnings"], *warnings]}
-        return cluster.model_copy(update=edits)
+        return cluster.with_changes(**edits)
 
 
 def _active_run(executions: RepositoryReads[Execution], scope: Scope, cluster_id: str) -> Execution | None:

@@ -86,7 +86,7 @@ class Collections:
         shown = {"vector_indexes": self._indexes(scope), "document_count": 0}
 
         def create(tx: Transaction) -> Collection:
-            return self.records.within(tx).add(scope, made, "collection.create").model_copy(update=shown)
+            return self.records.within(tx).add(scope, made, "collection.create").with_changes(**shown)
 
         return create
 
@@ -132,7 +132,7 @@ class Collections:
             known = self.records.get(scope, ref)
             self._declare(scope, configs, sent.get("collection_name", known.collection_name), known.collection_id)
         sent |= {"updated_at": self._now(), "warnings": _warnings(body)}
-        changed = self.records.change(scope, ref, lambda newest: newest.model_copy(update=sent), "collection.change")
+        changed = self.records.change(scope, ref, lambda newest: newest.with_changes(**sent), "collection.change")
         return self._described(scope, changed)
 
     def delete(self, scope: Scope, ref: str) -> DeletedCollection:
@@ -179,7 +179,7 @@ class Collections:
 
     def _described(self, scope: Scope, collection: Collection) -> Collection:
         count = self._documents.count(scope, collection.storage_key)
-        return collection.model_copy(update={"vector_indexes": self._indexes(scope), "document_count": count})
+        return collection.with_changes(vector_indexes=self._indexes(scope), document_count=count)
 
     def _indexes(self, scope: Scope) -> list[CollectionVectorIndex]:
         return [
@@ -203,13 +203,11 @@ class Collections:
         inherited = [bucket for collection in feeding for bucket in collection.source.buckets()]
         ids = [collection.collection_id for collection in feeding]
         single = source.collection_id is not None
-        return source.model_copy(
-            update={
-                "bucket_ids": buckets or None,
-                "collection_id": ids[0] if single else None,
-                "collection_ids": (ids[1:] if single else ids) or None,
-                "inherited_bucket_ids": list(dict.fromkeys(inherited)) or None,
-            }
+        return source.with_changes(
+            bucket_ids=buckets or None,
+            collection_id=ids[0] if single else None,
+            collection_ids=(ids[1:] if single else ids) or None,
+            inherited_bucket_ids=list(dict.fromkeys(inherited)) or None,
         )
 
     def _vector_configs(self, metadata: dict[str, Any] | None) -> list[VectorConfigSpec]:
@@ -245,7 +243,7 @@ def _extractor(given: FeatureExtractor | None) -> FeatureExtractor:
     """The extractor as told, with its id made from name and version; a placeholder where there is none."""
     if given is None:
         return FeatureExtractor()
-    return given.model_copy(update={"feature_extractor_id": f"{given.feature_extractor_name}_{given.version}"})
+    return given.with_changes(feature_extractor_id=f"{given.feature_extractor_name}_{given.version}")
 
 
 def _checked(name: str) -> str:

@@ -16,10 +16,11 @@ from shoal.records.execution import Centroid, ClusterData, Execution
 from shoal.records.queries.filters import And
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
+from shoal.runs.history import runs_of
 from shoal.runs.intents import EnrichmentIntents
 from shoal.runs.layers import is_hierarchy, layers_of_run, with_labels_of_people
 from shoal.runs.relabeling import Relabelings, Relabelled
-from shoal.runs.states import RunStates, runs_of
+from shoal.runs.states import RunStates
 from shoal.runs.tables import LABELLED, ParquetTable, as_columns, flat, of_label, sampled, with_coordinates
 from shoal.services.clusters import Clusters
 from shoal.storage.protocols.artifacts import ArtifactStore
@@ -102,7 +103,7 @@ class Executions:
         """Raises NotFound."""
         self._run(scope, self._clusters.get(scope, ref), run_id)
         return self._states.executions.change(
-            scope, run_id, lambda run: run.model_copy(update={"run_name": name or None}), "run.change"
+            scope, run_id, lambda run: run.with_changes(run_name=name or None), "run.change"
         )
 
     def groups(self, scope: Scope, ref: str) -> dict[str, Any]:
@@ -143,7 +144,7 @@ class Executions:
         A cursor goes on in the run of the page before. Raises NotFound where there are no results, InvalidField.
         """
         pinned, offset = (run_id, window.offset) if window.cursor is None else _placed(window.cursor, run_id)
-        window = window.model_copy(update={"offset": offset})
+        window = window.with_changes(offset=offset)
         cluster, run = self._finished(scope, ref, pinned)
         self._check_axes(scope, run, axes)
         shown = self._shown(scope, run, True)
@@ -326,7 +327,7 @@ class Executions:
         """The run with people's labels, how far its enrichment is and, where asked for, the centroids' vectors."""
         begun = self._intents.of_run(scope, run.run_id)
         if begun:
-            run = run.model_copy(update={"enrichment": [_progress(one) for one in begun]})
+            run = run.with_changes(enrichment=[_progress(one) for one in begun])
         if not run.centroids or not (run.label_overrides or vectors):
             return run
         by_id = self._vectors(scope, run) if vectors and run.results_removed_at is None else {}
@@ -334,9 +335,9 @@ class Executions:
         def shown(centroid: Centroid) -> Centroid:
             label = run.label_overrides.get(centroid.cluster_id, centroid.label)
             vector = by_id.get(centroid.cluster_id)
-            return centroid.model_copy(update={"label": label, "centroid_vector": vector})
+            return centroid.with_changes(label=label, centroid_vector=vector)
 
-        return run.model_copy(update={"centroids": [shown(centroid) for centroid in run.centroids]})
+        return run.with_changes(centroids=[shown(centroid) for centroid in run.centroids])
 
     def _vectors(self, scope: Scope, run: Execution) -> dict[str, list[float]]:
         table = self._artifacts.read(scope, run.run_id, "centroids")

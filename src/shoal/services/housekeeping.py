@@ -12,8 +12,9 @@ from shoal.records.scope import Scope
 from shoal.repositories.audit import Audit
 from shoal.repositories.retention_clock import RetentionClock
 from shoal.runs.generations import Generations
+from shoal.runs.history import runs_of
 from shoal.runs.relabeling import Relabelings
-from shoal.runs.states import RunStates, runs_of
+from shoal.runs.states import RunStates
 from shoal.services.idempotency import KEPT, Idempotency
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
@@ -108,7 +109,7 @@ class Housekeeping:
                 self._states.executions.change(scope, run.run_id, self._without_results)
 
     def _without_results(self, run: Execution) -> Execution:
-        return run.model_copy(update={"results_removed_at": self._now()})
+        return run.with_changes(results_removed_at=self._now())
 
     def _remove_results(self) -> int:
         """Artifacts that no run shows: it never published, it is gone, or they were not to be kept."""

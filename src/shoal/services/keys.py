@@ -188,7 +188,7 @@ class Keys:
     def _note_use_within(self, tx: Transaction, scope: Scope, key_id: str, now: datetime) -> None:
         keys = self._keys.within(tx)
         if not _noted(keys.get(scope, key_id), now):
-            keys.change(scope, key_id, lambda newest: newest.model_copy(update={"last_used_at": now}))
+            keys.change(scope, key_id, lambda newest: newest.with_changes(last_used_at=now))
 
     # ── the life of a key ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -270,10 +270,10 @@ class Keys:
             if body.status not in (None, "revoked") and key.status == "revoked":
                 raise Conflict("A revoked key stays revoked. Create a new one.", id=key.key_id)
             if not may_lock_out:
-                _keep_an_admin(keys, scope, key, key.model_copy(update=sent))
+                _keep_an_admin(keys, scope, key, key.with_changes(**sent))
             action: Action = "key.revoke" if body.status == "revoked" else "key.change"
             advance_access_clock(tx)
-            return keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=sent), action)
+            return keys.change(scope, key.key_id, lambda newest: newest.with_changes(**sent), action)
 
         changed = self._store.transact(change)
         return self._shown(changed)
@@ -312,7 +312,7 @@ class Keys:
             if key.status == "revoked":
                 raise Conflict("A revoked key cannot be rotated. Create a new one.", id=key.key_id)
             tx.delete(_ROOT, "key", key.key_hash)
-            rotated = keys.change(scope, key.key_id, lambda newest: newest.model_copy(update=fresh), "key.rotate")
+            rotated = keys.change(scope, key.key_id, lambda newest: newest.with_changes(**fresh), "key.rotate")
             _point_to(tx, rotated)
             advance_access_clock(tx)
             return key.key_hash, rotated
@@ -325,7 +325,7 @@ class Keys:
         return key.status
 
     def _shown(self, key: Key) -> Key:
-        return key.model_copy(update={"status": self._status(key)})
+        return key.with_changes(status=self._status(key))
 
     def _future(self, moment: datetime | None) -> datetime | None:
         if moment is None:

@@ -131,7 +131,7 @@ class Namespaces:
             for name, dimension in sorted(self._documents.vector_dimensions(scope).items())
             if name not in known
         ]
-        return namespace.model_copy(update=counts | {"vector_configs": [*namespace.vector_configs, *inferred]})
+        return namespace.with_changes(**(counts | {"vector_configs": [*namespace.vector_configs, *inferred]}))
 
     def search(self, organization: Scope, query: Query) -> Listing[Namespace]:
         """Newest first unless asked otherwise."""
@@ -170,7 +170,7 @@ class Namespaces:
             update = _sent(body) | {"vector_configs": [*configs.values()], "updated_at": self._now()}
             if name is not None and name != newest.namespace_name:
                 update["namespace_name"] = name
-            return newest.model_copy(update=update)
+            return newest.with_changes(**update)
 
         def change(tx: Transaction) -> Namespace:
             namespaces = self._namespaces.within(tx)
@@ -181,7 +181,7 @@ class Namespaces:
 
         if body.vector_configs and name is not None and name not in (own_id, known.namespace_name):
             self._check_free(self._namespaces, organization, name)
-        self.declare(organization, known.model_copy(update={"vector_configs": body.vector_configs or []}))
+        self.declare(organization, known.with_changes(vector_configs=body.vector_configs or []))
         self._store.transact(change)
         return self.get(organization, own_id)
 

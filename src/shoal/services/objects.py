@@ -142,12 +142,10 @@ class Objects:
         self._buckets.records.within(tx).change(
             scope,
             bucket_id,
-            lambda bucket: bucket.model_copy(
-                update={
-                    "object_count": bucket.object_count + objects,
-                    "total_size_bytes": bucket.total_size_bytes + size_bytes,
-                    "last_upload_at": now if objects > 0 else bucket.last_upload_at,
-                }
+            lambda bucket: bucket.with_changes(
+                object_count=bucket.object_count + objects,
+                total_size_bytes=bucket.total_size_bytes + size_bytes,
+                last_upload_at=now if objects > 0 else bucket.last_upload_at,
             ),
         )
 
@@ -195,4 +193,4 @@ def _blob(sent: CreateBlob) -> Blob:
 def _sized(record: BucketObject) -> BucketObject:
     """With the size of the fields and blobs as JSON."""
     content = record.model_dump(mode="json", exclude={"size_bytes", "created_at", "updated_at"})
-    return record.model_copy(update={"size_bytes": len(orjson.dumps(content))})
+    return record.with_changes(size_bytes=len(orjson.dumps(content)))

@@ -100,7 +100,7 @@ class Removals:
     def make_way(self, organization: Scope, namespace_id: str) -> None:
         """Finish the removals of an earlier namespace of this id, so that it can be used again."""
         for removal in self._records.all(organization, _whole(namespace_id)):
-            self._clear(organization, removal.model_copy(update={"cleared": True}))
+            self._clear(organization, removal.with_changes(cleared=True))
 
     def check_way(self, tx: Transaction, organization: Scope, namespace_id: str) -> None:
         """Call it in the transaction that creates a namespace. Raises Unavailable where an earlier one of its id was
@@ -158,7 +158,7 @@ class Removals:
             self._records.remove(scope, removal.removal_id)
             return
         with suppress(NotFound):  # finished meanwhile, or its namespace was removed
-            self._records.change(scope, removal.removal_id, lambda newest: newest.model_copy(update={"cleared": True}))
+            self._records.change(scope, removal.removal_id, lambda newest: newest.with_changes(cleared=True))
 
 
 def _whole(namespace_id: str) -> Query:

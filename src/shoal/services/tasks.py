@@ -48,4 +48,4 @@ def _with_progress(jobs: JobReader, scope: Scope, task: Task) -> Task:
     if job is None:
         return task
     progress = {"stage": job.stage, "fraction": job.fraction}
-    return task.model_copy(update={"additional_data": {**task.additional_data, "progress": progress}})
+    return task.with_changes(additional_data={**task.additional_data, "progress": progress})

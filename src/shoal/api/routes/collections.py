@@ -68,7 +68,7 @@ def patch_collection(services: Wired, scope: Namespaced, collection: str, body: 
 def delete_collection(services: Wired, scope: Namespaced, caller: Called, collection: str) -> Response:
     """Remove a collection with its documents; `warnings` names the clusters over it, which stay."""
     removed = services.collections.delete(scope, collection)
-    return reply(removed if caller.may("read") else removed.model_copy(update={"warnings": []}))
+    return reply(removed if caller.may("read") else removed.with_changes(warnings=[]))
 
 
 @router.get("/{collection}/features", response_model=CollectionFeatures, openapi_extra=READ)

@@ -115,7 +115,7 @@ def query_documents(
     """Documents, filtered, sorted, searched and grouped."""
     asked = _asked(body, filters, sort)
     if asked.return_vectors is None and return_vectors:
-        asked = asked.model_copy(update={"return_vectors": True})
+        asked = asked.with_changes(return_vectors=True)
     return _listing(services, scope, collection, listed, asked)
 
 
@@ -338,7 +338,7 @@ def _asked(body: ListDocuments, filters: str | None, sort: str | None) -> ListDo
         edits["filters"] = _json_object("filters", filters)
     if sort and not body.order():
         edits["sort"] = _sort(sort)
-    return body.model_copy(update=edits)
+    return body.with_changes(**edits)
 
 
 def _sort(text: str) -> SortBody:

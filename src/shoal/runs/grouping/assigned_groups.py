@@ -154,7 +154,7 @@ def _space(source: RunInput, cluster: Cluster, threads: int, progress: Progress)
         # Runs before these were kept by URI had them by the name of the vector.
         by_name = {name: learned.get(uri, learned.get(name, 0.0)) for name, uri in uris}
         known = {"multi_feature_strategy": "concatenate", "feature_weights": by_name}
-        cluster = cluster.model_copy(update=known)
+        cluster = cluster.with_changes(**known)
     points = feature_space(source, cluster, SEED, threads, progress).points
     return unit_rows(points) if cluster.normalize_features else points
 

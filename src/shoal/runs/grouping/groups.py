@@ -147,12 +147,12 @@ def tree_of(centroids: pa.Table, levels: Mapping[str, int]) -> list[Values]:
     return [relationship(parent, row, level=levels[parent["cluster_id"]]) for parent, row in links]
 
 
-def with_link_labels(links: Sequence[Values], labels: Mapping[str, str]) -> list[Values]:
+def with_link_labels(links: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[Values]:
     """Relationships with these labels, by id, of their two clusters; the others keep theirs."""
     return [_labelled_link(link, labels) for link in links]
 
 
-def _labelled_link(link: Values, labels: Mapping[str, str]) -> Values:
+def _labelled_link(link: Mapping[str, Any], labels: Mapping[str, str]) -> Values:
     new: dict[str, Any] = {
         f"{end}_label": labels[link[f"{end}_cluster_id"]]
         for end in ("parent", "child")

@@ -25,9 +25,9 @@ from shoal.records.queries.filters import Condition
 from shoal.records.queries.paging import Page, Sort
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
+from shoal.runs.history import runs_of
 from shoal.runs.identity.lasting_layers import LayersBefore, identify_layers, is_layers_table
 from shoal.runs.identity.ranks import Ranked, RunIds, member_keys
-from shoal.runs.states import runs_of
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.records import Query
 

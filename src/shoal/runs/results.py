@@ -1,0 +1,150 @@
+"""What a run writes into its own record and into that of its cluster when its results become visible."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+
+from shoal.records.cluster import Cluster
+from shoal.records.collection import Collection
+from shoal.records.execution import Centroid, Execution, Representative
+from shoal.records.labeling import merge_labeling, read_labeling
+from shoal.runs.grouping.groups import GroupTables
+from shoal.runs.identity.lasting import LastingGroups
+from shoal.runs.input import RunInput
+
+__all__ = ["VERSIONS", "ClusterResult", "RunResult", "cluster_result", "run_result"]
+
+VERSIONS: Final = {"shoal": version("shoal"), "python": platform.python_version(), "numpy": np.__version__} | {
+    name: version(name) for name in ("scipy", "pyarrow")
+}
+"""What a result depends on besides data and parameters. Looked up at import, since it takes milliseconds."""
+_CENTROID_FIELDS: Final = (
+    "cluster_id", "num_members", "label", "keywords", "mean_cosine_similarity", "min_cosine_similarity", "medoid_id",
+    "parent_cluster_id", "feature", "attributes", "x", "y", "z",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The fields of an Execution that the outcome decides, under their names there."""
+
+    num_clusters: int
+    num_points: int = 0
+    metrics: Mapping[str, Any] | None = None
+    centroids: Sequence[Centroid] = ()
+    source_documents: int = 0
+    vectors_retrieved: int = 0
+    vectors_clustered: int = 0
+    index_gap: int = 0
+    pipeline_drop: int = 0
+    input_reconciliation_ok: bool = True
+    algorithm_params: Mapping[str, Any] = field(default_factory=dict)
+    distance_metric: str | None = None
+    exact: bool | None = None
+    layers: Mapping[str, Any] | None = None
+    text_fields: Sequence[str] | None = None
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    next_numbers: Mapping[str, int] = field(default_factory=dict)
+    resumed_stages: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterResult:
+    """The fields of a Cluster that the outcome decides, under their names there."""
+
+    num_clusters: int
+    num_documents_clustered: int = 0
+    noise_points: int = 0
+    quality_metrics: Mapping[str, Any] | None = None
+    learned_weights: Mapping[str, float] | None = None
+    learning_quality_score: float | None = None
+    hierarchy_detected: bool = False
+    hierarchy_relationships: Sequence[Mapping[str, Any]] | None = None
+    child_cluster_ids: Sequence[str] | None = None
+    source_bucket_ids: Sequence[str] = ()
+    llm_labeling_errors: Sequence[str] | None = None
+
+
+def run_result(
+    run: Execution,
+    cluster: Cluster,
+    sources: Sequence[Collection],
+    source: RunInput,
+    lasting: LastingGroups,
+    resumed: Sequence[str],
+) -> RunResult:
+    """Describe a run by its groups; `resumed` names the stages that an earlier attempt had finished."""
+    groups, counted = lasting.groups, len(source.ids)
+    return RunResult(
+        num_clusters=groups.count,
+        num_points=counted,
+        metrics=groups.metrics,
+        centroids=_centroids(groups, sources, source),
+        source_documents=counted + source.missing + source.skipped,
+        vectors_retrieved=counted + source.skipped,
+        vectors_clustered=counted - groups.noise,
+        index_gap=source.missing,
+        pipeline_drop=source.skipped,
+        algorithm_params=groups.params,
+        distance_metric=groups.distance_metric,
+        exact=groups.exact,
+        layers=groups.layers,
+        text_fields=None if run.mode == "assign" else source.text_fields,
+        seed=groups.seed,
+        versions=VERSIONS,
+        warnings=[
+            *(*source.warnings, *groups.warnings, *lasting.warnings),
+            *(*_warn_without_model(run, cluster), *run.warnings),
+        ],
+        next_numbers=lasting.next_numbers,
+        resumed_stages=resumed,
+    )
+
+
+def _centroids(groups: GroupTables, sources: Sequence[Collection], source: RunInput) -> list[Centroid]:
+    home = sources[0].collection_id if len(sources) == 1 else None
+    collection_of = dict(zip(source.ids, source.collection_ids, strict=True))
+    return [
+        Centroid(
+            **{name: row[name] for name in _CENTROID_FIELDS if name in row},
+            representative_ids=[
+                Representative(document_id=id, collection_id=home or collection_of.get(id))
+                for id in row["representative_ids"] or ()
+            ],
+        )
+        for row in groups.summary()
+    ]
+
+
+def cluster_result(sources: Sequence[Collection], source: RunInput, groups: GroupTables) -> ClusterResult:
+    """Describe a cluster by the groups of its visible run."""
+    metrics = {name: value for name, value in groups.metrics.items() if name != "davies_bouldin_index"}
+    nested = [link for link in groups.relationships if link["relation"] != "same"]
+    return ClusterResult(
+        num_clusters=groups.count,
+        num_documents_clustered=len(source.ids),
+        noise_points=groups.noise,
+        quality_metrics={**metrics, "davies_bouldin_score": groups.metrics.get("davies_bouldin_index")},
+        learned_weights=groups.learned_weights or None,
+        learning_quality_score=groups.learning_quality,
+        hierarchy_detected=bool(nested),
+        hierarchy_relationships=groups.relationships or None,
+        child_cluster_ids=list(dict.fromkeys(link["child_cluster_id"] for link in nested)) or None,
+        source_bucket_ids=list(dict.fromkeys(b for one in sources for b in one.source.buckets())),
+    )
+
+
+def _warn_without_model(run: Execution, cluster: Cluster) -> list[str]:
+    """Warn that labels were asked of a language model while none is connected."""
+    if not merge_labeling(cluster.llm_labeling, read_labeling(run.request.get("llm_labeling"))).enabled:
+        return []
+    return [
+        "llm_labeling is enabled, but no language model is connected to this server: the labels were made from the "
+        "documents' own words."
+    ]
