@@ -82,7 +82,7 @@ def _no_intent(intents: Any) -> None:
     """Results are written back without a word of it on record, so that nobody knows how far it is."""
 
     def move(_self: Any, _scope: Any, before: Any, position: int, enriched: int) -> Any:
-        return before.model_copy(update={"position": position, "enriched": enriched})
+        return before.with_changes(position=position, enriched=enriched)
 
     intents.EnrichmentIntents.begin = lambda _self, _scope, asked, **_how: asked
     intents.EnrichmentIntents.move = move
