@@ -267,8 +267,8 @@ def test_another_attempt_comes_to_the_same_ids_with_the_labels_given_meanwhile(
     client.post("/clusters/groups/execute", json={}).raise_for_status()
     seen: list[dict[str, int]] = []
 
-    def crash(job: Any, edits: dict[str, Any], *more: Any, **named: Any) -> None:
-        seen.append(edits["next_numbers"])
+    def crash(job: Any, edits: Any, *more: Any, **named: Any) -> None:
+        seen.append(edits.next_numbers)
         raise Crash
 
     with monkeypatch.context() as patched:

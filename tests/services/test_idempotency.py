@@ -5,6 +5,7 @@ effect: a repetition then gets the reply to that effect, and there is no second 
 """
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from shoal import deadline
 from shoal.columns import DocumentBatch
-from shoal.errors import InvalidRequest, KeyReused
+from shoal.errors import InvalidRequest, KeyReused, OutOfTime, Unavailable
 from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
 from shoal.services import idempotency
@@ -224,12 +226,12 @@ def test_intents_that_nobody_repeats_any_more_are_removed() -> None:
     scope, metadata = SCOPES[0], MemoryMetadata()
     keys = Idempotency(metadata, lambda: now[0], lambda: now[0])
 
-    def refuse(write: Write) -> Reply:
-        raise InvalidRequest("refused")
+    def lose(write: Write) -> Reply:
+        raise Unavailable("The store did not answer.")
 
     for key in ("old", "young"):
-        with pytest.raises(InvalidRequest):
-            keys.once_with_documents(scope, Keyed(key, "request"), lambda: refuse)
+        with pytest.raises(Unavailable):
+            keys.once_with_documents(scope, Keyed(key, "request"), lambda: lose)
         now[0] += timedelta(hours=13)
     keys.forget(scope)
 
@@ -257,3 +259,54 @@ def test_a_twin_that_has_ended_meanwhile_leaves_no_second_effect() -> None:
     assert (answer.reply, answer.replayed) == (first[0].reply, True)
     assert documents.count(scope, "c") == 1
     assert metadata.find(scope, "document_write", Query()).items == []
+
+
+def test_of_two_requests_at_once_under_one_key_only_one_is_done() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    scope, metadata, documents = SCOPES[0], MemoryMetadata(), MemoryDocuments()
+    keys = Idempotency(metadata, lambda: now, lambda: now)
+
+    def write_one(write: Write) -> Reply:
+        documents.write(scope, "c", [DocumentBatch(["one"], [b"{}"])], now=write.at, write=write)
+        with pytest.raises(KeyReused):
+            keys.once_with_documents(scope, Keyed("k", "another request"), lambda: write_other)
+        return Reply(200, None, b"one")
+
+    def write_other(write: Write) -> Reply:
+        documents.write(scope, "c", [DocumentBatch(["other"], [b"{}"])], now=write.at, write=write)
+        return Reply(200, None, b"other")
+
+    answer = keys.once_with_documents(scope, Keyed("k", "request"), lambda: write_one)
+
+    assert answer.reply.body == b"one"
+    assert documents.get(scope, "c", ["other"]) == [None]
+
+
+def test_a_refused_request_leaves_its_key_free_for_a_corrected_one() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    scope, metadata = SCOPES[0], MemoryMetadata()
+    keys = Idempotency(metadata, lambda: now, lambda: now)
+
+    def refuse(write: Write) -> Reply:
+        raise InvalidRequest("refused")
+
+    with pytest.raises(InvalidRequest):
+        keys.once_with_documents(scope, Keyed("k", "request"), lambda: refuse)
+    corrected = keys.once_with_documents(scope, Keyed("k", "corrected"), lambda: lambda write: Reply(200, None, b""))
+
+    assert not corrected.replayed
+
+
+def test_a_key_does_not_lift_the_deadline_of_its_request(tmp_path: Path) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    metadata = SqliteStore(tmp_path / "metadata.sqlite")
+    keys = Idempotency(metadata, lambda: now, lambda: now)
+
+    def overrun(write: Write) -> Reply:
+        time.sleep(0.3)
+        deadline.check()
+        return Reply(200, None, b"")
+
+    with deadline.within(0.2), pytest.raises(OutOfTime):
+        keys.once_with_documents(SCOPES[0], Keyed("k", "request"), lambda: overrun)
+    metadata.close()

@@ -116,3 +116,25 @@ def test_an_empty_folder_that_a_late_writer_made_is_removed_too(services: Servic
     services.housekeeping.tidy()
 
     assert folders(services, "documents") == folders(services, "artifacts") == []
+
+
+def test_a_namespace_whose_vectors_cannot_be_declared_does_not_stop_the_tidying_of_others(
+    services: Services, organization: Scope
+) -> None:
+    config = {"name": "image", "dimension": 3}
+    body = CreateNamespace.model_validate(
+        {"namespace_name": "bad", "namespace_id": "a_bad", "vector_configs": [config]}
+    )
+    services.namespaces.create(organization, body)
+    bad = Scope(organization.organization_id, "a_bad")
+    stored = services.namespaces.records.get(organization, "a_bad")
+    wider = [spec.with_changes(dimension=7) for spec in stored.vector_configs]
+    services.namespaces.records.change(organization, "a_bad", lambda newest: newest.with_changes(vector_configs=wider))
+    scope, collection = filled(services, organization, "b_own")
+    key = f"{collection}@left"
+    services.documents_store.write(scope, key, [DocumentBatch(["d"], [b"{}"])], now=utc_now())
+
+    services.housekeeping.tidy()
+
+    assert services.documents_store.vector_dimensions(bad) == {"image": 3}
+    assert services.documents_store.count(scope, key) == 0

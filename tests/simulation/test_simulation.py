@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 SEEDS = range(1, 151)
 ENOUGH = 120
 """How many seeds it takes at most until a planted bug shows."""
-LATE = {"tables_not_fenced": 250}
+LATE = {"tables_not_fenced": 400}
 """The first seed to try for a bug that shows only when much comes together."""
 
 

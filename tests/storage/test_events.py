@@ -154,6 +154,32 @@ def test_a_busy_namespace_does_not_keep_others_waiting(store: MetadataStore, now
     assert "b" in seen
 
 
+def test_a_new_busy_namespace_does_not_overtake_an_old_one(store: MetadataStore, now: datetime) -> None:
+    events, seen = Events(store, lambda: now), list[Scope]()
+    for n in range(20):
+        append(store, A, now, str(n))
+        events.deliver("webhooks", "w", lambda _: None)
+    append(store, A, now, "waiting")
+    append(store, B, now, *map(str, range(5)))
+    for _ in range(3):
+        events.deliver("webhooks", "w", lambda event: seen.append(event.scope), most=1)
+
+    assert A in seen
+
+
+def test_a_consumer_that_lost_events_says_so(
+    store: MetadataStore, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    def many(tx: Transaction) -> None:
+        for n in range(EVENTS_KEPT + 5):
+            tx.append_event(A, "run.completed", str(n), {}, now)
+
+    store.transact(many)
+    Events(store, lambda: now).deliver("webhooks", "w", lambda _: None, most=2)
+
+    assert [(record.message, record.__dict__["lost"]) for record in caplog.records] == [("events.lost", 5)]
+
+
 def test_workers_of_one_consumer_share_the_namespaces_and_keep_the_order(store: MetadataStore, now: datetime) -> None:
     scopes = [Scope("org_a", f"ns_{n}") for n in range(6)]
     for scope in scopes:

@@ -40,7 +40,9 @@ def test_nothing_is_claimed_before_it_is_due(store: MetadataStore, now: datetime
     put(store, A, "s", now + MINUTE)
 
     assert store.claim_schedule("w", now, now + MINUTE) is None
-    assert claim(store, now + MINUTE) == Schedule(A, "s", now + MINUTE, {"trigger": "s"}, 1, "w")
+    waiting = store.get_schedule(A, "s")
+    assert waiting is not None
+    assert claim(store, now + MINUTE) == Schedule(A, "s", now + MINUTE, {"trigger": "s"}, waiting.fence + 1, "w")
     assert store.next_due() == now + MINUTE
 
 
@@ -96,7 +98,7 @@ def test_a_schedule_that_was_removed_and_made_anew_is_no_longer_the_workers(
     assert store.transact(lambda tx: tx.remove_schedule(A, "s"))
     assert not store.transact(lambda tx: tx.remove_schedule(A, "s"))
     put(store, A, "s", now)
-    claim(store, now, "second")
+    claim(store, now, "first")
 
     assert not store.transact(lambda tx: tx.advance_schedule(held, None))
 

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 __all__ = ["Download"]
 
 _PIECE: Final = 256 * 2**10
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)", re.IGNORECASE)
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 
 class Download(Response):

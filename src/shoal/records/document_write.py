@@ -16,7 +16,9 @@ class DocumentWrite(Record):
 
     schema_version: int = 1
     intent_id: str
-    """A hash over the idempotency key and the request."""
+    """A hash of the idempotency key."""
+    request: str
+    """A hash of the request; another request under the key is refused."""
     write_id: str
     """The name of the write in the document store; ids of new documents are made from it."""
     created_at: datetime

@@ -1,5 +1,9 @@
-"""Delivery of events: at least once, and in order within each namespace."""
+"""Delivery of events: at least once, and in order within each namespace.
 
+A consumer that falls further behind than a store keeps events (`EVENTS_KEPT`) loses some, which is logged as an error.
+"""
+
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,6 +17,7 @@ __all__ = ["LEASE", "EventStore", "Events"]
 LEASE: Final = timedelta(seconds=60)
 """How long a namespace belongs to the worker that handles its events; renewed by nothing, so a batch must be short."""
 _BATCH: Final = 100
+_log = logging.getLogger("shoal.events")
 
 
 class EventStore(EventLog, RecordStore, Protocol):
@@ -68,6 +73,8 @@ class Events:
     def _deliver(self, feed: Feed, handle: Callable[[Event], None], most: int) -> int:
         handled = 0
         for event in self._store.events(feed.scope, after=feed.position, most=most):
+            if event.number > feed.position + 1:
+                _log_gap(feed, event)
             handle(event)
             if not self._advance(feed, event.number):
                 break  # the lease ended and another worker goes on from the position before
@@ -76,3 +83,8 @@ class Events:
 
     def _advance(self, feed: Feed, position: int) -> bool:
         return self._store.transact(lambda tx: tx.advance_feed(feed, position))
+
+
+def _log_gap(feed: Feed, event: Event) -> None:
+    lost = event.number - feed.position - 1
+    _log.error("events.lost", extra={"consumer": feed.consumer, "id": feed.scope.namespace_id, "lost": lost})

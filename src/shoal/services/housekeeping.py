@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shoal.errors import Corrupt
+from shoal.errors import Corrupt, InvalidField, NotFound
 from shoal.records.execution import ACTIVE, Execution
+from shoal.records.namespace import Namespace
 from shoal.records.queries.filters import Condition
 from shoal.records.scope import Scope
 from shoal.repositories.audit import Audit
@@ -70,14 +71,15 @@ class Housekeeping:
         call."""
         self._retention.tick()
         generations = 0
-        for scope in self._scopes():
+        for scope, namespace in self._scopes():
             try:
-                generations += self._tidy_scope(scope)
-            except Corrupt as error:  # one tenant's damage is not another's
+                generations += self._tidy_scope(scope, namespace)
+            except (Corrupt, InvalidField, NotFound) as error:  # one tenant's damage is not another's
                 _log.warning("tidy.skipped", extra={"namespace_id": scope.namespace_id, "cause": error.message})
         return Tidied(generations, self._remove_results(), self._remove_checkpoints())
 
-    def _tidy_scope(self, scope: Scope) -> int:
+    def _tidy_scope(self, scope: Scope, namespace: Namespace) -> int:
+        self._namespaces.declare(scope.organization, namespace)
         self._removals.finish_all(scope)
         self._relabelings.finish_all(scope)
         self._idempotency.forget(scope)
@@ -89,14 +91,13 @@ class Housekeeping:
             self._expire(scope)
         return cleared
 
-    def _scopes(self) -> Iterator[Scope]:
+    def _scopes(self) -> Iterator[tuple[Scope, Namespace]]:
         for organization in self._keys.organizations():
             whole = Scope(organization.organization_id)
             self._audit.prune(whole)
             self._removals.finish_all(whole)
             for namespace in self._namespaces.records.all(whole):
-                self._namespaces.declare(whole, namespace)
-                yield Scope(whole.organization_id, namespace.namespace_id)
+                yield Scope(whole.organization_id, namespace.namespace_id), namespace
 
     def _expire(self, scope: Scope) -> None:
         """Note on the runs beyond the ones to keep that their results are gone; then they go."""

@@ -1,10 +1,11 @@
 """Namespaces: made, found by id or name, described, changed, and removed with everything inside."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-from shoal.errors import AlreadyExists, InvalidField, InvalidRequest
+from shoal.errors import AlreadyExists, InvalidField, InvalidRequest, ShoalError
 from shoal.records.collection import Collection
 from shoal.records.ids import check_name, new_id
 from shoal.records.namespace import (
@@ -26,6 +27,7 @@ from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["Namespaces"]
 
+_log = logging.getLogger("shoal.namespaces")
 _RESERVED: Final = frozenset({"list", "standalone", "stats"})
 _LONGEST_NAME: Final = 64
 _COPIED: Final = (
@@ -112,7 +114,7 @@ class Namespaces:
             self._removals.check_way(tx, organization, namespace_id)
             advance_access_clock(tx)
             # Documents are only stored in a namespace that is on record; what a crash leaves undone, housekeeping does.
-            tx.on_commit(lambda: self.declare(organization, namespace))
+            tx.on_commit(lambda: self._declare_or_log(organization, namespace))
             return namespaces.add(organization, namespace, "namespace.create")
 
         return create
@@ -207,6 +209,13 @@ class Namespaces:
         self._store.transact(remove)
         self._removals.finish(organization, removal)
         return namespace
+
+    def _declare_or_log(self, organization: Scope, namespace: Namespace) -> None:
+        """Declare the vectors of a namespace that is on record already, so that a failure is not the caller's."""
+        try:
+            self.declare(organization, namespace)
+        except ShoalError as error:
+            _log.warning("namespace.not_declared", extra={"id": namespace.namespace_id, "cause": error.message})
 
     def declare(self, organization: Scope, namespace: Namespace) -> None:
         """Declare the vectors that a namespace names, as far as that was not done. Raises InvalidField."""

@@ -8,12 +8,12 @@ from typing import TypeVar
 import orjson
 
 from shoal.records.scope import Scope
-from shoal.storage.memory.state import EVERY_SCHEDULE, LeasedFeed, LeasedSchedule
+from shoal.storage.memory.state import EVERY_HEAD, EVERY_SCHEDULE, UNCLAIMED, LeasedFeed, LeasedSchedule
 from shoal.storage.memory.transaction import MemoryTransaction
 from shoal.storage.memory.view import View
 from shoal.storage.protocols.events import EVENTS_KEPT, Event, Feed
 from shoal.storage.protocols.records import Json
-from shoal.storage.protocols.schedules import Schedule
+from shoal.storage.protocols.schedules import Schedule, first_fence
 
 __all__ = ["MemoryOutbox", "OutboxTransaction", "OutboxView"]
 
@@ -76,7 +76,7 @@ class OutboxTransaction(MemoryTransaction, OutboxView):
         key = (scope.organization_id, scope.namespace_id, schedule_id)
         with self._writing():
             earlier = self.row(self.state.schedules, key)
-            fence = 0 if earlier is None else earlier.schedule.fence + 1
+            fence = first_fence() if earlier is None else earlier.schedule.fence + 1
             schedule = Schedule(scope, schedule_id, due, orjson.loads(orjson.dumps(payload)), fence, None)
             self.put(self.state.schedules, key, LeasedSchedule(schedule, None))
 
@@ -135,16 +135,21 @@ class MemoryOutbox:
         """See EventLog."""
 
         def claim(tx: OutboxTransaction) -> Feed | None:
-            claimable = list[tuple[int, tuple[str, str], int]]()
-            for place, last in tx.rows(tx.state.event_heads, "heads"):
-                leased = tx.row(tx.state.feeds, (consumer, *place)) or LeasedFeed(0, 0, None, None)
-                if last > leased.position and (leased.lease_until is None or leased.lease_until <= now):
-                    claimable.append((leased.fence, place, leased.position))
+            heads = tx.rows(tx.state.event_heads, EVERY_HEAD)
+            feeds = {place: tx.row(tx.state.feeds, (consumer, *place)) or UNCLAIMED for place, _ in heads}
+            claimable = [
+                (feeds[place].served, place)
+                for place, last in heads
+                if last > feeds[place].position and _is_free(feeds[place].lease_until, now)
+            ]
             if not claimable:
                 return None
-            fence, place, position = min(claimable)
-            tx.put(tx.state.feeds, (consumer, *place), LeasedFeed(position, fence + 1, worker, lease_until))
-            return Feed(consumer, Scope(*place), position, fence + 1)
+            _, place = min(claimable)
+            feed = feeds[place]
+            served = 1 + max(one.served for one in feeds.values())
+            leased = LeasedFeed(feed.position, feed.fence + 1, served, worker, lease_until)
+            tx.put(tx.state.feeds, (consumer, *place), leased)
+            return Feed(consumer, Scope(*place), feed.position, feed.fence + 1)
 
         return self._change(claim)
 
@@ -163,7 +168,7 @@ class MemoryOutbox:
 
         def claim(tx: OutboxTransaction) -> Schedule | None:
             for leased in tx.schedules():
-                if leased.schedule.due <= now and (leased.lease_until is None or leased.lease_until <= now):
+                if leased.schedule.due <= now and _is_free(leased.lease_until, now):
                     schedule = replace(leased.schedule, fence=leased.schedule.fence + 1, worker=worker)
                     scope = schedule.scope
                     key = (scope.organization_id, scope.namespace_id, schedule.schedule_id)
@@ -176,3 +181,7 @@ class MemoryOutbox:
     def next_due(self) -> datetime | None:
         """See ScheduleStore."""
         return self._look(lambda view: next((one.schedule.due for one in view.schedules()), None))
+
+
+def _is_free(lease_until: datetime | None, now: datetime) -> bool:
+    return lease_until is None or lease_until <= now

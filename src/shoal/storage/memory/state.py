@@ -15,9 +15,11 @@ from shoal.storage.protocols.replies import SavedReply
 from shoal.storage.protocols.schedules import Schedule
 
 __all__ = [
+    "EVERY_HEAD",
     "EVERY_JOB",
     "EVERY_SCHEDULE",
     "KINDS",
+    "UNCLAIMED",
     "LeasedFeed",
     "LeasedSchedule",
     "Place",
@@ -29,6 +31,7 @@ __all__ = [
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 EVERY_JOB: Final = "jobs"
 EVERY_SCHEDULE: Final = "schedules"
+EVERY_HEAD: Final = "heads"
 Position: TypeAlias = tuple[float, int]
 """The commit that stored a row first, and its number within that."""
 _FORGOTTEN_AT_ONCE: Final = 100
@@ -58,8 +61,12 @@ class LeasedFeed(NamedTuple):
 
     position: int
     fence: int
+    served: int
     worker: str | None
     lease_until: datetime | None
+
+
+UNCLAIMED: Final = LeasedFeed(0, 0, 0, None, None)
 
 
 class LeasedSchedule(NamedTuple):
@@ -100,7 +107,7 @@ class State:
         self.turns = Table[tuple[str, str], int](lambda key: key[0])
         self.replies = Table[tuple[str, str, str], SavedReply](lambda key: key[:2])
         self.events = Table[tuple[str, str, int], Event](lambda key: key[:2])
-        self.event_heads = Table[tuple[str, str], int](lambda _: "heads")
+        self.event_heads = Table[tuple[str, str], int](lambda _: EVERY_HEAD)
         self.feeds = Table[tuple[str, str, str], LeasedFeed](lambda key: key[1:])
         self.schedules = Table[tuple[str, str, str], LeasedSchedule](lambda _: EVERY_SCHEDULE)
         self.counters: dict[tuple[str, ...], Counter] = {}

@@ -70,8 +70,8 @@ class EventLog(EventReader, Protocol):
         - its scope has an event with a number greater than the feed's position;
         - it is not leased, or its lease ended at or before `now`.
 
-        Of several, the one that was claimed the fewest times, then the smaller scope. The claim and these conditions
-        are one transaction, so two workers never hold the same feed under a current fence.
+        Of several, the one claimed longest ago, those never claimed first, then the smaller scope. The claim and these
+        conditions are one transaction, so two workers never hold the same feed under a current fence.
         """
 
     def release_feed(self, feed: Feed) -> bool:

@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from secrets import randbits
 from typing import Protocol
 
 from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Json
 
-__all__ = ["Schedule", "ScheduleReader", "ScheduleStore", "ScheduleWriter"]
+__all__ = ["Schedule", "ScheduleReader", "ScheduleStore", "ScheduleWriter", "first_fence"]
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Something to do at `due`. `fence` grows with each claim: a change that carries an older fence is refused."""
+    """Something to do at `due`.
+
+    `fence` grows with each claim: a change that carries an older fence is refused. It starts at a random number, so
+    that a schedule created under the id of a removed one has no fence of that one.
+    """
 
     scope: Scope
     schedule_id: str
@@ -21,6 +26,11 @@ class Schedule:
     fence: int
     worker: str | None
     """Who claimed it; None where nobody has since it was put or advanced."""
+
+
+def first_fence() -> int:
+    """Draw the fence of a new schedule."""
+    return randbits(48)
 
 
 class ScheduleReader(Protocol):

@@ -42,7 +42,7 @@ def adopt_document_state(root: Path, metadata: MetadataStore) -> None:
             continue  # being removed
         try:
             _adopt(path, scope, metadata)
-        except sqlite3.DatabaseError as error:  # one namespace's damage does not stop the start
+        except (sqlite3.DatabaseError, ValueError) as error:  # one namespace's damage does not stop the start
             whole = False
             _log.warning("adoption.postponed", extra={"namespace_id": scope.namespace_id, "cause": str(error)})
     hit("migrate.adopted")

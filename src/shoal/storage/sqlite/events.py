@@ -28,7 +28,7 @@ CREATE TABLE event_heads (
 ) WITHOUT ROWID;
 CREATE TABLE feeds (
     consumer TEXT NOT NULL, organization_id TEXT NOT NULL, namespace_id TEXT NOT NULL, position INTEGER NOT NULL,
-    fence INTEGER NOT NULL, worker TEXT, lease_until TEXT,
+    fence INTEGER NOT NULL, served INTEGER NOT NULL, worker TEXT, lease_until TEXT,
     PRIMARY KEY (consumer, organization_id, namespace_id)
 ) WITHOUT ROWID;
 """
@@ -42,12 +42,14 @@ SELECT head.organization_id, head.namespace_id FROM event_heads AS head
 LEFT JOIN feeds AS feed ON feed.consumer = :consumer
     AND feed.organization_id = head.organization_id AND feed.namespace_id = head.namespace_id
 WHERE head.last > coalesce(feed.position, 0) AND (feed.lease_until IS NULL OR feed.lease_until <= :now)
-ORDER BY coalesce(feed.fence, 0), head.organization_id, head.namespace_id LIMIT 1
+ORDER BY coalesce(feed.served, 0), head.organization_id, head.namespace_id LIMIT 1
 """
 _CLAIM: Final = """
-INSERT INTO feeds (consumer, organization_id, namespace_id, position, fence, worker, lease_until)
-VALUES (?, ?, ?, 0, 1, ?, ?)
-ON CONFLICT DO UPDATE SET fence = fence + 1, worker = excluded.worker, lease_until = excluded.lease_until
+INSERT INTO feeds (consumer, organization_id, namespace_id, position, fence, served, worker, lease_until)
+VALUES (:consumer, :organization, :namespace, 0, 1,
+    1 + coalesce((SELECT max(served) FROM feeds WHERE consumer = :consumer), 0), :worker, :lease)
+ON CONFLICT DO UPDATE SET fence = fence + 1, served = excluded.served, worker = excluded.worker,
+    lease_until = excluded.lease_until
 RETURNING position, fence
 """
 _MINE: Final = f"consumer = ? AND {_HERE} AND fence = ? AND lease_until IS NOT NULL"
@@ -110,7 +112,14 @@ class SqliteEventLog(SqliteEventReads):
             if not unhandled:
                 return None
             scope = Scope(*unhandled[0])
-            values = (consumer, *place(scope), worker, stored_time(lease_until))
+            organization, namespace = place(scope)
+            values = {
+                "consumer": consumer,
+                "organization": organization,
+                "namespace": namespace,
+                "worker": worker,
+                "lease": stored_time(lease_until),
+            }
             [(position, fence)] = connection.execute(_CLAIM, values).fetchall()
         return Feed(consumer, scope, position, fence)
 

@@ -10,7 +10,7 @@ import orjson
 from shoal.records.base import stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Json
-from shoal.storage.protocols.schedules import Schedule
+from shoal.storage.protocols.schedules import Schedule, first_fence
 from shoal.storage.sqlite.job_queue import place
 
 __all__ = ["SCHEDULES_SCHEMA", "SqliteScheduleReads", "SqliteScheduleStore", "SqliteScheduleWrites", "delete_schedules"]
@@ -55,11 +55,12 @@ class SqliteScheduleWrites(SqliteScheduleReads):
     def put_schedule(self, scope: Scope, schedule_id: str, due: datetime, payload: Json) -> None:
         """See ScheduleWriter."""
         put = (
-            f"INSERT INTO schedules ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, 0, NULL) ON CONFLICT DO UPDATE SET "
+            f"INSERT INTO schedules ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET "
             "due = excluded.due, payload = excluded.payload, fence = fence + 1, worker = NULL, lease_until = NULL"
         )
         with self._writing() as connection:
-            connection.execute(put, (*place(scope), schedule_id, stored_time(due), orjson.dumps(payload).decode()))
+            values = (schedule_id, stored_time(due), orjson.dumps(payload).decode(), first_fence())
+            connection.execute(put, (*place(scope), *values))
 
     def remove_schedule(self, scope: Scope, schedule_id: str) -> bool:
         """See ScheduleWriter."""
