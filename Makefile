@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+# Three on two cores: tests wait for servers now and then.
+JOBS ?= 3
 # Where a shell sets this, each process compiles all of Shoal again: two seconds for each server, worker and command.
 unexport PYTHONDONTWRITEBYTECODE
 
