@@ -261,42 +261,6 @@ def test_a_twin_that_has_ended_meanwhile_leaves_no_second_effect() -> None:
     assert metadata.find(scope, "document_write", Query()).items == []
 
 
-def test_of_two_requests_at_once_under_one_key_only_one_is_done() -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    scope, metadata, documents = SCOPES[0], MemoryMetadata(), MemoryDocuments()
-    keys = Idempotency(metadata, lambda: now, lambda: now)
-
-    def write_one(write: Write) -> Reply:
-        documents.write(scope, "c", [DocumentBatch(["one"], [b"{}"])], now=write.at, write=write)
-        with pytest.raises(KeyReused):
-            keys.once_with_documents(scope, Keyed("k", "another request"), lambda: write_other)
-        return Reply(200, None, b"one")
-
-    def write_other(write: Write) -> Reply:
-        documents.write(scope, "c", [DocumentBatch(["other"], [b"{}"])], now=write.at, write=write)
-        return Reply(200, None, b"other")
-
-    answer = keys.once_with_documents(scope, Keyed("k", "request"), lambda: write_one)
-
-    assert answer.reply.body == b"one"
-    assert documents.get(scope, "c", ["other"]) == [None]
-
-
-def test_a_refused_request_leaves_its_key_free_for_a_corrected_one() -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    scope, metadata = SCOPES[0], MemoryMetadata()
-    keys = Idempotency(metadata, lambda: now, lambda: now)
-
-    def refuse(write: Write) -> Reply:
-        raise InvalidRequest("refused")
-
-    with pytest.raises(InvalidRequest):
-        keys.once_with_documents(scope, Keyed("k", "request"), lambda: refuse)
-    corrected = keys.once_with_documents(scope, Keyed("k", "corrected"), lambda: lambda write: Reply(200, None, b""))
-
-    assert not corrected.replayed
-
-
 def test_a_key_does_not_lift_the_deadline_of_its_request(tmp_path: Path) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     metadata = SqliteStore(tmp_path / "metadata.sqlite")

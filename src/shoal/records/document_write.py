@@ -16,9 +16,7 @@ class DocumentWrite(Record):
 
     schema_version: int = 1
     intent_id: str
-    """A hash of the idempotency key."""
-    request: str
-    """A hash of the request; another request under the key is refused."""
+    """A hash over the idempotency key and the request."""
     write_id: str
     """The name of the write in the document store; ids of new documents are made from it."""
     created_at: datetime

@@ -13,13 +13,14 @@ Nothing is saved for an error: what raised has written nothing, and may be tried
 
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeAlias, TypeVar
 
+import orjson
+
 from shoal import deadline
-from shoal.errors import InvalidField, KeyReused, ShoalError, Unavailable
+from shoal.errors import InvalidField, KeyReused, ShoalError
 from shoal.failpoints import hit
 from shoal.records.document_write import DocumentWrite
 from shoal.records.ids import new_id
@@ -120,14 +121,8 @@ class Idempotency:
         write = self._begin(scope, keyed)
         if isinstance(write, Answer):
             return write
-        try:
-            with noted_later() as notes:
-                reply = act(write)
-        except Unavailable:
-            raise  # it may have been written; the same request finds out
-        except ShoalError:
-            self._withdraw(scope, keyed, write)
-            raise
+        with noted_later() as notes:
+            reply = act(write)
         hit("idempotency.before_save")
         return self._end(scope, keyed, reply, notes)
 
@@ -141,9 +136,7 @@ class Idempotency:
     def _begin(self, scope: Scope, keyed: Keyed) -> Write | Answer:
         """The intent of this request, put on record where there is none; the answer where a twin has ended meanwhile
         and removed it."""
-        new = DocumentWrite(
-            intent_id=_intent_id(keyed), request=keyed.request, write_id=new_id("write"), created_at=self._now()
-        )
+        new = DocumentWrite(intent_id=_intent_id(keyed), write_id=new_id("write"), created_at=self._now())
         horizon = self._horizon()
 
         def begin(tx: Transaction) -> DocumentWrite | Answer:
@@ -153,8 +146,6 @@ class Idempotency:
             writes = self._writes.within(tx)
             known = writes.find_one(scope, new.intent_id)
             if known is not None and known.created_at >= horizon:
-                if known.request != keyed.request:
-                    raise KeyReused(keyed.key)
                 return known
             if known is not None:
                 writes.remove(scope, new.intent_id)
@@ -166,18 +157,6 @@ class Idempotency:
             return begun
         hit("idempotency.intent")
         return Write(begun.write_id, begun.created_at)
-
-    def _withdraw(self, scope: Scope, keyed: Keyed, write: Write) -> None:
-        """Remove the intent of a request that was refused, so that the key is free for a corrected one."""
-
-        def withdraw(tx: Transaction) -> None:
-            writes = self._writes.within(tx)
-            known = writes.find_one(scope, _intent_id(keyed))
-            if known is not None and known.write_id == write.id:
-                writes.remove(scope, known.intent_id)
-
-        with suppress(ShoalError):  # the refusal is what the caller has to know
-            self._metadata.transact(withdraw)
 
     def _end(self, scope: Scope, keyed: Keyed, reply: Reply, notes: Sequence[Note]) -> Answer:
         """Save the reply in place of the intent; the one that was saved first counts."""
@@ -216,7 +195,7 @@ class Idempotency:
 
 
 def _intent_id(keyed: Keyed) -> str:
-    return hashlib.blake2b(keyed.key.encode(), digest_size=20).hexdigest()
+    return hashlib.blake2b(orjson.dumps([keyed.key, keyed.request]), digest_size=20).hexdigest()
 
 
 def _answer(keyed: Keyed, saved: SavedReply | None, horizon: datetime) -> Answer | None:
