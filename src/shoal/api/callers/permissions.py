@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 X_PERMISSION: Final = "x-permission"
-"""The extension of the OpenAPI that tells what an operation needs; `openapi_extra` of a route carries it."""
+"""The extension of the OpenAPI that states the permission an operation needs; set in `openapi_extra` of its route."""
 
 PERMISSION: Final = "permission"
 """Where authentication leaves what a request needs, in its state."""
