@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 import orjson
 from fastapi import Depends, Header, Query, Request
 
+from shoal.api.door import MOUNT
 from shoal.api.handler_threads import Later
 from shoal.assemble import Services
 from shoal.errors import InvalidRequest
@@ -142,7 +143,7 @@ async def _listed(
     search: Annotated[str | None, Query(max_length=500)] = None,
 ) -> ListQuery:
     # One list by whichever mount and method it is asked for.
-    path = "/" + request.scope["route"].path.removeprefix("/api").removeprefix("/v1").strip("/").removesuffix("/list")
+    path = "/" + request.scope["route"].path.removeprefix(MOUNT).strip("/").removesuffix("/list")
     subject = (organization.organization_id, request.headers.get("x-namespace", ""), path)
     token = cursor or next_cursor or after
     return ListQuery(subject, limit, page_size, offset, page, token or None, include_total, search)

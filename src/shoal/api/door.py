@@ -13,12 +13,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-__all__ = ["MOUNT", "MOUNTS", "PROBES", "Door"]
+__all__ = ["HEALTH", "MOUNT", "MOUNTS", "PROBES", "Door"]
 
 MOUNT: Final = "/v1"
 """Where the routes are; paths under the other prefixes are rewritten to it."""
 MOUNTS: Final = (MOUNT, "/api/v1")
-PROBES: Final = ("/health", "/health/beat", "/health/liveness", "/livez", "/readyz", "/openapi.json")
+HEALTH: Final = ("/health", "/health/beat", "/health/liveness", "/livez", "/readyz")
+PROBES: Final = (*HEALTH, "/openapi.json")
 """What needs no key, under every mount and at the root."""
 
 _AT_THE_ROOT: Final = frozenset(PROBES)

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
-from shoal.api.door import MOUNT
+from shoal.api.door import HEALTH, MOUNT
 from shoal.api.metrics import Metrics
 from shoal.api.readiness import Readiness
 from shoal.logs import request_id as current
@@ -25,7 +25,6 @@ TEMPLATE: Final = "template"
 """Where a page beside the API leaves its address, in the scope."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_PROBES: Final = ("/livez", "/readyz", "/health", "/health/beat", "/health/liveness")
 _access = logging.getLogger("shoal.access")
 
 
@@ -65,7 +64,7 @@ class Observed:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         route = _template(scope)
         self._metrics.request(method, route, status, seconds)
-        level = logging.DEBUG if status < 400 and route.endswith(_PROBES) else logging.INFO
+        level = logging.DEBUG if status < 400 and route.endswith(HEALTH) else logging.INFO
         about = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)}
         _access.log(level, "request", extra=about)
 

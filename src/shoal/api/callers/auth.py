@@ -14,7 +14,7 @@ from starlette.types import Scope as Connection
 
 from shoal.api.callers.access import KEY_DIGEST
 from shoal.api.callers.permissions import PERMISSION, check_permission, permission_of
-from shoal.api.door import MOUNT, MOUNTS, PROBES
+from shoal.api.door import MOUNT, PROBES
 from shoal.api.errors import error_reply
 from shoal.api.route_table import needed_permission
 from shoal.errors import ShoalError, Unauthorized
@@ -26,7 +26,7 @@ from shoal.services.links import Links
 
 __all__ = ["PUBLIC", "Authentication", "is_public"]
 
-PUBLIC: Final = frozenset(mount + path for mount in (*MOUNTS, "") for path in PROBES)
+PUBLIC: Final = frozenset(MOUNT + path for path in PROBES)
 """What can be asked for without a key; `api/door.py` has the pages beside the API."""
 
 _LINKED: Final = re.compile(r"/clusters/clust_[A-Za-z0-9]+/executions/run_[A-Za-z0-9]+/download")

@@ -1,25 +1,21 @@
 """One document in memory, and what filters, sorting and reading see of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from shoal.records.base import wire_time
-from shoal.records.queries.fields import find_field
-from shoal.records.queries.paging import Sort
 from shoal.records.scope import Scope
-from shoal.storage.filters.instants import instant_of
-from shoal.storage.filters.to_mask import found, kind_of, matches
+from shoal.storage.filters.to_mask import found, matches
 from shoal.storage.protocols.records import Json, Query
 
-__all__ = ["Document", "Mark", "as_seen", "ordered", "passes"]
+__all__ = ["Document", "Mark", "as_seen", "passes"]
 
-SortKey: TypeAlias = tuple[int, Any]
 _SHOWN: Final = ("document_id", "collection_id")
 
 
@@ -76,25 +72,3 @@ def passes(seen: Json, document: Document, query: Query) -> bool:
     if not query.search:
         return True
     return found(query.search, query.search_fields, seen if query.search_fields else document.decoded())
-
-
-def ordered(rows: Sequence[tuple[str, Json]], sorts: Sequence[Sort]) -> list[tuple[str, Json]]:
-    """(id, document as it is seen) by these fields: absent ones last both ways, ties by id ascending."""
-    result = sorted(rows, key=lambda row: row[0].encode())
-    for sort in reversed(sorts):
-        keyed = [(_sort_key(find_field(seen, sort.field)[1]), (id, seen)) for id, seen in result]
-        there = [one for one in keyed if one[0] is not None]
-        there.sort(key=lambda one: one[0] or (0, 0), reverse=sort.descending)
-        result = [row for _, row in there] + [row for key, row in keyed if key is None]
-    return result
-
-
-def _sort_key(value: object) -> SortKey | None:
-    """Numbers, and booleans as 0 and 1, before text; lists and objects as their JSON; None for what is absent."""
-    kind = kind_of(value)
-    if kind == "null":
-        return None
-    if kind in ("number", "boolean"):
-        return 0, value
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    return 1, (instant_of(text) or text).encode()

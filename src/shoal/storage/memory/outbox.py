@@ -1,5 +1,6 @@
 """Events, feeds and schedules of an in-memory metadata store."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from shoal.storage.protocols.events import EVENTS_KEPT, Event, Feed
 from shoal.storage.protocols.records import Json
 from shoal.storage.protocols.schedules import Schedule, first_fence
 
-__all__ = ["MemoryOutbox", "OutboxTransaction", "OutboxView"]
+__all__ = ["MemoryAccess", "MemoryOutbox", "OutboxTransaction", "OutboxView"]
 
 T = TypeVar("T")
 
@@ -116,16 +117,20 @@ class OutboxTransaction(MemoryTransaction, OutboxView):
         return super().delete_scope(scope)
 
 
-class MemoryOutbox:
-    """The EventLog and the ScheduleStore; a subclass provides `_look` and `_change`."""
+class MemoryAccess(ABC):
+    """How the parts of an in-memory metadata store read and write."""
 
+    @abstractmethod
     def _look(self, read: Callable[[OutboxView], T]) -> T:
         """Read what is committed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _change(self, body: Callable[[OutboxTransaction], T]) -> T:
         """Run a body that cannot be in conflict."""
-        raise NotImplementedError
+
+
+class MemoryOutbox(MemoryAccess):
+    """The EventLog and the ScheduleStore."""
 
     def events(self, scope: Scope, *, after: int, most: int) -> Sequence[Event]:
         """See EventReader."""

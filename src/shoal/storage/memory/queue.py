@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
 
+from shoal.storage.memory.outbox import MemoryAccess
 from shoal.storage.memory.state import Place
 from shoal.storage.memory.transaction import MemoryTransaction
 from shoal.storage.memory.view import View
@@ -12,19 +12,9 @@ from shoal.storage.protocols.queue import Job
 
 __all__ = ["MemoryQueue"]
 
-T = TypeVar("T")
 
-
-class MemoryQueue:
-    """The JobQueue; a subclass gives `_look` and `_change`."""
-
-    def _look(self, read: Callable[[View], T]) -> T:
-        """Read what is committed."""
-        raise NotImplementedError
-
-    def _change(self, body: Callable[[MemoryTransaction], T]) -> T:
-        """Run a body that cannot be in conflict."""
-        raise NotImplementedError
+class MemoryQueue(MemoryAccess):
+    """The JobQueue."""
 
     def claim(
         self, queue: str, worker: str, now: datetime, lease_until: datetime, most_of_one: int | None = None

@@ -16,7 +16,8 @@ from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.storage.distinct_values import check_values_held, distinct_key, tally
-from shoal.storage.memory.document import Document, as_seen, ordered, passes
+from shoal.storage.filters.ordering import in_order
+from shoal.storage.memory.document import Document, as_seen, passes
 from shoal.storage.memory.namespace import Namespace
 from shoal.storage.protocols.documents import StoredDocument
 from shoal.storage.protocols.records import Json, Query
@@ -53,7 +54,7 @@ class MemoryReads:
             seen = {id: as_seen(scope, collection, id, document) for id, document in there.items()}
         chosen = [(id, one) for id, one in seen.items() if passes(one, there[id], query)]
         page = query.page
-        window = ordered(chosen, query.sort)[page.offset : page.offset + page.limit + 1]
+        window = in_order(chosen, query.sort)[page.offset : page.offset + page.limit + 1]
         found = [_stored(id, collection, there[id], vectors) for id, _ in window]
         _check_size(found[: page.limit], query.most_bytes)
         return Listing(found[: page.limit], len(chosen) if page.include_total else 0, len(found) > page.limit)

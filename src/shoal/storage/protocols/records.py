@@ -103,4 +103,5 @@ class RecordWriter(Protocol):
         Times after `now` say nothing."""
 
     def delete_scope(self, scope: Scope) -> int:
-        """Delete every record, job and saved reply whose namespace is the scope's. Returns how many records."""
+        """Delete every record, job, saved reply, event, feed and schedule of exactly this scope. Returns how many
+        records."""

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +11,7 @@ from shoal.records.base import stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.events import EVENTS_KEPT, Event, Feed
 from shoal.storage.protocols.records import Json
-from shoal.storage.sqlite.job_queue import place
+from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, place
 
 __all__ = ["EVENTS_SCHEMA", "SqliteEventLog", "SqliteEventReads", "SqliteEventWrites", "delete_events"]
 
@@ -32,7 +31,6 @@ CREATE TABLE feeds (
     PRIMARY KEY (consumer, organization_id, namespace_id)
 ) WITHOUT ROWID;
 """
-_HERE: Final = "organization_id = ? AND namespace_id = ?"
 _NEXT_NUMBER: Final = """
 INSERT INTO event_heads (organization_id, namespace_id, last) VALUES (?, ?, 1)
 ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last
@@ -52,18 +50,15 @@ ON CONFLICT DO UPDATE SET fence = fence + 1, served = excluded.served, worker = 
     lease_until = excluded.lease_until
 RETURNING position, fence
 """
-_MINE: Final = f"consumer = ? AND {_HERE} AND fence = ? AND lease_until IS NOT NULL"
+_MINE: Final = f"consumer = ? AND {IN_SCOPE} AND fence = ? AND lease_until IS NOT NULL"
 
 
-class SqliteEventReads:
-    """The EventReader over `_read()`, which a subclass provides."""
-
-    def _read(self) -> sqlite3.Connection:
-        raise NotImplementedError
+class SqliteEventReads(SqliteReads):
+    """The EventReader."""
 
     def events(self, scope: Scope, *, after: int, most: int) -> Sequence[Event]:
         """See EventReader."""
-        select = f"SELECT number, type, subject, occurred_at, data FROM events WHERE {_HERE} AND number > ?"
+        select = f"SELECT number, type, subject, occurred_at, data FROM events WHERE {IN_SCOPE} AND number > ?"
         rows = self._read().execute(f"{select} ORDER BY number LIMIT ?", (*place(scope), after, most)).fetchall()
         return [
             Event(scope, number, type, subject, datetime.fromisoformat(at), orjson.loads(data))
@@ -71,11 +66,8 @@ class SqliteEventReads:
         ]
 
 
-class SqliteEventWrites(SqliteEventReads):
+class SqliteEventWrites(SqliteEventReads, SqliteWrites):
     """The EventWriter, inside a transaction."""
-
-    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        raise NotImplementedError
 
     def append_event(self, scope: Scope, type: str, subject: str, data: Json, now: datetime) -> Event:
         """See EventWriter."""
@@ -86,7 +78,7 @@ class SqliteEventWrites(SqliteEventReads):
                 (*place(scope), number, type, subject, stored_time(now), orjson.dumps(data).decode()),
             )
             dropped = number - EVENTS_KEPT
-            connection.execute(f"DELETE FROM events WHERE {_HERE} AND number <= ?", (*place(scope), dropped))
+            connection.execute(f"DELETE FROM events WHERE {IN_SCOPE} AND number <= ?", (*place(scope), dropped))
         return Event(scope, number, type, subject, now, data)
 
     def advance_feed(self, feed: Feed, position: int) -> bool:
@@ -96,11 +88,8 @@ class SqliteEventWrites(SqliteEventReads):
             return connection.execute(update, (position, *_key(feed))).rowcount > 0
 
 
-class SqliteEventLog(SqliteEventReads):
+class SqliteEventLog(SqliteEventReads, SqliteWrites):
     """The EventLog; each call is a transaction of its own."""
-
-    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        raise NotImplementedError
 
     def claim_feed(self, consumer: str, worker: str, now: datetime, lease_until: datetime) -> Feed | None:
         """See EventLog."""
@@ -133,7 +122,7 @@ class SqliteEventLog(SqliteEventReads):
 def delete_events(connection: sqlite3.Connection, scope: Scope) -> None:
     """Delete the events and feeds of exactly this scope."""
     for table in ("events", "event_heads", "feeds"):
-        connection.execute(f"DELETE FROM {table} WHERE {_HERE}", place(scope))
+        connection.execute(f"DELETE FROM {table} WHERE {IN_SCOPE}", place(scope))
 
 
 def _key(feed: Feed) -> tuple[str, str, str, int]:

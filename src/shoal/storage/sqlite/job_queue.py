@@ -7,7 +7,6 @@ Of the jobs of one subject (a cluster) at most one runs, and at most one is open
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,8 +17,9 @@ from shoal.records.base import stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
 from shoal.storage.protocols.records import Json
+from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, place
 
-__all__ = ["FAIR_QUEUE", "IN_ORDER_OF_STORING", "SqliteJobQueue", "SqliteJobReads", "SqliteJobWrites", "place"]
+__all__ = ["FAIR_QUEUE", "IN_ORDER_OF_STORING", "SqliteJobQueue", "SqliteJobReads", "SqliteJobWrites"]
 
 FAIR_QUEUE: Final = """
 ALTER TABLE jobs ADD COLUMN subject TEXT;
@@ -50,7 +50,7 @@ _JOB: Final = (
 )
 _ANY: Final = 2**62
 _MINE: Final = "job_id = ? AND fence = ? AND state = 'running'"
-_HERE: Final = "job_id = ? AND organization_id = ? AND namespace_id = ?"
+_HERE: Final = f"job_id = ? AND {IN_SCOPE}"
 # Organisations are found by jumping through the index, one step each, however many jobs they have.
 _NEXT: Final = """
 WITH RECURSIVE
@@ -100,11 +100,8 @@ WHERE {_HERE} RETURNING {_JOB}
 """
 
 
-class SqliteJobReads:
-    """The JobReader over `_read()`, which a subclass gives."""
-
-    def _read(self) -> sqlite3.Connection:
-        raise NotImplementedError
+class SqliteJobReads(SqliteReads):
+    """The JobReader."""
 
     def get_job(self, scope: Scope, job_id: str) -> Job | None:
         """None where there is no such job in the scope."""
@@ -118,11 +115,8 @@ class SqliteJobReads:
         return int(self._read().execute(select, (queue, scope.organization_id)).fetchone()[0])
 
 
-class SqliteJobMoves(SqliteJobReads):
-    """What moves jobs has in common: `_writing()`, which a subclass gives."""
-
-    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        raise NotImplementedError
+class SqliteJobMoves(SqliteJobReads, SqliteWrites):
+    """Moves of jobs, each one statement."""
 
     def _changed(self, statement: str, values: Sequence[object]) -> int:
         """Run one statement. Returns the rows it changed."""
@@ -242,11 +236,6 @@ class SqliteJobQueue(SqliteJobMoves):
         """The distinct workers that hold a running job, in order."""
         select = "SELECT DISTINCT worker FROM jobs WHERE state = 'running' ORDER BY worker"
         return [row[0] for row in self._read().execute(select).fetchall()]
-
-
-def place(scope: Scope) -> tuple[str, str]:
-    """The columns of a scope."""
-    return scope.organization_id, scope.namespace_id
 
 
 def _job(row: tuple[Any, ...]) -> Job:

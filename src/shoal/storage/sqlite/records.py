@@ -1,6 +1,7 @@
 """Records in SQLite: reads over any connection, writes over that of a transaction."""
 
 import sqlite3
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -17,27 +18,24 @@ from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.expressions import Sql
 from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql
 from shoal.storage.protocols.records import Json, Kind, Query, Stored, Totals
+from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, place
 from shoal.storage.sqlite.events import delete_events
-from shoal.storage.sqlite.job_queue import place
 from shoal.storage.sqlite.replies import forget_replies
 from shoal.storage.sqlite.schedules import delete_schedules
 
 __all__ = ["SqliteRecordReads", "SqliteRecordWrites"]
 
 _RECORD: Final = "id, name, version, body, checksum"
-_HERE: Final = "kind = ? AND organization_id = ? AND namespace_id = ?"
+_HERE: Final = f"kind = ? AND {IN_SCOPE}"
 _NEWEST_FIRST: Final = "position DESC"
 
 
-class SqliteRecordReads:
-    """The RecordReader over `_read()`, which a subclass gives."""
+class SqliteRecordReads(SqliteReads):
+    """The RecordReader."""
 
-    def _read(self) -> sqlite3.Connection:
-        raise NotImplementedError
-
+    @abstractmethod
     def _snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection on which all reads see one moment."""
-        raise NotImplementedError
 
     def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None:
         """None where there is no such record in the scope."""
@@ -82,12 +80,8 @@ class SqliteRecordReads:
         return _stored(rows[0]) if rows else None
 
 
-class SqliteRecordWrites(SqliteRecordReads):
-    """The RecordWriter over `_writing()`, which a subclass gives."""
-
-    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        """The connection for one write; an error inside ends the transaction."""
-        raise NotImplementedError
+class SqliteRecordWrites(SqliteRecordReads, SqliteWrites):
+    """The RecordWriter, inside a transaction."""
 
     def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
         """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
@@ -149,14 +143,14 @@ class SqliteRecordWrites(SqliteRecordReads):
             return aged + self._execute(f"DELETE FROM records WHERE position IN ({oldest} {first})", (*key, surplus))
 
     def delete_scope(self, scope: Scope) -> int:
-        """Delete every record, job and saved reply of exactly this organisation and namespace. Returns how many
-        records."""
+        """Delete every record, job, saved reply, event, feed and schedule of exactly this organisation and namespace.
+        Returns how many records."""
         with self._writing() as connection:
             forget_replies(connection, scope)
             delete_events(connection, scope)
             delete_schedules(connection, scope)
-            self._execute("DELETE FROM jobs WHERE organization_id = ? AND namespace_id = ?", place(scope))
-            return self._execute("DELETE FROM records WHERE organization_id = ? AND namespace_id = ?", place(scope))
+            self._execute(f"DELETE FROM jobs WHERE {IN_SCOPE}", place(scope))
+            return self._execute(f"DELETE FROM records WHERE {IN_SCOPE}", place(scope))
 
     def _taken(self, scope: Scope, kind: Kind, id: str | None, name: str | None) -> AlreadyExists:
         """Which of the two is taken, and by what."""

@@ -11,6 +11,7 @@ from shoal.errors import Corrupt
 from shoal.records.base import stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.replies import Reply, SavedReply
+from shoal.storage.sqlite.access import IN_SCOPE, place
 
 __all__ = [
     "REPLIES_CHECKSUM",
@@ -41,8 +42,8 @@ _FORGOTTEN_AT_ONCE: Final = 100
 def find_reply(connection: Connection, scope: Scope, key: str) -> SavedReply | None:
     """The reply saved under a key of exactly this scope, however old. Raises Corrupt for one that is damaged."""
     rows = connection.execute(
-        f"SELECT {REPLY_COLUMNS} FROM replies WHERE organization_id = ? AND namespace_id = ? AND key = ?",
-        (scope.organization_id, scope.namespace_id, key),
+        f"SELECT {REPLY_COLUMNS} FROM replies WHERE {IN_SCOPE} AND key = ?",
+        (*place(scope), key),
     ).fetchall()
     if not rows:
         return None
@@ -74,13 +75,10 @@ def put_reply(connection: Connection, scope: Scope, key: str, saved: SavedReply,
     row = (key, saved.request, reply.status, reply.media_type, stored_time(saved.saved_at), reply.body)
     connection.execute(
         f"INSERT OR REPLACE INTO replies (organization_id, namespace_id, {REPLY_COLUMNS}) VALUES ({places})",
-        (scope.organization_id, scope.namespace_id, *row, _checksum(row)),
+        (*place(scope), *row, _checksum(row)),
     )
 
 
 def forget_replies(connection: Connection, scope: Scope) -> None:
     """Remove every reply of exactly this organisation and namespace."""
-    connection.execute(
-        "DELETE FROM replies WHERE organization_id = ? AND namespace_id = ?",
-        (scope.organization_id, scope.namespace_id),
-    )
+    connection.execute(f"DELETE FROM replies WHERE {IN_SCOPE}", place(scope))

@@ -1,7 +1,6 @@
 """Schedules in SQLite."""
 
 import sqlite3
-from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +10,7 @@ from shoal.records.base import stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Json
 from shoal.storage.protocols.schedules import Schedule, first_fence
-from shoal.storage.sqlite.job_queue import place
+from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, place
 
 __all__ = ["SCHEDULES_SCHEMA", "SqliteScheduleReads", "SqliteScheduleStore", "SqliteScheduleWrites", "delete_schedules"]
 
@@ -24,8 +23,7 @@ CREATE TABLE schedules (
 CREATE INDEX schedules_by_due ON schedules (due);
 """
 _COLUMNS: Final = "organization_id, namespace_id, schedule_id, due, payload, fence, worker"
-_HERE: Final = "organization_id = ? AND namespace_id = ?"
-_MINE: Final = f"{_HERE} AND schedule_id = ? AND fence = ? AND worker IS ? AND lease_until IS NOT NULL"
+_MINE: Final = f"{IN_SCOPE} AND schedule_id = ? AND fence = ? AND worker IS ? AND lease_until IS NOT NULL"
 _DUE: Final = """
 SELECT organization_id, namespace_id, schedule_id FROM schedules
 WHERE due <= :now AND (lease_until IS NULL OR lease_until <= :now)
@@ -33,24 +31,18 @@ ORDER BY due, organization_id, namespace_id, schedule_id LIMIT 1
 """
 
 
-class SqliteScheduleReads:
-    """The ScheduleReader over `_read()`, which a subclass provides."""
-
-    def _read(self) -> sqlite3.Connection:
-        raise NotImplementedError
+class SqliteScheduleReads(SqliteReads):
+    """The ScheduleReader."""
 
     def get_schedule(self, scope: Scope, schedule_id: str) -> Schedule | None:
         """See ScheduleReader."""
-        select = f"SELECT {_COLUMNS} FROM schedules WHERE {_HERE} AND schedule_id = ?"
+        select = f"SELECT {_COLUMNS} FROM schedules WHERE {IN_SCOPE} AND schedule_id = ?"
         rows = self._read().execute(select, (*place(scope), schedule_id)).fetchall()
         return _schedule(rows[0]) if rows else None
 
 
-class SqliteScheduleWrites(SqliteScheduleReads):
+class SqliteScheduleWrites(SqliteScheduleReads, SqliteWrites):
     """The ScheduleWriter, inside a transaction."""
-
-    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        raise NotImplementedError
 
     def put_schedule(self, scope: Scope, schedule_id: str, due: datetime, payload: Json) -> None:
         """See ScheduleWriter."""
@@ -65,7 +57,7 @@ class SqliteScheduleWrites(SqliteScheduleReads):
     def remove_schedule(self, scope: Scope, schedule_id: str) -> bool:
         """See ScheduleWriter."""
         with self._writing() as connection:
-            delete = f"DELETE FROM schedules WHERE {_HERE} AND schedule_id = ?"
+            delete = f"DELETE FROM schedules WHERE {IN_SCOPE} AND schedule_id = ?"
             return connection.execute(delete, (*place(scope), schedule_id)).rowcount > 0
 
     def advance_schedule(self, schedule: Schedule, due: datetime | None) -> bool:
@@ -78,18 +70,15 @@ class SqliteScheduleWrites(SqliteScheduleReads):
             return connection.execute(update, (stored_time(due), *key)).rowcount > 0
 
 
-class SqliteScheduleStore(SqliteScheduleReads):
+class SqliteScheduleStore(SqliteScheduleReads, SqliteWrites):
     """The ScheduleStore; each call is a transaction of its own."""
-
-    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        raise NotImplementedError
 
     def claim_schedule(self, worker: str, now: datetime, lease_until: datetime) -> Schedule | None:
         """See ScheduleStore."""
         if not self._read().execute(_DUE, {"now": stored_time(now)}).fetchall():
             return None  # an idle worker takes no write lock
         claim = (
-            f"UPDATE schedules SET fence = fence + 1, worker = ?, lease_until = ? WHERE {_HERE} AND schedule_id = ? "
+            f"UPDATE schedules SET fence = fence + 1, worker = ?, lease_until = ? WHERE {IN_SCOPE} AND schedule_id = ? "
             f"RETURNING {_COLUMNS}"
         )
         with self._writing() as connection:
@@ -107,7 +96,7 @@ class SqliteScheduleStore(SqliteScheduleReads):
 
 def delete_schedules(connection: sqlite3.Connection, scope: Scope) -> None:
     """Delete the schedules of exactly this scope."""
-    connection.execute(f"DELETE FROM schedules WHERE {_HERE}", place(scope))
+    connection.execute(f"DELETE FROM schedules WHERE {IN_SCOPE}", place(scope))
 
 
 def _schedule(row: tuple[str, str, str, str, str, int, str | None]) -> Schedule:
