@@ -5,8 +5,9 @@ import logging
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from simulation.simulation import Simulation
@@ -30,8 +31,7 @@ def memory_folder() -> str | None:
 def broken(seeds: Sequence[int], steps: int = STEPS, kind: str = "sqlite") -> list[tuple[int, str]]:
     """The seeds that break a promise, each with where."""
     found = []
-    logging.disable(logging.WARNING)  # crashes are what happens here all the time
-    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+    with _quiet(), tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
         store = fresh_store(Path(folder), kind)
         for seed in seeds:
             store.empty()
@@ -41,6 +41,16 @@ def broken(seeds: Sequence[int], steps: int = STEPS, kind: str = "sqlite") -> li
                 found.append((seed, traceback.format_exc()))
         store.close()
     return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings: crashes happen here all the time."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def broken_in_pieces(

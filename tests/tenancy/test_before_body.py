@@ -9,8 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from fastapi import FastAPI
 
-from shoal.api.callers.auth import PUBLIC
-from shoal.api.door import MOUNTS
+from shoal.api.door import MOUNTS, PROBES
 from tenancy.calls import PREFIXES
 from tenancy.cells import Cells
 from tenancy.conftest import World
@@ -179,7 +178,8 @@ def test_a_thing_called_like_a_probe_is_as_private_as_others(
 
 def _leads_to_the_api(sent: str) -> bool:
     """Whether a request that does not say that it comes from a program is the API's, which asks for a key."""
-    return f"{_path(sent)}/".startswith(tuple(f"{mount}/" for mount in MOUNTS)) or _path(sent).rstrip("/") in PUBLIC
+    path = _path(sent)
+    return f"{path}/".startswith(tuple(f"{mount}/" for mount in MOUNTS)) or path.rstrip("/") in PROBES
 
 
 def _path(sent: str) -> str:
@@ -187,5 +187,5 @@ def _path(sent: str) -> str:
 
 
 def _is_public(method: str, sent: str) -> bool:
-    path = _path(sent)
-    return method in ("GET", "HEAD") and (path.rstrip("/") or "/") in PUBLIC
+    path = _path(sent).rstrip("/")
+    return method in ("GET", "HEAD") and any(path == mount + probe for mount in (*MOUNTS, "") for probe in PROBES)
