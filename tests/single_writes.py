@@ -54,8 +54,8 @@ class SingleWrites:
     ) -> None:
         self.transact(lambda tx: tx.enqueue(scope, job_id, queue, payload, now, subject=subject))
 
-    def let_go(self: RecordStore, scope: Scope, job_id: str) -> None:
-        self.transact(lambda tx: tx.let_go(scope, job_id))
+    def release_subject(self: RecordStore, scope: Scope, job_id: str) -> None:
+        self.transact(lambda tx: tx.release_subject(scope, job_id))
 
     def request_cancel(self: RecordStore, scope: Scope, job_id: str) -> Job | None:
         return self.transact(lambda tx: tx.request_cancel(scope, job_id))

@@ -74,10 +74,10 @@ def test_what_follows_a_write_that_was_stored_is_finished(store: SqliteDocuments
     assert copy_context().run(change) == 0
 
 
-def test_the_sooner_end_counts_and_unlimited_work_has_none() -> None:
+def test_the_earlier_end_counts_and_a_suspended_deadline_has_none() -> None:
     with deadline.within(NO_TIME), deadline.within(3600):
         assert deadline.is_over()
-        with deadline.unlimited():
+        with deadline.suspend():
             deadline.check()
         with pytest.raises(OutOfTime):
             deadline.check()

@@ -38,5 +38,5 @@ def test_a_name_that_is_no_setting_is_told_with_the_one_that_was_meant() -> None
 
     assert unknown_names(environ) == [
         "SHOAL_API_KEY is for clients: a server takes no key from it, and keeps its first one in DATA/key.",
-        "SHOAL_WORKRS is no setting; did you mean SHOAL_WORKERS?", "SHOAL_ZZZ is no setting.",
+        "SHOAL_WORKRS is not a setting; did you mean SHOAL_WORKERS?", "SHOAL_ZZZ is not a setting.",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Wires the services on the stores. Everything above gets finished services."""
+"""Wires the services to the stores: the only place where services are constructed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ __all__ = ["Services", "assemble", "utc_now"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything that can be done, and the stores below it. `close` ends it all."""
+    """All services and the stores below them. `close` closes the stores."""
 
     settings: Settings
     stores: Stores
@@ -74,12 +74,12 @@ class Services:
 
 
 def utc_now() -> datetime:
-    """The clock of a running installation; tests pass their own."""
+    """Return the current time in UTC; tests pass a clock of their own."""
     return datetime.now(UTC)
 
 
 def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: Stores | None = None) -> Services:
-    """Wire everything on the stores, those of the settings' data folder by default.
+    """Construct the services on the given stores, by default those of the settings' data folder.
 
     Raises what `open_stores` does.
     """
@@ -108,7 +108,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
     planning = Planning(
         metadata,
         documents_store,
-        lambda: max(disk.room().usable, 0),
+        lambda: max(disk.space().usable, 0),
         memory_limit=lambda: run_memory_mib(settings, several=keys.several_organizations()) * 2**20,
         threads=settings.threads,
         run_seconds=settings.run_seconds,

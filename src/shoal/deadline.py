@@ -1,8 +1,8 @@
-"""How long the work under way may still take, as a context variable: a request's threads and queries see the request's.
+"""The deadline of the current work, as a context variable: the threads and queries of a request inherit its deadline.
 
-Work that can be long asks `check` every few thousand steps, or has its database queries interrupted by `is_over`.
-Of long requests a few go on at once (`turns.py`): both wait where it is another one's turn. Without a deadline, as in a
-worker or a library call, nothing is ever over.
+Work that can be long calls `check` every few thousand steps, or has its database queries interrupted by `is_over`. Of
+long requests only a few run at a time (`permits.py`): both wait for the permit of the request. Without a deadline, as
+in a worker or a library call, time never runs out.
 """
 
 import contextlib
@@ -10,18 +10,18 @@ import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from shoal import turns
+from shoal import permits
 from shoal.errors import OutOfTime
 
-__all__ = ["check", "is_over", "lift", "unlimited", "within"]
+__all__ = ["check", "is_over", "lift", "suspend", "within"]
 
 _end: ContextVar[tuple[float, float]] = ContextVar("deadline", default=(float("inf"), float("inf")))
-"""The end by the steady clock, in seconds, and the whole span."""
+"""The end on the monotonic clock, and the whole span, in seconds."""
 
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Let the work inside take so many seconds; 0 for no limit. Within another limit the sooner end counts."""
+    """Limit the block to `seconds`; 0 for no limit. When nested, the earlier end counts."""
     span = seconds or float("inf")
     token = _end.set(min(_end.get(), (time.monotonic() + span, span)))
     try:
@@ -31,8 +31,8 @@ def within(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unlimited() -> Iterator[None]:
-    """For work that must not be cut: the end of a transaction, the removal of what a tenant gave up."""
+def suspend() -> Iterator[None]:
+    """Suspend the deadline for work that must not be interrupted: a commit, the removal of a tenant's data."""
     token = _end.set((float("inf"), float("inf")))
     try:
         yield
@@ -41,17 +41,17 @@ def unlimited() -> Iterator[None]:
 
 
 def lift() -> None:
-    """Something was stored, so what belongs to it is finished, however long it takes."""
+    """Remove the deadline: something was stored, so the rest must be completed, however long it takes."""
     _end.set((float("inf"), float("inf")))
 
 
 def is_over() -> bool:
-    """Whether the time is over, asked when it is this work's turn."""
-    turns.keep(_end.get()[0])
+    """Whether the time has run out; first waits for the permit of the request."""
+    permits.hold(_end.get()[0])
     return time.monotonic() > _end.get()[0]
 
 
 def check() -> None:
-    """Raises OutOfTime where the time is over."""
+    """Raise OutOfTime if the time has run out."""
     if is_over():
         raise OutOfTime(_end.get()[1])

@@ -1,4 +1,4 @@
-"""Files are whole or absent: the one place that knows how bytes reach the disk for good."""
+"""Atomic, durable file operations: a file is whole or absent, and on disk before a call returns."""
 
 import errno
 import fcntl
@@ -13,59 +13,72 @@ from typing import BinaryIO, Final
 from shoal.errors import InsufficientStorage, Unavailable
 
 __all__ = [
+    "atomic_write",
+    "atomic_write_after_cleanup",
+    "create_locked_file",
     "disk_error",
     "is_abandoned",
+    "is_disk_error",
     "is_full",
-    "is_of_disk",
-    "locked",
+    "is_on_read_only_disk",
+    "lock_folder",
     "make_folder",
-    "named",
-    "new_file_held",
-    "on_read_only_disk",
     "remove_abandoned",
     "remove_tree",
+    "short_name",
     "sync_folder",
-    "written_alone",
-    "written_whole",
 ]
 
 _TRIES: Final = 3
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BROKEN: Final = frozenset({errno.EIO, errno.EROFS})
 _SQLITE_FULL: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
-"""The second is how SQLite says that the index of the write-ahead log found no room."""
+"""The second is SQLite's code for a full disk while it extends the index of the write-ahead log."""
 
 
-def named(path: Path) -> str:
-    """A file of the data folder as messages call it: with the folder that tells it from others of its name."""
+def short_name(path: Path) -> str:
+    """Return the name of a file for messages, with its parent folder: file names repeat from folder to folder."""
     return f"{path.parent.name}/{path.name}"
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether an error of the system or of SQLite says that the disk, or the quota, has no room left."""
+    """Whether an error of the operating system or of SQLite says that the disk, or the quota, is full."""
     if isinstance(error, OSError):
         return error.errno in _FULL
     return getattr(error, "sqlite_errorname", None) in _SQLITE_FULL
 
 
-def is_of_disk(error: BaseException) -> bool:
-    """Whether an error of the system is the disk's: full, broken, or mounted so that nobody may write."""
+def is_disk_error(error: BaseException) -> bool:
+    """Whether an error of the operating system is a disk error: full, failing or mounted read-only."""
     return isinstance(error, OSError) and (is_full(error) or error.errno in _BROKEN)
 
 
 def disk_error(error: OSError, what: str) -> Unavailable:
-    """An error of the disk in our words; `what` is a sentence without its end, such as "The disk took no vectors"."""
+    """Translate a disk error; `what` begins the message, without a full stop, such as "Vectors could not be
+    written"."""
     if is_full(error):
         return InsufficientStorage(f"{what}: the disk is full. Delete something or enlarge the disk, then try again.")
     return Unavailable(f"{what} ({error.strerror or error}). Try again.")
 
 
 @contextmanager
-def written_whole(path: Path, *, synced: bool = True, private: bool = False) -> Iterator[BinaryIO]:
-    """A file that appears at `path`, whole and on disk, when the block ends; on an exception nothing changes. One that
-    is not `synced` may be torn by a power cut; one that is `private` is its owner's alone, from its first byte on.
+def atomic_write(path: Path, *, synced: bool = True, private: bool = False) -> Iterator[BinaryIO]:
+    """Write a file that appears at `path` when the block ends, or not at all if the block raises.
 
-    A file that was there is replaced at one moment: a reader sees the old bytes or the new ones, never a mixture.
+    A file that exists is replaced atomically: a reader sees the old bytes or the new ones, never a mixture.
+
+    Parameters
+    ----------
+    path
+        The file to create or replace.
+    synced
+        Whether the file and its name are on disk when the block ends; otherwise a power cut can tear it.
+    private
+        Whether only its owner can read the file, from its first byte on.
+
+    Yields
+    ------
+    The open file.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
@@ -84,20 +97,22 @@ def written_whole(path: Path, *, synced: bool = True, private: bool = False) -> 
 
 
 @contextmanager
-def written_alone(path: Path) -> Iterator[BinaryIO]:
-    """The same, after clearing away what writers of `path` that were killed left beside it. Each holds a lock on its
-    own for as long as it lives."""
-    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{12}}\.part")
-    for left in [one for one in path.parent.iterdir() if ours.fullmatch(one.name)]:
-        remove_abandoned(left)
-    with written_whole(path) as file:
+def atomic_write_after_cleanup(path: Path) -> Iterator[BinaryIO]:
+    """Write a file as `atomic_write` does, after removing temporary files that killed writers of `path` left behind.
+
+    A writer holds a lock on its temporary file for as long as it lives.
+    """
+    temporary = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{12}}\.part")
+    for leftover in [entry for entry in path.parent.iterdir() if temporary.fullmatch(entry.name)]:
+        remove_abandoned(leftover)
+    with atomic_write(path) as file:
         with suppress(OSError):  # a disk without locks
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield file
 
 
 def sync_folder(path: Path) -> None:
-    """Put the names in a folder on disk: a new or renamed file can be lost by a power cut before this returns."""
+    """Sync the entries of a folder: until this returns, a power cut can lose a new or renamed file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -106,11 +121,11 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of a folder, which stays with it when it is renamed and goes with the process, however that ends.
+def lock_folder(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a folder. It survives a rename, and is released when the process ends, however that happens.
 
-    Without `wait`, raises BlockingIOError where another holds it. A file system that has no locks for folders stops
-    nobody who waits, and is taken for held by those who do not.
+    Without `wait`, raises BlockingIOError if the lock is taken. On a file system without locks for folders, callers
+    that wait get no lock, and callers that do not wait see the lock as taken.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -125,13 +140,13 @@ def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def new_file_held(folder: Path) -> Iterator[Path]:
-    """A new empty file in a folder, private, and locked for as long as the block lasts; gone afterwards."""
+def create_locked_file(folder: Path) -> Iterator[Path]:
+    """Create an empty private file in a folder, locked for the duration of the block and removed afterwards."""
     while True:
         path = folder / secrets.token_hex(16)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if path.exists():  # else it was taken for abandoned before it was locked
+        if path.exists():  # else it was removed as abandoned before it was locked
             break
         os.close(descriptor)
     try:
@@ -142,7 +157,7 @@ def new_file_held(folder: Path) -> Iterator[Path]:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether nobody holds the lock of a file any more; False where it is gone. No clock is asked."""
+    """Whether no process holds the lock of a file; False if the file is gone. Does not depend on the clock."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -157,8 +172,10 @@ def is_abandoned(path: Path) -> bool:
 
 
 def remove_abandoned(path: Path) -> bool:
-    """Remove a file unless another process holds its lock; whether it was removed. The lock is held until the file is
-    gone, so that `new_file_held` either keeps its file or makes another."""
+    """Remove a file unless another process holds its lock. Returns whether it was removed.
+
+    The lock is held until the file is gone, so that `create_locked_file` either keeps its file or makes another.
+    """
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -170,14 +187,17 @@ def remove_abandoned(path: Path) -> bool:
     return False
 
 
-def on_read_only_disk(path: Path) -> bool:
-    """Whether the disk of a path is mounted so that nobody can write to it."""
+def is_on_read_only_disk(path: Path) -> bool:
+    """Whether the file system of a path is mounted read-only."""
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def make_folder(path: Path) -> None:
-    """Make a private folder and those above it, each one on disk. One that is there may be so for an instant only, and
-    its name not yet on disk, so that of the innermost is synced again."""
+    """Create a private folder and its missing parents, synced.
+
+    A folder that exists may have been created a moment ago by another process that has not synced its name yet, so the
+    name of the innermost one is synced in any case.
+    """
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
@@ -185,8 +205,7 @@ def make_folder(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all below it; nothing happens where it is absent, or goes away meanwhile. What somebody puts
-    there meanwhile goes too."""
+    """Remove a folder recursively, including entries added meanwhile. Does nothing if it is absent or vanishes."""
     for attempt in range(_TRIES):
         with suppress(FileNotFoundError):
             for entry in list(path.iterdir()):

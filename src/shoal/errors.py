@@ -1,27 +1,27 @@
-"""Every error Shoal raises on purpose, as one tree. No HTTP here: `api/errors.py` maps the tree to status codes.
+"""Every error that Shoal raises on purpose, as one tree. No HTTP here: `api/errors.py` maps the tree to status codes.
 
 ShoalError
 ├── InvalidRequest          the request as a whole makes no sense
 │   └── InvalidField        one field has a wrong value: names the field, the value and the remedy
-├── Unauthorized            no key, or a key that is not known
-├── Forbidden               a known key without the permission
-├── NotFound                no such thing in this scope (also: it belongs to somebody else)
-├── Conflict                the state of the thing forbids the move
+├── Unauthorized            no key, or an unknown one
+├── Forbidden               a valid key without the permission
+├── NotFound                no such resource in this scope (it may belong to another tenant)
+├── Conflict                the state of the resource does not allow the operation
 │   ├── AlreadyExists       the name or id is taken
 │   │   └── KeyReused       an idempotency key that was sent with another request
-│   └── StaleVersion        somebody else wrote first: read again and retry
+│   └── StaleVersion        another writer was first: read again and retry
 ├── TooLarge                the body or the batch is over its limit
 ├── TooSlow                 the body did not arrive in time
 ├── RateLimited             more requests than are allowed: retry later
-├── QueueFull               more runs than may wait: retry later
+├── QueueFull               too many runs are waiting: retry later
 ├── Unavailable             a store did not answer in time: retry later
-│   ├── Contended           others changed the same data each time it was tried: retry later
-│   ├── InsufficientStorage the disk has no room for it: free some, then retry
+│   ├── Contended           every attempt of a transaction met a conflict: retry later
+│   ├── InsufficientStorage the disk is full: free some space, then retry
 │   ├── Overloaded          too many requests at once: retry later
-│   └── OutOfTime           a request needs longer than it may take: ask for less
+│   └── OutOfTime           a request exceeded its time limit: narrow it down
 ├── Corrupt                 stored bytes are not what was written
 ├── Cancelled               the run was asked to stop
-└── RunFailed               a run ended with an error that is told to its owner
+└── RunFailed               a run failed with an error that its owner may see
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ _MOST_BITS = 1024
 
 
 class ShoalError(Exception):
-    """A sentence for people in `message`; JSON-safe facts, never a secret, in `details`."""
+    """Base class: a sentence for people in `message`; JSON-safe facts, never a secret, in `details`."""
 
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)
@@ -86,27 +86,27 @@ class InvalidField(InvalidRequest):
         self.problem = problem
 
     def about(self, document_id: str) -> "InvalidField":
-        """The same error, told of this document as well."""
+        """Add the id of the document to the details and return the error."""
         self.details = {**self.details, "document_id": document_id}
         return self
 
     def move(self, field: str, problem: str) -> None:
-        """Let it be about another field, such as the row of one file of several, with the same value and remedy."""
+        """Change the field and the problem, for instance to the row of one of several files; value and remedy stay."""
         self.message = f"{field}: {problem}" + self.message.removeprefix(f"{self.field}: {self.problem}")
         self.args = (self.message,)
         self.field, self.problem, self.details = field, problem, {**self.details, "field": field}
 
 
 class Unauthorized(ShoalError):
-    """No key, or a key that is not known."""
+    """No key, or an unknown one."""
 
 
 class Forbidden(ShoalError):
-    """A known key that lacks the permission for this call."""
+    """A valid key that lacks the permission for this call."""
 
 
 class NotFound(ShoalError):
-    """No such thing in this scope. `near` is the name that was meant perhaps, for those who may read."""
+    """No such resource in this scope. `near` is the most similar name, shown to callers that may read."""
 
     def __init__(self, resource: str, ref: str, hint: str = "", *, near: str | None = None) -> None:
         self.near = near
@@ -116,7 +116,7 @@ class NotFound(ShoalError):
 
 
 class Conflict(ShoalError):
-    """The present state of the thing forbids the move."""
+    """The state of the resource does not allow the operation."""
 
 
 class AlreadyExists(Conflict):
@@ -124,7 +124,7 @@ class AlreadyExists(Conflict):
 
     def __init__(self, resource: str, ref: str, **details: object) -> None:
         super().__init__(
-            f"{_article(resource)} {resource} called {shorten(ref)} exists already. Choose another name.",
+            f"{_article(resource)} {resource} called {shorten(ref)} already exists. Choose another name.",
             resource=resource,
             id=ref[:_SHOWN],
             **details,
@@ -132,7 +132,7 @@ class AlreadyExists(Conflict):
 
 
 class KeyReused(AlreadyExists):
-    """An idempotency key stands for one request: another one was sent with it before."""
+    """An idempotency key that was already used for a different request."""
 
     def __init__(self, key: str) -> None:
         ShoalError.__init__(
@@ -144,7 +144,7 @@ class KeyReused(AlreadyExists):
 
 
 class StaleVersion(Conflict):
-    """Somebody else wrote first: read again and retry."""
+    """Another writer was first: read again and retry."""
 
 
 class TooLarge(ShoalError):
@@ -170,7 +170,7 @@ class RateLimited(ShoalError):
 
 
 class QueueFull(ShoalError):
-    """As many runs wait as may. Retry after `retry_after_seconds`."""
+    """The maximum number of runs is waiting. Retry after `retry_after_seconds`."""
 
     def __init__(self, message: str, *, queued: int, limit: int, retry_after_seconds: int) -> None:
         super().__init__(message, queued=queued, limit=limit, retry_after_seconds=retry_after_seconds, retryable=True)
@@ -184,11 +184,11 @@ class Unavailable(ShoalError):
 
 
 class Contended(Unavailable):
-    """Others changed the same data each time a transaction was tried; nothing of it is stored."""
+    """Every attempt of a transaction met a conflict with other writers; nothing of it is stored."""
 
 
 class InsufficientStorage(Unavailable):
-    """The disk has no room for this. Reading and deleting go on; writes do once there is room again."""
+    """The disk is full. Reads and deletions still work; writes resume once there is space again."""
 
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message, retry_after_seconds=5, **details)
@@ -199,39 +199,39 @@ class Overloaded(Unavailable):
 
 
 class OutOfTime(Unavailable):
-    """The request needs longer than it may take. The same one would again, so it is not to be repeated as it is."""
+    """The request exceeded its time limit. Unchanged, it would again, so it is not retryable."""
 
     def __init__(self, seconds: float) -> None:
         ShoalError.__init__(
             self,
             f"The request took longer than {seconds:g} s and was given up; nothing of it was stored. Narrow it down: "
             "fewer conditions, filters that SQLite can answer (eq, in, gt, lt, exists) before regex and words, fewer "
-            "fields, or smaller collections. Whoever runs the server can raise SHOAL_REQUEST_SECONDS.",
+            "fields, or smaller collections. The operator of the server can raise SHOAL_REQUEST_SECONDS.",
             limit_seconds=seconds,
             retryable=False,
         )
 
 
 class Corrupt(ShoalError):
-    """Stored bytes are not what was written."""
+    """Stored bytes differ from what was written."""
 
 
 class Cancelled(ShoalError):
-    """The run was asked to stop."""
+    """The run was cancelled."""
 
 
 class RunFailed(ShoalError):
-    """A run ended with an error that is told to its owner."""
+    """A run failed with an error that its owner may see."""
 
 
 def shorten(value: object) -> str:
-    """A value as shown in an error: its repr, at most 80 characters, however large it is."""
+    """Return the repr of a value for an error message, cut to 80 characters without building the whole."""
     text = _beginning(value, _SHOWN + 1)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _beginning(value: object, most: int) -> str:
-    """At least the first `most` characters of the repr: the whole of a large body would take seconds."""
+    """Return at least the first `most` characters of the repr: that of a whole large body would take seconds."""
     if isinstance(value, (str, bytes)):
         return repr(value[: max(most, 0)])
     if isinstance(value, int) and value.bit_length() > _MOST_BITS:  # Python refuses to write such a number down

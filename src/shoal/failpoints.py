@@ -1,8 +1,8 @@
-"""Named places at which a fault can be asked for, so that tests can stop a process exactly between two steps.
+"""Failpoints: named places where tests can inject a fault, to stop a process exactly between two steps.
 
 `SHOAL_FAILPOINTS` holds `name=action` pairs, separated by `;`: `run.before_flip=crash`, `enrich.batch=crash@3` (at the
 third pass), `ingest.committed=sleep:0.5`, `artifact.table=err:ENOSPC`. With `SHOAL_FAILPOINTS_ONCE` (a folder) each
-fires once over all processes that share it. Without the variable a pass costs one look into an empty mapping.
+fires once across all processes that share the folder. Without the variable a pass costs one lookup in an empty mapping.
 """
 
 import errno
@@ -63,7 +63,7 @@ FAILPOINTS: Final = (
     "migrate.before_commit",
     "migrate.adopted",
 )
-"""Every name there is; the sweep in `tests/faults` crashes at each."""
+"""All failpoints; the sweep in `tests/faults` crashes at each."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class _Fault:
     passed: int = 0
 
 
-def _asked_for(text: str) -> dict[str, _Fault]:
+def _parse_faults(text: str) -> dict[str, _Fault]:
     faults = {}
     for part in filter(None, text.split(";")):
         name, _, action = part.partition("=")
@@ -84,21 +84,22 @@ def _asked_for(text: str) -> dict[str, _Fault]:
     return faults
 
 
-_faults: Final = _asked_for(os.environ.get("SHOAL_FAILPOINTS", ""))
+_faults: Final = _parse_faults(os.environ.get("SHOAL_FAILPOINTS", ""))
 _once: Final = os.environ.get("SHOAL_FAILPOINTS_ONCE")
 
 
 def hit(name: str) -> None:
-    """Pass a failpoint: nothing happens unless a fault was asked for here. Raises OSError where that is the fault."""
+    """Pass a failpoint: does nothing unless a fault is set for it. Raises OSError if that is the fault."""
     fault = _faults.get(name)
     if fault is None:
         return
     fault.passed += 1
-    if fault.passed == fault.at and _first_of_all(name):
+    if fault.passed == fault.at and _is_first(name):
         _act(fault.action)
 
 
-def _first_of_all(name: str) -> bool:
+def _is_first(name: str) -> bool:
+    """Whether this is the first time, across all processes that share the folder, that the failpoint fires."""
     if _once is None:
         return True
     try:

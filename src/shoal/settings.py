@@ -1,4 +1,4 @@
-"""Environment to one frozen Settings. Every setting has a line in `docs/settings.md`; a test checks it."""
+"""Settings, read from the environment. Every setting has a line in `docs/settings.md`; a test checks it."""
 
 import difflib
 import math
@@ -16,7 +16,7 @@ __all__ = ["Settings", "default_data_folder", "is_loopback", "unknown_names"]
 
 _MOST: Final = 2**40
 _MOST_SECONDS: Final = 1e9
-"""30 years: added to a moment, it is still one."""
+"""About 30 years, so that adding it to a time does not overflow."""
 _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "port": (0, 65_535), "metrics_port": (0, 65_535), "workers": (0, 1024), "threads": (0, 1024),
     "max_body_mib": (1, _MOST), "max_upload_mib": (1, _MOST), "max_bodies_mib": (1, _MOST), "max_requests": (1, 10_000),
@@ -28,112 +28,111 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "run_seconds": (0, _MOST_SECONDS), "drain_seconds": (0, _MOST_SECONDS),
     "audit_days": (0, 10_000), "disk_reserve_mib": (-1, _MOST),
 }  # fmt: skip
-"""What numbers may be; all others from 0 on."""
+"""The bounds of numbers; all others are at least 0."""
 _OTHER_NAMES: Final = frozenset(
     {"API_KEY", "FAILPOINTS", "FAILPOINTS_ONCE", "INSTRUCTIONS", "KERNELS", "NATIVE", "PLANTED"}
 )
-"""Variables that are no settings of a server."""
+"""Variables that are not settings of a server."""
 
 
 def default_data_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """`$XDG_DATA_HOME/shoal`, else `~/.local/share/shoal`."""
+    """Return `$XDG_DATA_HOME/shoal`, else `~/.local/share/shoal`."""
     base = environ.get("XDG_DATA_HOME")
     return (Path(base) if base else Path.home() / ".local" / "share") / "shoal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set. Read from `SHOAL_<NAME IN CAPITALS>`; command-line options win."""
+    """All settings. Read from `SHOAL_<NAME IN CAPITALS>`; command-line options win."""
 
     data: Path
     """The folder that holds everything: metadata, documents, vectors, artifacts, the local key."""
     host: str = "127.0.0.1"
-    """Where the server listens; loopback unless asked otherwise."""
+    """The address the server listens on; loopback by default."""
     port: int = 8000
     """The server's port; 0 takes a free one."""
     public_url: str = ""
-    """The address under which callers reach the server, for links in answers; empty takes the one it listens on."""
+    """The address under which clients reach the server, for links in answers; empty takes the one it listens on."""
     trusted_proxies: str = ""
-    """Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas."""
+    """Addresses and networks whose X-Forwarded-For and X-Forwarded-Proto are trusted, separated by commas."""
     workers: int = 1
-    """Worker processes the server starts; 0 for a server whose workers run elsewhere."""
+    """Worker processes that the server starts; 0 if workers run elsewhere."""
     max_body_mib: int = 64
     """Largest JSON body, in MiB."""
     max_upload_mib: int = 16384
     """Largest Arrow, Parquet or NDJSON upload of the bulk route, in MiB."""
     max_bodies_mib: int = 256
-    """How much of JSON bodies may be in memory at once, in MiB; more is refused with 503."""
+    """JSON bodies in memory at once, in MiB; more is refused with 503."""
     body_timeout_seconds: float = 60.0
-    """How long a body may take, or pause, before the request is refused with 408; large ones may take longer."""
+    """Seconds a body may take, or pause, before the request is refused with 408; large ones may take longer."""
     max_connections: int = 0
-    """Connections held at once; 0 takes what the system allows, at most 8,192."""
+    """Open connections; 0 takes what the operating system allows, at most 8,192."""
     max_requests: int = 32
-    """Requests worked on at once; four times as many may wait for their turn, more are refused with 503."""
+    """Requests processed at once; four times as many may wait in line, more are refused with 503."""
     request_seconds: float = 60.0
-    """Longest a request is worked on before it is given up with 503; 0 for no limit. Uploads take what they need."""
+    """Time limit of a request, which then ends with 503; 0 for no limit. Uploads have none."""
     rate_limit_per_minute: int = 0
     """Requests a minute for each API key; 0 for no limit."""
     organization_rate_limit_per_minute: int = 0
     """Requests a minute for all keys of an organisation together; 0 for no limit."""
     failed_logins_per_minute: int = 0
-    """Requests a minute with a wrong key from one address, before it is refused for a while; 0 for no limit."""
+    """Requests a minute with an invalid key from one address, before it is blocked for a while; 0 for no limit."""
     max_dimension: int = 65_536
-    """Most dimensions a vector may have."""
+    """Maximum number of dimensions of a vector."""
     lease_seconds: float = 30.0
-    """How long a worker may be silent before its run is given to another."""
+    """How long a worker may miss heartbeats before its run is given to another."""
     checkpoint_seconds: float = 1.0
-    """A stage of a run that took at least so long is kept until the run is over, so that a crash does not repeat it."""
+    """A stage of a run that took at least this long is checkpointed, so that a crash does not repeat it."""
     keep_runs: int = 0
-    """Runs of a cluster that keep their results beside the visible one; 0 keeps all."""
+    """Earlier runs of a cluster whose results are kept besides the visible one; 0 keeps all."""
     output_grace_seconds: float = 300.0
-    """How long the documents of an output collection stay readable for those who page through them, once others have
-    taken their place."""
+    """How long replaced documents of an output collection stay readable for clients that are paging through them."""
     max_queued_runs: int = 1000
-    """Most runs of one organisation that may wait; 0 for no limit."""
+    """Maximum number of waiting runs of one organisation; 0 for no limit."""
     run_memory_mib: int = 0
-    """Most memory of its own a run may use, in MiB; 0 takes four fifths of the machine's, divided by the workers."""
+    """Memory limit of a run, in MiB; 0 takes four fifths of the machine's memory, divided by the workers."""
     run_seconds: float = 86_400.0
-    """Longest an attempt of any run may take; each has 20 times its plan, at least 15 minutes. 0 for no limit."""
+    """Time limit of any attempt of a run; each has 20 times its plan, at least 15 minutes. 0 for no limit."""
     import_memory_mib: int = 0
-    """Most memory that the process which reads a file may use, in MiB; 0 takes 512 in a server, and four fifths of the
-    machine's for `shoal import`."""
+    """Memory limit of the process that reads a file, in MiB; 0 takes 512 in a server, and four fifths of the machine's
+    memory for `shoal import`."""
     import_unfolded_mib: int = 0
-    """What a small file may unfold to, in MiB; 0 takes 256. A large file may unfold to 200 times its size."""
+    """Decompressed size limit of a small file, in MiB; 0 takes 256. A large file may expand to 200 times its size."""
     fetch_mib: int = 65_536
-    """Most that one file may hold which `shoal cluster` and `shoal import` fetch from an address, in MiB."""
+    """Size limit of a file that `shoal cluster` and `shoal import` fetch from an address, in MiB."""
     import_seconds: float = 60.0
-    """Processor time that reading a file may take; a second more for each MiB of it."""
+    """Processor time for reading a file, plus a second for each MiB of it."""
     threads: int = 0
-    """Threads a run may use; 0 takes all cores."""
+    """Threads of a run; 0 takes all cores."""
     audit_days: int = 90
     """How long rows of the audit log are kept, in days."""
     audit_rows: int = 1_000_000
-    """How many rows of the audit log are kept, of each organisation."""
+    """Rows of the audit log that are kept for each organisation."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "text"
     """text, or json for one JSON object a line."""
     metrics_port: int = 0
-    """A port of its own for Prometheus; 0 for none."""
+    """A separate port for Prometheus metrics; 0 for none."""
     metrics_host: str = "127.0.0.1"
-    """Where the metrics port listens."""
+    """The address of the metrics port."""
     drain_seconds: float = 0.0
-    """How long the server goes on serving after SIGTERM while /readyz says 503."""
+    """How long the server keeps serving after SIGTERM while /readyz answers 503."""
     disk_reserve_mib: int = -1
     """New data are refused while less is free; -1 for 1 GiB or 5 % of the disk, whichever is more, at most 10 GiB."""
     ballast_mib: int = 96
-    """A file that is given up when the disk is full, so that deleting works; 0 for none."""
+    """Size of a file that is removed when the disk is full, so that deleting still works; 0 for none."""
 
     @staticmethod
-    def read(environ: Mapping[str, str] = os.environ, **given: object) -> "Settings":
-        """Settings from the environment; `given` (where not None) wins. Raises InvalidField."""
+    def read(environ: Mapping[str, str] = os.environ, **overrides: object) -> "Settings":
+        """Read the settings from the environment; `overrides` that are not None win. Raises InvalidField."""
         values: dict[str, object] = {"data": default_data_folder(environ)}
         for field in fields(Settings):
             variable = f"SHOAL_{field.name.upper()}"
             if environ.get(variable):
-                values[field.name] = _converted(variable, environ[variable], str(field.type))
+                values[field.name] = _convert(variable, environ[variable], str(field.type))
                 _check(variable, field.name, values[field.name])
-        for name, value in given.items():
+        for name, value in overrides.items():
             if value is not None:
                 values[name] = value
                 _check(f"--{name.replace('_', '-')}", name, value)
@@ -144,24 +143,24 @@ class Settings:
         return settings
 
     def proxies(self) -> list[str]:
-        """The addresses and networks of `trusted_proxies`. Raises InvalidField."""
-        listed = [one.strip() for one in self.trusted_proxies.split(",") if one.strip()]
-        for one in listed:
+        """Return the addresses and networks of `trusted_proxies`. Raises InvalidField."""
+        networks = [text.strip() for text in self.trusted_proxies.split(",") if text.strip()]
+        for text in networks:
             try:
-                ip_network(one)
+                ip_network(text)
             except ValueError:
                 raise InvalidField(
-                    "SHOAL_TRUSTED_PROXIES", "must be addresses or networks", value=one, remedy="Like 10.0.0.0/8, ::1."
+                    "SHOAL_TRUSTED_PROXIES", "must be addresses or networks", value=text, remedy="Like 10.0.0.0/8, ::1."
                 ) from None
-        return listed
+        return networks
 
     def environ(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """An environment that `read` makes these settings from: how processes that are started here get them."""
+        """Return an environment from which `read` restores these settings, for child processes."""
         return {**base, **{f"SHOAL_{field.name.upper()}": str(getattr(self, field.name)) for field in fields(self)}}
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is of this machine alone: 127.0.0.1, ::1 and the like, or localhost."""
+    """Whether an address is a loopback address or localhost."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -169,17 +168,17 @@ def is_loopback(host: str) -> bool:
 
 
 def unknown_names(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """A sentence for each variable that looks like a setting and is none."""
-    known = {f"SHOAL_{field.name.upper()}" for field in fields(Settings)}
-    others = known | {f"SHOAL_{name}" for name in _OTHER_NAMES}
+    """Return a sentence for each variable that looks like a setting but is not one."""
+    variables = {f"SHOAL_{field.name.upper()}" for field in fields(Settings)}
+    others = variables | {f"SHOAL_{name}" for name in _OTHER_NAMES}
     sentences = []
     if environ.get("SHOAL_API_KEY"):
         sentences.append(
             "SHOAL_API_KEY is for clients: a server takes no key from it, and keeps its first one in DATA/key."
         )
     for name in sorted(name for name in environ if name.startswith("SHOAL_") and name not in others):
-        near = difflib.get_close_matches(name, known, 1, cutoff=0.8)
-        sentences.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
+        near = difflib.get_close_matches(name, variables, 1, cutoff=0.8)
+        sentences.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "."))
     return sentences
 
 
@@ -189,17 +188,17 @@ def _check_url(url: str) -> None:
         raise InvalidField("SHOAL_PUBLIC_URL", "must be an http or https address", value=url)
 
 
-def _check(told_as: str, name: str, value: object) -> None:
-    """Raises InvalidField for a number out of its bounds."""
+def _check(source: str, name: str, value: object) -> None:
+    """Raise InvalidField for a number out of bounds; `source` is the variable or option it comes from."""
     if not isinstance(value, (int, float)):
         return
     least, most = _BOUNDS.get(name, (0, _MOST))
     if not math.isfinite(value) or not least <= value <= most:
         bounds = f"from {least:g} on" if most == _MOST else f"from {least:g} to {most:,.0f}"
-        raise InvalidField(told_as, f"must be {bounds}", value=value)
+        raise InvalidField(source, f"must be {bounds}", value=value)
 
 
-def _converted(variable: str, text: str, kind: str) -> object:
+def _convert(variable: str, text: str, kind: str) -> object:
     convert = {"int": int, "float": float}.get(kind.rpartition(".")[2].removeprefix("<class '").removesuffix("'>"))
     if convert is None:
         return text

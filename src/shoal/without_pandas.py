@@ -1,7 +1,7 @@
-"""Keeps pandas out of processes that are Shoal's own: the command line, the server, its workers and readers.
+"""Keeps pandas out of Shoal's own processes: the command line, the server, its workers and readers.
 
-Where pandas is installed, pyarrow imports it at the first array of Python values, to ask whether they are a Series.
-That takes most of a second of processor time, once a command and once a file that a server reads, and none has one.
+If pandas is installed, pyarrow imports it at the first array of Python values, to check whether they are a Series. That
+costs most of a second of processor time for each command and each file that a server reads; none uses a Series.
 """
 
 import sys
@@ -17,12 +17,13 @@ class _NoPandas(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """None for everything else, which the finders behind this one look for."""
+        """Return None for other modules, which leaves them to the next finders."""
         if fullname == "pandas":
             raise ModuleNotFoundError("No module named 'pandas': this process goes without it", name=fullname)
         return None
 
 
 def keep_pandas_out() -> None:
-    """From now on pandas is as if it were not installed, in this process and its forks."""
+    """Make pandas look as if it were not installed, in this process and its forks, from now on."""
+
     sys.meta_path.insert(0, _NoPandas())

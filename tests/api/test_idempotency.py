@@ -270,10 +270,10 @@ def test_old_replies_make_room_for_new_ones(
     filled.post("/buckets/files/objects", json={"title": "x"}, headers=keyed("new"))
     filled.post(IN, json={"title": "x"}, headers=keyed("new document"))
 
-    assert [services.metadata.saved_reply(scope, f"old{n}") for n in range(5)] == [None] * 5
-    assert [services.metadata.saved_reply(scope, f"doc{n}") for n in range(5)] == [None] * 5
-    assert services.metadata.saved_reply(scope, "new") is not None
-    assert services.metadata.saved_reply(scope, "new document") is not None
+    assert [services.metadata.get_reply(scope, f"old{n}") for n in range(5)] == [None] * 5
+    assert [services.metadata.get_reply(scope, f"doc{n}") for n in range(5)] == [None] * 5
+    assert services.metadata.get_reply(scope, "new") is not None
+    assert services.metadata.get_reply(scope, "new document") is not None
 
 
 def test_the_same_key_elsewhere_is_another_key(filled: httpx.Client, stranger: httpx.Client) -> None:
@@ -297,7 +297,7 @@ def test_a_namespace_takes_its_keys_with_it(filled: httpx.Client, services: Serv
 
     filled.delete("/namespaces/second")
 
-    assert services.metadata.saved_reply(Scope(organization, made["namespace_id"]), "k1") is None
+    assert services.metadata.get_reply(Scope(organization, made["namespace_id"]), "k1") is None
 
 
 def test_an_upsert_takes_its_key_from_the_body_as_well(filled: httpx.Client, namespace: str) -> None:

@@ -173,7 +173,7 @@ def test_many_documents_follow_after_the_answer_which_says_so(
     answer = relabel(client, run, cl_0="Parcels")
 
     assert (answer["documents_relabelled"], labels_of(client, "cl_0") == {"Parcels"}) == (0, False)
-    assert answer["warnings"] == ["20 documents hold these labels; they get the new ones within some minutes."]
+    assert answer["warnings"] == ["20 documents hold these labels; they are updated within some minutes."]
     services.housekeeping.tidy()
     assert labels_of(client, "cl_0") == {"Parcels"}
 
@@ -251,7 +251,7 @@ def test_a_label_of_a_run_that_another_one_has_just_replaced_stays_with_it(
 
     assert links_of(client, "groups", own) == {"New run"}
     assert answer["warnings"] == [
-        f"Run {first['run_id']} is not the one that is shown; {newer[0]['run_id']} keeps its labels."
+        f"Run {first['run_id']} is not the visible one; {newer[0]['run_id']} keeps its labels."
     ]
 
 
@@ -266,7 +266,7 @@ def test_few_documents_wait_for_those_that_an_earlier_call_left(
     answer = relabel(client, run, cl_2="Credit")
 
     assert answer["documents_relabelled"] == 0
-    assert answer["warnings"] == ["60 documents hold these labels; they get the new ones within some minutes."]
+    assert answer["warnings"] == ["60 documents hold these labels; they are updated within some minutes."]
     services.housekeeping.tidy()
     assert [labels_of(client, id) for id in ("cl_0", "cl_1", "cl_2")] == [{"Parcels"}, {"Music"}, {"Credit"}]
     assert relabel(client, run, cl_2="Loans")["documents_relabelled"] == 20

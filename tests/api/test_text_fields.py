@@ -168,7 +168,7 @@ def test_a_search_for_a_field_that_takes_too_long_is_given_up_and_leaves_a_warni
     made = create(client, text_fields=["txet"])
 
     (warning,) = made["warnings"]
-    assert warning.startswith("None of the documents looked at has the field 'txet'")
+    assert warning.startswith("None of the sampled documents has the field 'txet'")
     assert "Did you mean 'text'?" in warning
 
 

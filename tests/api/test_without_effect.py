@@ -250,7 +250,7 @@ def test_only_the_exact_shape_of_its_own_ids_is_refused_as_a_name(
         assert answer.status_code == 200, answer.text
         assert client.get(f"{path}/{name}").json()[f"{resource}_name"] == name
     taken = {**body, f"{resource}_name": f"{prefix}_k3v9q0c2m1x7a8b4"}
-    assert "has the shape of an id" in refusal(client.post(path, json=taken))
+    assert "has the form of an id" in refusal(client.post(path, json=taken))
 
 
 def test_a_namespace_may_be_called_by_its_own_id_and_by_no_other(client: httpx.Client) -> None:

@@ -15,7 +15,7 @@ import pytest
 from cli.conftest import Command
 from server_process import ServerProcess
 from shoal.assemble import assemble
-from shoal.durable import written_whole
+from shoal.durable import atomic_write
 from shoal.settings import Settings
 
 pytestmark = pytest.mark.process
@@ -79,11 +79,11 @@ def test_a_key_file_that_cannot_be_written_is_unchanged_and_reported(
 
     @contextmanager
     def full(path: Path, **options: bool) -> Iterator[BinaryIO]:
-        with written_whole(path, **options):
+        with atomic_write(path, **options):
             raise OSError(errno.ENOSPC, "No space left on device")
             yield
 
-    monkeypatch.setattr("shoal.services.key_file.written_whole", full)
+    monkeypatch.setattr("shoal.services.key_file.atomic_write", full)
 
     done = here("keys", "rotate", "first")
 
@@ -126,7 +126,7 @@ def test_an_organisation_has_keys_of_its_own_and_sees_nothing_of_the_others(here
     secret = secret_in(made.out)
     more = secret_in(here("keys", "create", "ci", "--organization", "acme").out)
 
-    assert "An organization called 'acme' exists already" in here("organizations", "create", "acme").complaint
+    assert "An organization called 'acme' already exists" in here("organizations", "create", "acme").complaint
     assert "There are: local, acme" in here("keys", "list", "--organization", "acm").complaint
     assert "acme" in here("organizations", "list").out
     with ServerProcess(data, workers=0) as server:

@@ -346,4 +346,4 @@ def arm_failpoints(text: str) -> None:
     """As SHOAL_FAILPOINTS would at the start of a process; all others are counted, and pass."""
     failpoints._faults.clear()
     counting = ";".join(f"{name}=sleep:0@1000000000" for name in failpoints.FAILPOINTS)
-    failpoints._faults.update(failpoints._asked_for(counting) | failpoints._asked_for(text))
+    failpoints._faults.update(failpoints._parse_faults(counting) | failpoints._parse_faults(text))

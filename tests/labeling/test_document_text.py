@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shoal.labeling import document_text, name_clusters, trimmed
+from shoal.labeling import document_text, name_clusters, trim_payload
 from shoal.labeling.words.tokens import tokenize
 
 
@@ -112,7 +112,7 @@ def test_names_hold_words_of_one_field_alone() -> None:
 def test_a_trimmed_payload_says_the_same() -> None:
     payload = {"title": " A ", "tags": ["x", " y "], "vector": [1.0], "nested": {"list": ["p", "q"], "n": 1}}
 
-    short = trimmed(payload)
+    short = trim_payload(payload)
 
     assert document_text([short["title"], short["tags"]]) == document_text([payload["title"], payload["tags"]])
     assert short["vector"] == []

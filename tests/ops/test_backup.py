@@ -268,7 +268,7 @@ def test_a_folder_without_its_metadata_is_not_taken_for_a_new_one(
     damage(lossy / "metadata.sqlite")
     before = {path: path.read_bytes() for path in lossy.rglob("*") if path.is_file()}
 
-    with pytest.raises(Corrupt, match=r"holds documents and has lost its metadata\.sqlite"):
+    with pytest.raises(Corrupt, match=r"holds documents but has lost its metadata\.sqlite"):
         assemble(settings_of(lossy))
 
     assert {path: path.read_bytes() for path in lossy.rglob("*") if path.is_file()} == before

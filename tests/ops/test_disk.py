@@ -15,7 +15,7 @@ from shoal.durable import disk_error
 from shoal.errors import InsufficientStorage, Unavailable
 from shoal.records.queries.filters import MATCH_ALL
 from shoal.records.scope import Scope
-from shoal.storage.local.disk import BALLAST_NAME, Disk, room
+from shoal.storage.local.disk import BALLAST_NAME, Disk, measure_space
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 pytestmark = pytest.mark.process
@@ -48,11 +48,11 @@ def test_a_disk_that_fills_loses_nothing_and_takes_writes_again_once_it_is_freed
 
 
 def test_the_reserve_is_a_share_of_the_disk_within_bounds_unless_set(tmp_path: Path) -> None:
-    found = room(tmp_path)
+    found = measure_space(tmp_path)
 
     assert found.reserve == min(10 * 1024 * MIB, max(1024 * MIB, int(found.total * 0.05)))
-    assert room(tmp_path, 7).reserve == 7 * MIB
-    assert room(tmp_path, 0).usable == room(tmp_path, 0).free
+    assert measure_space(tmp_path, 7).reserve == 7 * MIB
+    assert measure_space(tmp_path, 0).usable == measure_space(tmp_path, 0).free
 
 
 def test_what_does_not_fit_beside_the_reserve_is_refused_with_the_figures(tmp_path: Path) -> None:
@@ -82,13 +82,13 @@ def test_the_ballast_is_given_up_on_a_full_disk_and_taken_again_afterwards(
     assert not ballast.exists()
     assert emptied == [True]
     assert "ballast_given_up" in caplog.text
-    assert tended.room().low  # what the ballast gave is not for new data
+    assert tended.space().low  # what the ballast gave is not for new data
     tended.tend()
     assert not ballast.exists()
     filler.unlink()
     tended.tend()
     assert ballast.exists()
-    assert not tended.room().low
+    assert not tended.space().low
 
 
 @needs_mounts
@@ -102,7 +102,7 @@ def test_a_large_deletion_on_a_full_disk_goes_through_in_pieces(disk: Path, scop
         store.write(scope, "col", [batch], now=now)
     store.checkpoint()
     with filler.open("wb") as file:
-        file.write(b"\0" * (room(disk, 0).free - 512 * 1024))
+        file.write(b"\0" * (measure_space(disk, 0).free - 512 * 1024))
 
     gone = store.delete_where(scope, "col", MATCH_ALL)
 

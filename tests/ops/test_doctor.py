@@ -16,7 +16,7 @@ from faults.disk import NoDisk, small_disk
 from ops.folders import flip, made, only, settings_of, update
 from shoal.assemble import assemble
 from shoal.cli.main import main
-from shoal.durable import new_file_held
+from shoal.durable import create_locked_file
 from shoal.errors import Unavailable
 from shoal.maintenance.backup import back_up
 from shoal.maintenance.doctor import Report, examine, repair
@@ -415,7 +415,7 @@ def test_an_empty_folder_that_is_filled_before_the_repair_stays(folder: Path) ->
 def test_an_upload_that_is_under_way_is_no_leftover_however_old_it_looks(folder: Path) -> None:
     (folder / "spool").mkdir(exist_ok=True)
     (folder / "spool" / "abandoned").touch()
-    with new_file_held(folder / "spool") as path:
+    with create_locked_file(folder / "spool") as path:
         os.utime(path, (0, 0))
 
         assert [finding.where for finding in seen(folder).findings] == ["spool/abandoned"]

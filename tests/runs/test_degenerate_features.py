@@ -53,7 +53,7 @@ def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normal
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = group(source, cluster, run, ignore_progress, 1)
-        identity = identify(found.ranked(source), None)
+        identity = identify(found.rank(source), None)
         names = name(briefs_of(found, source), WordNamer(), Budget(), ignore_progress)
         return found.tables(source, identity.ids, names)
 

@@ -227,7 +227,7 @@ def test_a_full_queue_refuses_the_next_run_of_its_organisation_only(store: Sqlit
     states = RunStates(store, lambda: BEGINNING, max_queued=3)
     for number in range(3):
         created(states, SCOPE, cluster_called_and_stored(states, f"clust_{number}"))
-    with pytest.raises(QueueFull, match="3 runs of this organisation wait already") as refused:
+    with pytest.raises(QueueFull, match="3 runs of this organisation are waiting") as refused:
         created(states, SCOPE, cluster_called_and_stored(states, "clust_3"))
     elsewhere = Scope("org_b", "ns_1")
     created(states, elsewhere, cluster_called_and_stored(states, "clust_4", elsewhere))
@@ -247,7 +247,7 @@ def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes
     states.processing(job)
     states.publish(job, RunResult(num_clusters=1), ClusterResult(num_clusters=1), lambda *_: None)
 
-    with pytest.raises(Conflict, match="visible already"):
+    with pytest.raises(Conflict, match="already visible"):
         states.cancel(SCOPE, run_id)
     states.complete(job, enriched=None)
 

@@ -26,13 +26,31 @@ CLEAN: Final = (
     "intake",
     "library",
     "remote",
+    "analysis",
+    "assemble.py",
+    "deadline.py",
+    "durable.py",
+    "errors.py",
+    "failpoints.py",
+    "labeling",
+    "logs.py",
+    "permits.py",
+    "records",
+    "runs",
+    "settings.py",
+    "storage",
+    "without_pandas.py",
 )
 """Rooms whose names have been revised; a room that is done is added here."""
 
 NOT_YET: Final = frozenset({"cli/serve.py", "cli/processes/http_server.py"})
 """Files of clean rooms that have yet to be revised."""
 
-NOUNS: Final = ("cli", "client", "files", "intake", "library", "remote")
+NOUNS: Final = (
+    *("analysis", "assemble.py", "cli", "client", "deadline.py", "durable.py", "errors.py", "failpoints.py", "files"),
+    *("intake", "labeling", "library", "logs.py", "permits.py", "records", "remote", "runs", "settings.py", "storage"),
+    "without_pandas.py",
+)
 """Rooms in which values are named by nouns, and texts use the words of the field."""
 
 VERBS: Final = frozenset({"found", "given", "kept", "known", "made", "one", "wanted"})
@@ -40,6 +58,12 @@ VERBS: Final = frozenset({"found", "given", "kept", "known", "made", "one", "wan
 
 PUBLIC: Final = frozenset({"kept"})
 """Fields of the public Python API that are named so."""
+
+STORED_FIELDS: Final = {"runs/grouping/vector_groups.py": {"found"}, "runs/grouping/groups.py": {"found"}}
+"""Fields that checkpoints of runs hold by name, and their counterparts."""
+
+ON_THE_WIRE: Final = frozenset({"records/bucket.py"})
+"""Files with descriptions that the API publishes."""
 
 PROSE: Final = re.compile(r"\b(anybody|nobody|somebody|tells|told|twins?|whoever)\b", re.IGNORECASE)
 KEY: Final = '"told"'
@@ -77,8 +101,10 @@ ADJECTIVES: Final = frozenset(
         "_squared_lengths",
         "_weighted_median",
         "condensed_tree",
+        "condensed_tree_table",
         "count_shared_rows",
         "redacted",
+        "searched_labels",
         "squared_distances",
         "squared_lengths",
         "squared_silhouette",
@@ -160,7 +186,7 @@ def test_values_are_named_by_nouns(room: str) -> None:
         f"{path.relative_to(SOURCE)}: {name}"
         for path in files(room)
         for name in names(ast.parse(path.read_text()))
-        if name in VERBS - PUBLIC
+        if name in VERBS - PUBLIC - STORED_FIELDS.get(path.relative_to(SOURCE).as_posix(), set())
     }
 
     assert not found, "Values are nouns: " + ", ".join(sorted(found))
@@ -171,6 +197,7 @@ def test_comments_and_messages_use_the_words_of_the_field(room: str) -> None:
     found = {
         f"{path.relative_to(SOURCE)}:{token.start[0]}: {match[0]}"
         for path in files(room)
+        if path.relative_to(SOURCE).as_posix() not in ON_THE_WIRE
         for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
         if token.type in (tokenize.COMMENT, tokenize.STRING)
         if token.string != KEY and (match := PROSE.search(token.string))

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from shoal.records.base import stored_time
+from shoal.records.base import format_stored_time
 from shoal.records.scope import Scope
 from shoal.repositories.repository import TransactionRepository
 from shoal.runs.states import RunStates
@@ -77,12 +77,12 @@ def claim_without_comparing() -> Iterator[None]:
     """Look first, take later: in between it may be somebody else's."""
 
     def claim(queue: Any, name: str, worker: str, now: datetime, lease_until: datetime) -> Job | None:
-        asked = {"queue": name, "now": stored_time(now)}
+        asked = {"queue": name, "now": format_stored_time(now)}
         turn = queue._database.read().execute(job_queue._NEXT, asked).fetchall()
         if not turn:
             return None
         queue._changed(job_queue._SERVED, {"queue": name, "organization": turn[0][1]})
-        values = (worker, stored_time(lease_until), stored_time(now), turn[0][0])
+        values = (worker, format_stored_time(lease_until), format_stored_time(now), turn[0][0])
         taken: Job | None = queue._move(job_queue._CLAIM, values)
         return taken
 

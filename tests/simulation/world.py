@@ -142,7 +142,7 @@ class Store(Hooks, SqliteMetadata):
         self._database.read().execute("PRAGMA synchronous=OFF")
         self._database.read().execute(_NOT_FROM_THE_LIVING)
 
-    def wait_for_change(self, seen: int | None, seconds: float) -> int:
+    def wait_for_change(self, version: int | None, seconds: float) -> int:
         """All actors share one connection here, which does not see its own writes as changes."""
         self._database.read()
         return self.writes
@@ -216,10 +216,10 @@ class MemoryStore(Hooks, MemoryMetadata):
         MemoryMetadata.__init__(self, conflicts, Retries(random=Random(1), sleep=lambda _: None))
         self.writes = 0
 
-    def wait_for_change(self, seen: int | None, seconds: float) -> int:
+    def wait_for_change(self, version: int | None, seconds: float) -> int:
         """Time stands still while a simulated worker waits."""
         self.called()
-        return super().wait_for_change(seen, 0.0)
+        return super().wait_for_change(version, 0.0)
 
     def transact(self, body: Callable[[Transaction], T]) -> T:
         self.called()

@@ -82,9 +82,9 @@ def test_intents_and_replies_are_found_in_the_metadata(root: Path, now: datetime
             ("run_1:col_1:aa", 2, 60, 60, "col_1"),
             ("run_2:col_1:bb", 3, 60, 20, "col_1"),
         ]
-        assert metadata.saved_reply(SCOPE, "k1") == saved(now, b"of k1")
-        assert metadata.saved_reply(SCOPE, "k2") == saved(now, b"later")
-        assert intents.of_run(UNKNOWN, "run_1") == [] and metadata.saved_reply(UNKNOWN, "k1") is None
+        assert metadata.get_reply(SCOPE, "k1") == saved(now, b"of k1")
+        assert metadata.get_reply(SCOPE, "k2") == saved(now, b"later")
+        assert intents.of_run(UNKNOWN, "run_1") == [] and metadata.get_reply(UNKNOWN, "k1") is None
 
 
 def test_an_interrupted_enrichment_goes_on_where_the_earlier_version_left_it(root: Path, now: datetime) -> None:

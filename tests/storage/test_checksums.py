@@ -12,7 +12,7 @@ import pytest
 from shoal.columns import DocumentBatch, VectorColumn
 from shoal.errors import Corrupt
 from shoal.records.scope import Scope
-from shoal.storage.checksums import UNKNOWN, damaged_rows, row_checksums, text_checksum
+from shoal.storage.checksums import UNKNOWN, find_damaged_rows, row_checksums, text_checksum
 from shoal.storage.protocols.records import Query
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 from single_writes import SqliteStore
@@ -192,7 +192,7 @@ def test_checksums_tell_rows_documents_and_spaces_apart() -> None:
     taken = row_checksums([1, 2, 3], 1, values)
 
     assert len({*taken, *row_checksums([1, 2, 3], 2, values)}) == 6
-    assert damaged_rows([1, 2, 3], 1, values, np.array([taken[0], UNKNOWN, 5])).tolist() == [2]
+    assert find_damaged_rows([1, 2, 3], 1, values, np.array([taken[0], UNKNOWN, 5])).tolist() == [2]
     assert (
         len({text_checksum("a", "b"), text_checksum("b", "a"), text_checksum("a", "b", "c"), text_checksum("a")}) == 4
     )

@@ -719,7 +719,7 @@ def test_room_is_not_given_back_once_others_may_write_there(tmp_path: Path, scop
 
     def breaks() -> Iterator[DocumentBatch]:
         yield numbered(range(100, 110))
-        with one._namespaces.opened(scope) as namespace:
+        with one._namespaces.open_existing(scope) as namespace:
             assert namespace is not None
             namespace.database.read().execute("ROLLBACK")
         two.write(scope, COL, [numbered(range(200, 220))], now=now)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from shoal.durable import (
+    atomic_write,
+    create_locked_file,
     is_abandoned,
     make_folder,
-    new_file_held,
     remove_abandoned,
     remove_tree,
-    written_whole,
 )
 
 
@@ -20,7 +20,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_a_file_appears_only_when_the_block_ends(tmp_path: Path) -> None:
-    with written_whole(tmp_path / "a.bin") as file:
+    with atomic_write(tmp_path / "a.bin") as file:
         file.write(b"new")
         during = (tmp_path / "a.bin").exists()
 
@@ -33,7 +33,7 @@ def test_a_write_that_fails_halfway_leaves_the_old_file_and_nothing_else(tmp_pat
     (tmp_path / "a.bin").write_bytes(b"old")
 
     def write() -> None:
-        with written_whole(tmp_path / "a.bin") as file:
+        with atomic_write(tmp_path / "a.bin") as file:
             file.write(b"ne")
             raise ZeroDivisionError
 
@@ -47,7 +47,7 @@ def test_a_write_that_fails_halfway_leaves_the_old_file_and_nothing_else(tmp_pat
 def test_a_reader_sees_one_version_or_another_never_a_mixture(tmp_path: Path) -> None:
     path, size = tmp_path / "a.bin", 1 << 16
     versions = [bytes([number]) * size for number in range(50)]
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(versions[0])
     done, seen = threading.Event(), set[bytes]()
 
@@ -58,7 +58,7 @@ def test_a_reader_sees_one_version_or_another_never_a_mixture(tmp_path: Path) ->
     reader = threading.Thread(target=read)
     reader.start()
     for version in versions:
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             file.write(version)
     done.set()
     reader.join()
@@ -109,7 +109,7 @@ def test_a_tree_goes_with_what_somebody_puts_there_meanwhile(tmp_path: Path, mon
 
 
 def test_a_private_file_is_its_owners_alone_while_it_is_written(tmp_path: Path) -> None:
-    with written_whole(tmp_path / "secret", private=True) as file:
+    with atomic_write(tmp_path / "secret", private=True) as file:
         (beside,) = tmp_path.iterdir()
         assert beside.stat().st_mode & 0o777 == 0o600
         file.write(b"x")
@@ -136,7 +136,7 @@ def test_an_abandoned_file_is_removed_under_its_lock(tmp_path: Path, monkeypatch
 
 
 def test_a_file_in_use_is_not_removed_as_abandoned(tmp_path: Path) -> None:
-    with new_file_held(tmp_path) as path:
+    with create_locked_file(tmp_path) as path:
         assert not remove_abandoned(path)
         assert path.exists()
     assert not remove_abandoned(path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shoal.errors import InvalidField
 from shoal.records.queries.filters import MATCH_ALL, And, Condition, Filter, Not, Operator, Or, parse_filter
-from shoal.storage.filters.to_mask import found, mask, matches
+from shoal.storage.filters.to_mask import contains_text, mask, matches
 from shoal.storage.filters.to_sql import compile_filter, compile_search, field_sql, order_sql, register_functions
 
 # Keys with everything that could break a path, words in several scripts, and text that folds to other lengths.
@@ -214,7 +214,7 @@ def test_sql_and_the_oracle_find_the_same_text(bodies: list[dict[str, Any]], tex
 
     stored = [as_stored(n, body) if searched else body for n, body in enumerate(bodies)]
     connection.close()
-    assert [answer == 1 for answer in given_by_sql] == [found(text, searched, document) for document in stored]
+    assert [answer == 1 for answer in given_by_sql] == [contains_text(text, searched, document) for document in stored]
 
 
 BODY: dict[str, Any] = {

@@ -116,7 +116,7 @@ def test_the_jobs_that_wait_are_counted_for_an_organisation_over_its_namespaces(
     store.enqueue(B, "b0", "q", {}, now)
     claimed(store, now)
 
-    assert (store.queued(A, "q"), store.queued(B, "q"), store.queued(C, "q")) == (1, 1, 0)
+    assert (store.count_queued(A, "q"), store.count_queued(B, "q"), store.count_queued(C, "q")) == (1, 1, 0)
 
 
 def test_an_idle_claim_does_not_wait_for_who_writes(tmp_path: Path, now: datetime) -> None:
@@ -179,7 +179,7 @@ def test_a_second_job_of_a_subject_is_refused_until_the_first_is_over(store: Sto
     store.enqueue(A, "a1", "q", {}, now, subject="clust_1")
 
 
-@pytest.mark.parametrize("end", ["let_go", "request_cancel"])
+@pytest.mark.parametrize("end", ["release_subject", "request_cancel"])
 def test_what_is_over_frees_its_subject_but_the_next_job_runs_only_when_it_is_cleared_away(
     store: Store, now: datetime, end: str
 ) -> None:

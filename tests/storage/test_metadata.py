@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion, Unavailable
-from shoal.records.base import wire_time
+from shoal.records.base import format_wire_time
 from shoal.records.queries.filters import parse_filter
 from shoal.records.queries.paging import Page, Sort
 from shoal.records.scope import Scope
@@ -282,7 +282,7 @@ def test_pruning_takes_the_oldest_first_by_age_and_by_number(store: Store, scope
     places: list[tuple[Scope, Kind]] = [(scope, "audit"), (scope, "cluster"), (elsewhere, "audit")]
     for place, kind in places:
         for day in reversed(range(10)):
-            body = {"created_at": wire_time(now - timedelta(days=day))}
+            body = {"created_at": format_wire_time(now - timedelta(days=day))}
             store.insert(place, kind, f"{kind}_{day}", body)
 
     def days() -> list[str]:
@@ -306,7 +306,7 @@ def test_what_was_stored_while_the_clock_was_wrong_is_as_old_as_what_was_stored_
 ) -> None:
     days = {"old": -30, "recent": -1, "set_back": -9000, "in_the_future": 9000, "last": 0}
     for id, day in days.items():
-        store.insert(scope, "audit", id, {"created_at": wire_time(now + timedelta(days=day))})
+        store.insert(scope, "audit", id, {"created_at": format_wire_time(now + timedelta(days=day))})
 
     pruned = store.prune(scope, "audit", now - timedelta(days=7), now=now, keep=100, most=50)
 
@@ -749,7 +749,7 @@ def test_claims_and_default_lists_walk_an_index(tmp_path: Path, scope: Scope, no
     connection = store._database.read()
     connection.set_trace_callback(told.append)
     store.claim("runs", "worker_1", now, now + LEASE)
-    store.queued(scope, "runs")
+    store.count_queued(scope, "runs")
     store.running_jobs("runs")
     store.find(scope, "cluster", Query())
     store.prune(scope, "audit", now, now=now, keep=10, most=10)

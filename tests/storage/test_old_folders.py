@@ -38,7 +38,7 @@ def opened(data: Path, faults: str = "") -> int:
     """The exit code of a process that opens everything, with faults as in SHOAL_FAILPOINTS. A fork, for speed."""
     pid = os.fork()
     if pid == 0:
-        failpoints._faults.update(failpoints._asked_for(faults))
+        failpoints._faults.update(failpoints._parse_faults(faults))
         code = 1
         try:
             open_all(data)

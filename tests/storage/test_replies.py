@@ -35,17 +35,17 @@ def saved(now: datetime, body: bytes = b'{"a":1}') -> SavedReply:
 def test_a_reply_is_found_as_it_was_saved(store: Store, scope: Scope, now: datetime) -> None:
     told = SavedReply("hash", Reply(204, None, b"\x00\xff"), now)
 
-    assert store.saved_reply(scope, "k") is None
+    assert store.get_reply(scope, "k") is None
     store.save_reply(scope, "k", told, forget_before=now - DAY)
 
-    assert store.saved_reply(scope, "k") == told
+    assert store.get_reply(scope, "k") == told
 
 
 def test_a_later_reply_takes_the_place(store: Store, scope: Scope, now: datetime) -> None:
     store.save_reply(scope, "k", saved(now, b"first"), forget_before=now - DAY)
     store.save_reply(scope, "k", saved(now, b"second"), forget_before=now - DAY)
 
-    found = store.saved_reply(scope, "k")
+    found = store.get_reply(scope, "k")
 
     assert found is not None and found.reply.body == b"second"
 
@@ -53,8 +53,8 @@ def test_a_later_reply_takes_the_place(store: Store, scope: Scope, now: datetime
 def test_a_reply_is_for_its_scope_alone(store: Store, scope: Scope, now: datetime) -> None:
     store.save_reply(scope, "k", saved(now), forget_before=now - DAY)
 
-    assert store.saved_reply(Scope("org_other", scope.namespace_id), "k") is None
-    assert store.saved_reply(Scope(scope.organization_id, "ns_other"), "k") is None
+    assert store.get_reply(Scope("org_other", scope.namespace_id), "k") is None
+    assert store.get_reply(Scope(scope.organization_id, "ns_other"), "k") is None
 
 
 def test_old_replies_make_room_a_hundred_at_a_time(store: Store, scope: Scope, now: datetime) -> None:
@@ -64,10 +64,10 @@ def test_old_replies_make_room_a_hundred_at_a_time(store: Store, scope: Scope, n
 
     store.save_reply(scope, "new", saved(later), forget_before=later - DAY)
 
-    left = [n for n in range(150) if store.saved_reply(scope, f"k{n}") is not None]
+    left = [n for n in range(150) if store.get_reply(scope, f"k{n}") is not None]
     assert left == list(range(100, 150))  # the last one is a day old to the second, the others wait for the next
     store.save_reply(scope, "newer", saved(later), forget_before=later - DAY)
-    assert [n for n in range(150) if store.saved_reply(scope, f"k{n}") is not None] == [149]
+    assert [n for n in range(150) if store.get_reply(scope, f"k{n}") is not None] == [149]
 
 
 @pytest.mark.parametrize("change", ["body = x'7b7d'", "status = 500", "request = 'other'", "saved_at = '2020-01-01'"])
@@ -83,6 +83,6 @@ def test_a_reply_that_is_damaged_is_told_and_not_given_again(
         connection.execute(f"UPDATE replies SET {change} WHERE key = 'k'")
     connection.close()
 
-    with pytest.raises(Corrupt, match="What was answered to the request with the idempotency key 'k' is damaged"):
-        store.saved_reply(scope, "k")
-    assert store.saved_reply(scope, "sound") == saved(now)
+    with pytest.raises(Corrupt, match="The saved answer to the request with the idempotency key 'k' is damaged"):
+        store.get_reply(scope, "k")
+    assert store.get_reply(scope, "sound") == saved(now)

@@ -190,7 +190,7 @@ def test_a_full_disk_stores_nothing_of_a_transaction_and_recovers(database: Data
             for number in range(1000):
                 add(database, f"{number:05d}" * 100)
 
-    with pytest.raises(InsufficientStorage, match="no room"):
+    with pytest.raises(InsufficientStorage, match="disk is full"):
         write()
     database.read().execute("PRAGMA max_page_count=100000")
     add(database, "one")

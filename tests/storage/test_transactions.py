@@ -82,7 +82,7 @@ def test_a_transaction_stores_everything_and_returns_what_its_body_returns(
     assert store.get_by_name(scope, "cluster", "first") == Stored("a", "first", 1, {"n": 1})
     job = store.get_job(scope, "job_a")
     assert job is not None and (job.state, job.payload) == ("queued", {"x": 1})
-    assert store.saved_reply(scope, "key") == saved
+    assert store.get_reply(scope, "key") == saved
     assert store.counters() == {("runs", "completed"): (1, 2.0)}
 
 
@@ -105,7 +105,7 @@ def test_a_body_that_raises_leaves_no_record_no_job_no_reply_and_no_count(
     assert ids(store, scope) == ["kept"]
     assert store.get(scope, "cluster", "kept") == Stored("kept", None, 1, {"n": 0})
     assert store.get_job(scope, "job_1") is None
-    assert store.saved_reply(scope, "key") is None
+    assert store.get_reply(scope, "key") is None
     assert store.counters() == {}
 
 
@@ -187,7 +187,7 @@ def test_the_store_refuses_to_be_used_inside_a_body_and_is_free_afterwards(
         lambda _: store.find(scope, "cluster", ALL),
         lambda _: store.claim("runs", "w", now, now + LEASE),
         lambda _: store.transact(lambda tx: tx.insert(scope, "cluster", "a", {})),
-        lambda _: store.saved_reply(scope, "key"),
+        lambda _: store.get_reply(scope, "key"),
         lambda _: store.counters(),
     ]
     for use in uses:
@@ -322,14 +322,14 @@ def test_a_name_that_others_list_is_a_conflict_as_well(store: MetadataStore, sco
 def test_a_queue_that_may_hold_two_jobs_never_holds_three(store: MetadataStore, scope: Scope, now: datetime) -> None:
     def fill(number: int) -> None:
         def body(tx: Transaction) -> None:
-            if tx.queued(scope, "runs") < 2:
+            if tx.count_queued(scope, "runs") < 2:
                 tx.enqueue(scope, f"job_{number}", "runs", {}, now)
 
         store.transact(body)
 
     together(8, fill)
 
-    assert store.queued(scope, "runs") == 2
+    assert store.count_queued(scope, "runs") == 2
 
 
 def test_totals_are_of_one_moment(store: MetadataStore, scope: Scope) -> None:

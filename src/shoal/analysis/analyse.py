@@ -1,4 +1,4 @@
-"""From points and words to named clusters in one go, as the library does it."""
+"""Points and texts to named clusters in one call, for the library."""
 
 from collections.abc import Sequence
 
@@ -48,6 +48,6 @@ def analyse(
     Cancelled
         From `progress`.
     """
-    found = find_clusters(points, texts, plan, progress, places_before, origin=origin)
-    names = write_names(write_briefs(found, texts), WordNamer(), Budget(), progress)
-    return build_analysis(ids, texts, found, rank_clusters(found), names)
+    clusters = find_clusters(points, texts, plan, progress, places_before, origin=origin)
+    names = write_names(write_briefs(clusters, texts), WordNamer(), Budget(), progress)
+    return build_analysis(ids, texts, clusters, rank_clusters(clusters), names)

@@ -1,4 +1,4 @@
-"""From clusters by number, their ids and their names to the clustering that people see."""
+"""Builds the analysis from numbered clusters, their ids and their names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,52 +19,59 @@ _UNNAMED = {"broad": "Group", "fine": "Part"}
 def build_analysis(
     documents: Sequence[str],
     texts: Sequence[str] | None,
-    found: FoundClusters,
+    clustering: FoundClusters,
     ids: ClusterIds,
     names: Sequence[LayerNames],
 ) -> Analysis:
-    """Put the parts together.
+    """Build the analysis.
 
     Parameters
     ----------
     documents : sequence of str, length n
         The ids of the rows.
     texts : sequence of str, length n
-        What the examples of a cluster are cut from.
+        The source of the examples of clusters.
     ids : ClusterIds
     names : sequence of LayerNames
-        What the briefs of `write_briefs` got.
+        The names for the briefs of `write_briefs`.
     """
-    groups = _groups(found, ids, names)
-    parents = _parents_above(found, ids)
-    own = names_of_layers(names)[found.chosen]
+    groups = _groups(clustering, ids, names)
+    parents = _parents_above(clustering, ids)
+    own = names_of_layers(names)[clustering.chosen]
     rows = _Rows(documents, texts)
     clusters = [
-        _cluster(_Members.of(found, found.chosen, number), id, _label(name, _number_of("Cluster", id)), name, up, rows)
+        _cluster(
+            _Members.of(clustering, clustering.chosen, number),
+            id,
+            _label(name, _number_of("Cluster", id)),
+            name,
+            up,
+            rows,
+        )
         for number, (id, name, up) in enumerate(zip(ids.clusters, own, parents, strict=True))
     ]
-    layers = _layers(found, ids, names_of_layers(names), clusters, rows)
-    return Analysis(documents, found.outcome, clusters, groups, layers)
+    layers = _layers(clustering, ids, names_of_layers(names), clusters, rows)
+    return Analysis(documents, clustering.outcome, clusters, groups, layers)
 
 
-def _parents_above(found: FoundClusters, ids: ClusterIds) -> list[str | None]:
-    """For each cluster the id of its group; where there are no groups, that of the cluster of the layer before."""
+def _parents_above(clustering: FoundClusters, ids: ClusterIds) -> list[str | None]:
+    """Return for each cluster the id of its group or, without groups, of its cluster in the layer above."""
     if not ids.groups:
-        return _parents_in_layer(found, ids, found.chosen)
-    by_path = dict(zip(found.paths(), [*ids.clusters, *ids.groups], strict=True))
-    return [by_path.get(path[:-1]) for path in found.tree().clusters()]
+        return _parents_in_layer(clustering, ids, clustering.chosen)
+    by_path = dict(zip(clustering.paths(), [*ids.clusters, *ids.groups], strict=True))
+    return [by_path.get(path[:-1]) for path in clustering.tree().clusters()]
 
 
-def _parents_in_layer(found: FoundClusters, ids: ClusterIds, layer: int) -> list[str | None]:
-    return [ids.layers[layer - 1][parent] if parent >= 0 else None for parent in found.parents(layer).tolist()]
+def _parents_in_layer(clustering: FoundClusters, ids: ClusterIds, layer: int) -> list[str | None]:
+    return [ids.layers[layer - 1][parent] if parent >= 0 else None for parent in clustering.parents(layer).tolist()]
 
 
-def _groups(found: FoundClusters, ids: ClusterIds, names: Sequence[LayerNames]) -> list[Group]:
-    """The groups of the tree above the clusters, nearest to the clusters first."""
+def _groups(clustering: FoundClusters, ids: ClusterIds, names: Sequence[LayerNames]) -> list[Group]:
+    """Return the groups of the tree above the clusters, nearest to the clusters first."""
     if not ids.groups:
         return []
-    tree, by_members = found.tree(), name_groups(found, names)
-    by_path = dict(zip(found.paths(), [*ids.clusters, *ids.groups], strict=True))
+    tree, by_members = clustering.tree(), name_groups(clustering, names)
+    by_path = dict(zip(clustering.paths(), [*ids.clusters, *ids.groups], strict=True))
     return [
         Group(
             id,
@@ -86,8 +93,8 @@ def _label(name: Name, unnamed: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """What is shown of the members of a cluster: how many, the mean and the smallest cosine to the centroid, and rows
-    that stand for it."""
+    """A summary of the members of a cluster: their number, the mean and the smallest cosine to the centroid, and
+    representative rows."""
 
     size: int
     cohesion: tuple[float, float]
@@ -95,8 +102,8 @@ class _Members:
     near: Rows
 
     @staticmethod
-    def of(found: FoundClusters, layer: int, number: int) -> "_Members":
-        outcome, members = found.outcome, found.members[layer]
+    def of(clustering: FoundClusters, layer: int, number: int) -> "_Members":
+        outcome, members = clustering.outcome, clustering.members[layer]
         if members is None:
             medoid, near = int(outcome.medoids[number]), outcome.representatives[number]
             return _Members(int(outcome.sizes[number]), outcome.cohesion[number], medoid, near)
@@ -131,17 +138,19 @@ class _Rows:
 
 
 def _layers(
-    found: FoundClusters, ids: ClusterIds, names: LayerNames, clusters: Sequence[NamedCluster], rows: _Rows
+    clustering: FoundClusters, ids: ClusterIds, names: LayerNames, clusters: Sequence[NamedCluster], rows: _Rows
 ) -> list[NamedLayer]:
     layers = list[NamedLayer]()
-    for number, partition in enumerate(found.partitions()):
-        parents = _parents_in_layer(found, ids, number)
-        if number == found.chosen:
-            nested = [replace(one, parent=parent) for one, parent in zip(clusters, parents, strict=True)]
+    for number, partition in enumerate(clustering.partitions()):
+        parents = _parents_in_layer(clustering, ids, number)
+        if number == clustering.chosen:
+            nested = [replace(cluster, parent=parent) for cluster, parent in zip(clusters, parents, strict=True)]
             layers.append(NamedLayer(partition.labels, nested if number else clusters, True))
             continue
         described = [
-            _cluster(_Members.of(found, number, cluster), id, _label(name, _number_in_layer(id)), name, parent, rows)
+            _cluster(
+                _Members.of(clustering, number, cluster), id, _label(name, _number_in_layer(id)), name, parent, rows
+            )
             for cluster, (id, name, parent) in enumerate(zip(ids.layers[number], names[number], parents, strict=True))
         ]
         layers.append(NamedLayer(partition.labels, described, False))
@@ -149,11 +158,11 @@ def _layers(
 
 
 def _number_in_layer(id: str) -> str:
-    """A name that only counts, for a cluster of a layer: `Group 2` for `broad_2`, `Part 2` for `fine_2`."""
+    """Return the numbered name of a cluster of a layer: `Group 2` for `broad_2`, `Part 2` for `fine_2`."""
     series, number = parse_layer_id(id)
     return f"{_UNNAMED[series]} {number}"
 
 
 def _number_of(kind: str, id: str) -> str:
-    """A name that only counts, for a cluster or group: `Cluster 3.0` for `cl_3_sub_0`."""
+    """Return the numbered name of a cluster or group: `Cluster 3.0` for `cl_3_sub_0`."""
     return f"{kind} {format_number(parse_cluster_id(id))}"

@@ -1,4 +1,4 @@
-"""Clusters by number, without ids and names: what grouping finds, and what identity and naming work on."""
+"""Numbered clusters, without ids and names: the result of grouping, and the input of identity and naming."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ __all__ = ["FoundClusters", "find_clusters"]
 
 @dataclass(frozen=True, slots=True)
 class FoundClusters:
-    """The clusters of an outcome, numbered as there; `members` describes the layers that were not chosen, coarse to
-    fine, None standing for the chosen one."""
+    """The clusters of an outcome, with its numbers; `members` describes the other layers, coarse to fine, with None for
+    the chosen one."""
 
     outcome: Outcome
     members: Sequence[LayerMembers | None]
@@ -33,7 +33,7 @@ class FoundClusters:
         return 0 if self.outcome.layers is None else self.outcome.layers.chosen
 
     def partitions(self) -> list[Partition]:
-        """The layers from coarse to fine: the clusters alone where the method has no others."""
+        """Return the layers from coarse to fine: only the clusters if the method has no others."""
         own = Partition(self.outcome.labels, self.outcome.clusters, self.outcome.centroids)
         if self.outcome.layers is None:
             return [own]
@@ -43,7 +43,8 @@ class FoundClusters:
         ]
 
     def parents(self, layer: int) -> NDArray[np.int32]:
-        """(k,) for each cluster of a layer the one of the layer before that holds most of it; -1 where none does."""
+        """Return (k,) for each cluster of a layer the cluster of the layer above with most of its documents; -1 for
+        none."""
         partitions = self.partitions()
         own = partitions[layer]
         if layer == 0:
@@ -51,21 +52,21 @@ class FoundClusters:
         return main_parents(own.labels, partitions[layer - 1].labels, own.clusters)
 
     def series(self, layer: int) -> Series:
-        """What the clusters of a layer that was not chosen are numbered as."""
+        """Return the id series of the clusters of a layer that was not chosen."""
         return "broad" if layer < self.chosen else "fine"
 
     def tree(self) -> Tree:
-        """The groups above the clusters."""
+        """Return the tree of groups above the clusters."""
         return grow(self.outcome.hierarchy, self.outcome.sizes)
 
     def levels(self) -> list[Sequence[Node]]:
-        """For each level of groups, nearest first, the nodes that partition the clusters there."""
+        """Return for each level of groups, nearest first, the nodes that partition the clusters there."""
         levels = list[Sequence[Node]]()
         grow(self.outcome.hierarchy, self.outcome.sizes, lambda _, nodes: levels.append(nodes))
         return levels
 
     def paths(self) -> list[Path]:
-        """By rank: those of the clusters, then those of the groups above them, nearest first."""
+        """Return the paths by rank: those of the clusters, then those of the groups above them, nearest first."""
         tree = self.tree()
         return [*tree.clusters(), *(path for path, _ in tree.groups())]
 
@@ -113,7 +114,7 @@ def _describe_layers(outcome: Outcome, points: Points, plan: Plan) -> list[Layer
 
 
 def _prefer_texts(outcome: Outcome, texts: Sequence[str] | None) -> Outcome:
-    """Representatives with text before those without: the nearest to the centroid that have one."""
+    """Prefer representatives with text: the nearest to the centroid that have one."""
     if texts is None or all(texts[row].strip() for rows in outcome.representatives for row in rows.tolist()):
         return outcome
     blank = np.fromiter((not text.strip() for text in texts), np.bool_, len(texts))

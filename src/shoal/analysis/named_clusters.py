@@ -1,4 +1,4 @@
-"""Clusters with names, in one layer or in several: what an analysis found, as people see it."""
+"""Named clusters, in one layer or in several: the result of an analysis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["Analysis", "Group", "NamedCluster", "NamedLayer"]
 
 @dataclass(frozen=True, slots=True)
 class NamedCluster:
-    """One cluster as people see it.
+    """One named cluster.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class NamedCluster:
     label : str
         Its name.
     keywords : tuple of str
-        Its most telling phrases.
+        Its most characteristic phrases.
     size : int
         Number of members.
     share : float

@@ -1,4 +1,4 @@
-"""Names for the clusters that were found: what a namer is asked, and which group has which of its answers."""
+"""Names of clusters: the briefs for a namer, and the assignment of its names to groups."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -21,47 +21,49 @@ Members = tuple[int, ...]
 """The numbers of the clusters in a group, ascending."""
 
 
-def write_briefs(found: FoundClusters, texts: Sequence[str] | None) -> list[Brief]:
-    """What a namer is asked about one clustering: its layers and, where groups stand above the clusters that no layer
-    has, the levels of these groups."""
-    layers = Brief(texts, found.partitions(), found.chosen)
-    levels = found.levels()
-    known = set(_groups_of_layers(found))
-    if all(node.clusters in known or not node.children for nodes in levels for node in nodes):
+def write_briefs(clustering: FoundClusters, texts: Sequence[str] | None) -> list[Brief]:
+    """Write the briefs for one clustering: its layers and, if groups above the clusters are in no layer, the levels of
+    these groups."""
+    layers = Brief(texts, clustering.partitions(), clustering.chosen)
+    levels = clustering.levels()
+    of_layers = set(_groups_of_layers(clustering))
+    if all(node.clusters in of_layers or not node.children for nodes in levels for node in nodes):
         return [layers]
-    outcome = found.outcome
+    outcome = clustering.outcome
     partitions = [_partition(outcome, nodes) for nodes in reversed(levels)]
     partitions.append(Partition(outcome.labels, outcome.clusters, outcome.centroids))
     return [layers, Brief(texts, partitions, len(levels))]
 
 
 def write_names(briefs: Sequence[Brief], namer: Namer, budget: Budget, progress: Progress) -> list[LayerNames]:
-    """The names of each brief. Raises Cancelled from `progress`."""
+    """Name the clusters of each brief. Raises Cancelled from `progress`."""
     progress("name", 0.0)
     return [namer.name(brief, budget, partial(progress, "name")) for brief in briefs]
 
 
 def names_of_layers(names: Sequence[LayerNames]) -> LayerNames:
-    """Of the names that the briefs of one clustering got, those of its layers."""
+    """Select the names of the layers from the names for the briefs of one clustering."""
     return names[0]
 
 
-def name_groups(found: FoundClusters, names: Sequence[LayerNames]) -> Mapping[Members, Name]:
-    """The names of the groups of all levels, by the clusters in them: as the layer with such a cluster, else from the
-    brief about the levels."""
+def name_groups(clustering: FoundClusters, names: Sequence[LayerNames]) -> Mapping[Members, Name]:
+    """Return the names of the groups of all levels by their clusters: that of the equal cluster of a layer, else from
+    the brief for the levels."""
     layers = names_of_layers(names)
-    by_members = {members: layers[layer][cluster] for members, (layer, cluster) in _groups_of_layers(found).items()}
+    by_members = {
+        members: layers[layer][cluster] for members, (layer, cluster) in _groups_of_layers(clustering).items()
+    }
     if len(names) > 1:
-        for nodes, level in zip(reversed(found.levels()), names[1], strict=False):
+        for nodes, level in zip(reversed(clustering.levels()), names[1], strict=False):
             by_members |= {node.clusters: name for node, name in zip(nodes, level, strict=True)}
     return by_members
 
 
-def _groups_of_layers(found: FoundClusters) -> dict[Members, tuple[int, int]]:
-    """For each cluster of a layer above the chosen one its layer and number, by the chosen clusters in it."""
+def _groups_of_layers(clustering: FoundClusters) -> dict[Members, tuple[int, int]]:
+    """Map the set of chosen clusters in each cluster of a coarser layer to its layer and number."""
     groups = dict[Members, tuple[int, int]]()
-    for number, layer in enumerate(found.partitions()[: found.chosen]):
-        parents = main_parents(found.outcome.labels, layer.labels, found.outcome.clusters)
+    for number, layer in enumerate(clustering.partitions()[: clustering.chosen]):
+        parents = main_parents(clustering.outcome.labels, layer.labels, clustering.outcome.clusters)
         groups |= {
             tuple(np.flatnonzero(parents == cluster).tolist()): (number, cluster) for cluster in range(layer.clusters)
         }
@@ -69,7 +71,7 @@ def _groups_of_layers(found: FoundClusters) -> dict[Members, tuple[int, int]]:
 
 
 def _partition(outcome: Outcome, nodes: Sequence[Node]) -> Partition:
-    """The rows by the nodes of a level."""
+    """Partition the rows by the nodes of a level."""
     of_cluster = np.empty(outcome.clusters, np.int32)
     for number, node in enumerate(nodes):
         of_cluster[list(node.clusters)] = number

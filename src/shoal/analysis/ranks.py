@@ -20,16 +20,16 @@ class ClusterIds:
     """For each layer from coarse to fine those of its clusters; the chosen layer has those of `clusters`."""
 
 
-def rank_clusters(found: FoundClusters) -> ClusterIds:
+def rank_clusters(clustering: FoundClusters) -> ClusterIds:
     """The ids by rank, largest first, within the group or the series of layers."""
-    ids = [format_cluster_id(path) for path in found.paths()]
-    clusters, groups = ids[: found.outcome.clusters], ids[found.outcome.clusters :]
+    ids = [format_cluster_id(path) for path in clustering.paths()]
+    clusters, groups = ids[: clustering.outcome.clusters], ids[clustering.outcome.clusters :]
     layers, counts = list[Sequence[str]](), dict.fromkeys(SERIES, 0)
-    for number, layer in enumerate(found.partitions()):
-        if number == found.chosen:
+    for number, layer in enumerate(clustering.partitions()):
+        if number == clustering.chosen:
             layers.append(clusters)
             continue
-        series = found.series(number)
+        series = clustering.series(number)
         first = counts[series]
         layers.append([format_layer_id(series, first + cluster) for cluster in range(layer.clusters)])
         counts[series] += layer.clusters

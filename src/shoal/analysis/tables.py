@@ -1,4 +1,4 @@
-"""A named clustering as Arrow tables: what runs keep as artifacts and the library hands out."""
+"""A named clustering as Arrow tables: the artifacts of runs, and the output of the library."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,18 +17,18 @@ __all__ = ["centroids_table", "cluster_ids", "condensed_tree_table", "further_ta
 __all__ += ["layers_table", "members_table", "near_duplicates_table"]
 
 _EXEMPLARS: Final = 10
-"""Exemplars of a cluster told by id; there may be thousands."""
+"""Exemplars of a cluster listed by id; there may be thousands."""
 _REPRESENTATIVES: Final = 5
 
 
 def cluster_ids(analysis: Analysis) -> pa.Array:
-    """The cluster id of every row, `cl_noise` for noise; dictionary-encoded."""
+    """Return the cluster id of every row, `cl_noise` for noise; dictionary-encoded."""
     return _by_label(analysis, [cluster.cluster_id for cluster in analysis.clusters], NOISE_ID)
 
 
 def members_table(analysis: Analysis) -> pa.Table:
-    """One row a document: id, cluster id and label, distance to the centroid (null for noise), strength, with HDBSCAN
-    the outlier score (null where not fitted), x, y (z)."""
+    """Return one row for each document: id, cluster id and label, distance to the centroid (null for noise), strength,
+    with HDBSCAN the outlier score (null if not fitted), x, y (z)."""
     outcome = analysis.outcome
     columns: dict[str, pa.Array] = {
         "document_id": pa.array(analysis.ids, pa.string()),
@@ -46,12 +46,14 @@ def members_table(analysis: Analysis) -> pa.Table:
 
 
 def condensed_tree_table(analysis: Analysis) -> pa.Table | None:
-    """HDBSCAN's condensed tree, one row for each document and each cluster of the tree but the root: what it leaves
-    (`parent`), its own number (`child`: documents by their row of the members, n the root, then clusters), the density
-    at which it does (`lambda_val`, infinite for equal documents), how many documents it holds (`child_size`), and the
-    id of clusters that were chosen (`cluster_id`). Only documents that were fitted are in it. The schema's metadata
-    tells `root` and `selected`, the numbers of the chosen clusters by id: the root may be one, and has no row of its
-    own. None where there is no tree."""
+    """Return HDBSCAN's condensed tree: one row for each fitted document and each cluster of the tree except the root.
+
+    Columns: the cluster it leaves (`parent`), its own number (`child`: documents by their row of the members, n for the
+    root, then clusters), the density at which it leaves (`lambda_val`, infinite for equal documents), its number of
+    documents (`child_size`), and the id of selected clusters (`cluster_id`). The metadata of the schema has `root`, and
+    `selected`, the numbers of the selected clusters by id: the root may be one, and has no row. None if there is no
+    tree.
+    """
     density = analysis.outcome.density
     if density is None:
         return None
@@ -76,20 +78,22 @@ def condensed_tree_table(analysis: Analysis) -> pa.Table | None:
 
 
 def near_duplicates_table(analysis: Analysis) -> pa.Table | None:
-    """One row a document that is a near-duplicate: its `duplicate_group` (0 the largest), the document that represents
-    the group, and the distance to it in the clustering's metric; by group, and by distance in it. None without a map:
-    both need the documents' neighbours."""
-    found, ids = analysis.outcome.duplicates, analysis.ids
-    if found is None:
+    """Return one row for each near-duplicate: its `duplicate_group` (0 is the largest), the document that represents
+    the group, and the distance to it in the metric of the clustering; sorted by group, then by distance.
+
+    None without a map: both need the nearest neighbours of the documents.
+    """
+    duplicates, ids = analysis.outcome.duplicates, analysis.ids
+    if duplicates is None:
         return None
-    away = found.away**2 / 2 if analysis.outcome.distance_metric == "cosine" else found.away
-    rows = np.flatnonzero(found.labels >= 0)
-    stands = found.representatives[found.labels[rows]]
-    order = np.lexsort((rows, away[rows], rows != stands, found.labels[rows]))
+    away = duplicates.away**2 / 2 if analysis.outcome.distance_metric == "cosine" else duplicates.away
+    rows = np.flatnonzero(duplicates.labels >= 0)
+    stands = duplicates.representatives[duplicates.labels[rows]]
+    order = np.lexsort((rows, away[rows], rows != stands, duplicates.labels[rows]))
     return pa.table(
         {
             "document_id": pa.array([ids[row] for row in rows[order]], pa.string()),
-            "duplicate_group": pa.array(found.labels[rows][order], pa.int32()),
+            "duplicate_group": pa.array(duplicates.labels[rows][order], pa.int32()),
             "representative_id": pa.array([ids[row] for row in stands[order]], pa.string()),
             "distance": pa.array(away[rows][order], pa.float32()),
         }
@@ -97,8 +101,10 @@ def near_duplicates_table(analysis: Analysis) -> pa.Table | None:
 
 
 def layers_table(analysis: Analysis) -> pa.Table | None:
-    """One row a document: the id of its cluster in each layer, `layer_0` the coarsest, null where it is in none. The
-    schema's metadata says which layer was `chosen` and for what `reason`. None where the method has one granularity."""
+    """Return one row for each document: the id of its cluster in each layer, `layer_0` the coarsest, null for none.
+
+    The metadata of the schema has the `chosen` layer and the `reason`. None if the method has one granularity.
+    """
     layers = analysis.outcome.layers
     if layers is None:
         return None
@@ -108,51 +114,54 @@ def layers_table(analysis: Analysis) -> pa.Table | None:
 
 
 def hierarchy_table(analysis: Analysis) -> pa.Table | None:
-    """One row a cluster of each layer, coarse to fine and largest first: `layer`, `cluster_id`, `label`, `keywords`,
-    `size`, `share` of all documents, `parent` (an id of the layer before, null at the top), whether the layer is the
-    `chosen` one, and the documents that stand for it, with short texts. None where the method has one granularity."""
+    """Return one row for each cluster of each layer, coarse to fine and largest first: `layer`, `cluster_id`, `label`,
+    `keywords`, `size`, `share` of all documents, `parent` (an id of the layer above, null at the top), whether the
+    layer is the `chosen` one, and representative documents, with short texts. None if the method has one
+    granularity."""
     layers = analysis.outcome.layers
     if layers is None:
         return None
-    rows = [(number, layer.chosen, one) for number, layer in enumerate(analysis.layers) for one in layer.clusters]
+    rows = [
+        (number, layer.chosen, cluster) for number, layer in enumerate(analysis.layers) for cluster in layer.clusters
+    ]
     texts = pa.list_(pa.string())
     table = pa.table(
         {
             "layer": pa.array([number for number, _, _ in rows], pa.int32()),
-            "cluster_id": pa.array([one.cluster_id for _, _, one in rows], pa.string()),
-            "label": pa.array([one.label for _, _, one in rows], pa.string()),
-            "keywords": pa.array([list(one.keywords) for _, _, one in rows], texts),
-            "size": pa.array([one.size for _, _, one in rows], pa.int64()),
-            "share": pa.array([one.share for _, _, one in rows], pa.float64()),
-            "parent": pa.array([one.parent for _, _, one in rows], pa.string()),
+            "cluster_id": pa.array([cluster.cluster_id for _, _, cluster in rows], pa.string()),
+            "label": pa.array([cluster.label for _, _, cluster in rows], pa.string()),
+            "keywords": pa.array([list(cluster.keywords) for _, _, cluster in rows], texts),
+            "size": pa.array([cluster.size for _, _, cluster in rows], pa.int64()),
+            "share": pa.array([cluster.share for _, _, cluster in rows], pa.float64()),
+            "parent": pa.array([cluster.parent for _, _, cluster in rows], pa.string()),
             "chosen": pa.array([chosen for _, chosen, _ in rows], pa.bool_()),
-            "representative_ids": pa.array([list(one.representatives) for _, _, one in rows], texts),
-            "examples": pa.array([list(one.examples) for _, _, one in rows], texts),
+            "representative_ids": pa.array([list(cluster.representatives) for _, _, cluster in rows], texts),
+            "examples": pa.array([list(cluster.examples) for _, _, cluster in rows], texts),
         }
     )
     return table.replace_schema_metadata({"reason": layers.reason})
 
 
 def _ids_of_rows(layer: NamedLayer) -> pa.Array:
-    """(n,) dictionary-encoded; null where a row is in no cluster of the layer."""
-    ids = pa.array([one.cluster_id for one in layer.clusters], pa.string())
+    """Return (n,) cluster ids, dictionary-encoded; null if a row is in no cluster of the layer."""
+    ids = pa.array([cluster.cluster_id for cluster in layer.clusters], pa.string())
     return pa.DictionaryArray.from_arrays(pa.array(layer.labels, pa.int32(), mask=layer.labels < 0), ids)
 
 
 def further_tables(analysis: Analysis) -> dict[str, pa.Table]:
-    """By name, what there is beside members and centroids."""
-    found = {
+    """Return the tables besides members and centroids, by name."""
+    tables = {
         "condensed_tree": condensed_tree_table(analysis),
         "near_duplicates": near_duplicates_table(analysis),
         "layers": layers_table(analysis),
         "hierarchy": hierarchy_table(analysis),
     }
-    return {name: table for name, table in found.items() if table is not None}
+    return {name: table for name, table in tables.items() if table is not None}
 
 
 def centroids_table(analysis: Analysis) -> pa.Table:
-    """One row a cluster: id, label, keywords, size, similarities, medoid and representative ids, vector, with HDBSCAN
-    up to 10 exemplar ids, x, y (z); then one row a group above them, where there are any."""
+    """Return one row for each cluster: id, label, keywords, size, similarities, medoid and representative ids, vector,
+    with HDBSCAN up to 10 exemplar ids, x, y (z); then one row for each group above them."""
     outcome, clusters = analysis.outcome, analysis.clusters
     vectors = pa.array(outcome.input_centroids().ravel())
     columns: dict[str, pa.Array] = {
@@ -181,12 +190,12 @@ def centroids_table(analysis: Analysis) -> pa.Table:
 
 
 def _groups_table(analysis: Analysis, clusters: pa.Table) -> pa.Table:
-    """One row a group above the clusters, with the columns of theirs: means of the clusters' vectors and places,
-    documents that stand for the clusters in it, largest first."""
+    """Return one row for each group above the clusters, with the same columns: means of the vectors and coordinates,
+    and representatives of its clusters, largest first."""
     outcome, groups = analysis.outcome, analysis.groups
     parts = [group.clusters for group in groups]
     vectors = pa.array(weighted_means(outcome.centroids, outcome.sizes, parts).ravel(), pa.float32())
-    known: dict[str, pa.Array] = {
+    filled: dict[str, pa.Array] = {
         "cluster_id": pa.array([group.group_id for group in groups], pa.string()),
         "cluster_label": pa.array([group.label for group in groups], pa.string()),
         "keywords": pa.array([list(group.keywords) for group in groups], pa.list_(pa.string())),
@@ -202,14 +211,14 @@ def _groups_table(analysis: Analysis, clusters: pa.Table) -> pa.Table:
         "parent_cluster_id": pa.array([group.parent for group in groups], pa.string()),
     }
     for axis, values in zip("xyz", weighted_means(_centres(outcome), outcome.sizes, parts).T, strict=False):
-        known[axis] = pa.array(np.ascontiguousarray(values), pa.float32())
+        filled[axis] = pa.array(np.ascontiguousarray(values), pa.float32())
     empty = pa.nulls(len(groups))
-    columns = [known.get(field.name, empty).cast(field.type) for field in clusters.schema]
+    columns = [filled.get(field.name, empty).cast(field.type) for field in clusters.schema]
     return pa.table(columns, schema=clusters.schema)
 
 
 def _centres(outcome: Outcome) -> Points:
-    """Mean map coordinates of each cluster's members, (k, 2 or 3) float32."""
+    """Return the mean map coordinates of the members of each cluster, (k, 2 or 3) float32."""
     coordinates = outcome.coordinates
     if coordinates is None:
         return np.zeros((outcome.clusters, 0), np.float32)
@@ -220,9 +229,9 @@ def _centres(outcome: Outcome) -> Points:
 
 
 def _by_label(analysis: Analysis, values: Sequence[str], noise: str | None) -> pa.Array:
-    """A dictionary-encoded column with `values[label]`, `noise` for noise."""
+    """Return a dictionary-encoded column with `values[label]`, and `noise` for noise."""
     labels = analysis.outcome.labels
-    known = [*values, noise] if noise is not None else list(values)
+    dictionary = [*values, noise] if noise is not None else list(values)
     indices = np.where(labels == NOISE, len(values), labels)
     mask = None if noise is not None else labels == NOISE
-    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32(), mask=mask), pa.array(known, pa.string()))
+    return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32(), mask=mask), pa.array(dictionary, pa.string()))

@@ -22,7 +22,7 @@ from starlette.types import Scope as Connection
 from shoal import errors
 from shoal.api.methods import allowed_methods
 from shoal.api.replies import reply
-from shoal.durable import disk_error, is_of_disk
+from shoal.durable import disk_error, is_disk_error
 from shoal.errors import ShoalError, shorten
 from shoal.records.key import Caller
 
@@ -159,7 +159,7 @@ class ErrorBoundary:
             await self._app(scope, receive, noted)
         except Exception as error:  # noqa: BLE001  # the one place where every bug ends: logged, never shown
             request_id = scope["state"]["request_id"]
-            if isinstance(error, OSError) and is_of_disk(error):
+            if isinstance(error, OSError) and is_disk_error(error):
                 answer = error_reply(disk_error(error, "The disk failed this request"))
                 _log.error("Request %s: the disk failed: %s", request_id, error.strerror)
             else:

@@ -70,7 +70,7 @@ class _Installation(Collector):
 
     def _disk(self) -> Iterator[Metric]:
         try:
-            room = self._space.room()
+            room = self._space.space()
         except OSError:  # all else is told, now of all times
             return
         yield _gauge("shoal_disk_free_bytes", "Free bytes of the data folder's disk.", room.free)

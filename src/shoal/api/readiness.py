@@ -67,7 +67,7 @@ def _folder(services: Services) -> Check:
 
 def _disk(services: Services) -> Check:
     try:
-        room = services.disk.room()
+        room = services.disk.space()
     except OSError as error:
         return Check(False, f"The disk does not answer ({error.strerror}).")
     if not room.low:

@@ -9,7 +9,7 @@ import orjson
 from fastapi import Response
 from pydantic import BaseModel
 
-from shoal.records.base import Effect, wire_time
+from shoal.records.base import Effect, format_wire_time
 from shoal.records.cluster import Cluster
 from shoal.records.task import Task
 
@@ -41,7 +41,7 @@ def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, datetime):
-        return wire_time(value)
+        return format_wire_time(value)
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=str)
     raise TypeError(f"{type(value).__name__} has no JSON form")

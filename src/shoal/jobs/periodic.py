@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from shoal.durable import locked
+from shoal.durable import lock_folder
 from shoal.errors import ShoalError
 
 __all__ = ["Periodic"]
@@ -35,7 +35,7 @@ class Periodic:
     def once(self) -> bool:
         """Act now; False where another process is at it. An error on purpose is logged: the next time may be better."""
         try:
-            with locked(self._folder, wait=False):
+            with lock_folder(self._folder, wait=False):
                 self._action()
         except BlockingIOError:
             return False

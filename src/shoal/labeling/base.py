@@ -1,4 +1,4 @@
-"""What every namer of clusters is given and gives back, whether it counts words or asks a model."""
+"""The interface of namers of clusters, whether they count words or call a model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,43 +14,44 @@ __all__ = ["Brief", "Budget", "Name", "Namer", "Partition", "Progress", "Source"
 Progress = Callable[[float], None]
 """Receives the fraction that is done; may raise to stop."""
 Source = Literal["words", "value", "number"]
-"""Where a name comes from: phrases of the documents, the value that most of them have, or a count where neither says
-anything."""
+"""The origin of a name: phrases of the documents, their most frequent value, or a number."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """What to call a cluster, and what that rests on."""
+    """The name of a cluster, and the evidence for it."""
 
     label: str
-    """1..80 characters, unlike that of any other cluster of the layer; plain text, to be escaped where it is shown."""
+    """1 to 80 characters, unique in its layer; plain text, to be escaped for display."""
     keywords: tuple[str, ...]
-    """Up to 8 phrases of at most 40 characters, most telling first; empty where there was nothing to read."""
+    """Up to 8 phrases of at most 40 characters, most characteristic first; empty if there was no text."""
     summary: str | None = None
-    """A sentence or two about the cluster, where the namer writes one."""
+    """A sentence or two about the cluster, if the namer writes one."""
     score: float | None = field(default=None, compare=False)
-    """0..1, how well the label speaks for the cluster: with words the share of its documents that hold them."""
+    """0 to 1, how well the label represents the cluster: for words, the share of its documents that contain them."""
     evidence: tuple[int, ...] = field(default=(), compare=False)
-    """Rows of the documents that the namer cites for the label; empty where it cites none."""
+    """Rows of the documents that the namer cites for the label; empty if it cites none."""
     source: Source = field(default="words", compare=False)
     cost: float = field(default=0.0, compare=False)
-    """What the name cost, in the currency of the budget."""
+    """The cost of the name, in the currency of the budget."""
 
     @property
     def is_number(self) -> bool:
-        """Whether the label only counts, since there was nothing to read."""
+        """Whether the label is only a number, because there was no text."""
         return self.source == "number"
 
     @staticmethod
     def of_number(number: int) -> "Name":
-        """The name of a cluster without words."""
+        """Return the name of a cluster without text."""
         return Name(f"Cluster {number}", (), source="number")
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One layer to name: `labels` (n,) of its `clusters`, -1 for noise, and their `centroids` (k, d), which say which
-    clusters are neighbours, whose phrases a name should avoid; without them shared words decide it."""
+    """One layer to name: `labels` (n,) of its `clusters`, -1 for noise, and their `centroids` (k, d).
+
+    The centroids determine neighbouring clusters, whose phrases a name should avoid; without them shared words do.
+    """
 
     labels: Labels
     clusters: int
@@ -59,16 +60,16 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """All that a namer knows of one clustering.
+    """The input of a namer for one clustering.
 
     Parameters
     ----------
     texts : sequence of str, length n
-        One text a document; None where the documents have none.
+        One text for each document; None if the documents have none.
     layers : sequence of Partition
-        Coarse to fine; a cluster is a part of that of the layer before which holds most of its documents.
+        Coarse to fine; the parent of a cluster is the cluster of the layer above with most of its documents.
     chosen : int
-        The position of the layer that people see first.
+        The position of the layer that is shown first.
     """
 
     texts: Sequence[str] | None
@@ -78,7 +79,7 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What naming may cost; a namer that would exceed it names the clusters that are left from their words."""
+    """The maximum cost of naming; a namer that would exceed it names the remaining clusters from their words."""
 
     cost: float = 0.0
     """In the currency of `Name.cost`."""
@@ -96,12 +97,12 @@ class Namer(Protocol):
 
 
 def main_parents(labels: Labels, above: Labels, clusters: int) -> NDArray[np.int32]:
-    """(clusters,) for each cluster of `labels` (n,) the one of `above` (n,) that holds most of its documents, the first
-    of equals; -1 where none does."""
+    """Return (clusters,) for each cluster of `labels` (n,) the cluster of `above` (n,) with most of its documents, the
+    first one of ties; -1 for none."""
     both = (labels >= 0) & (above >= 0)
     width = int(above.max(initial=-1)) + 1
     pairs, counts = np.unique(labels[both].astype(np.int64) * width + above[both], return_counts=True)
     parents = np.full(clusters, -1, np.int32)
-    order = np.lexsort((-pairs, counts))  # the last one written stays: most documents, then the first
+    order = np.lexsort((-pairs, counts))  # the last assignment wins: most documents, then the first
     parents[pairs[order] // max(width, 1)] = pairs[order] % max(width, 1)
     return parents

@@ -1,4 +1,4 @@
-"""A document's text as people are shown it beside a cluster: its beginning, on one line."""
+"""Examples of the documents of a cluster: the beginning of a text, on one line."""
 
 import unicodedata
 from typing import Final
@@ -11,11 +11,11 @@ LONGEST_SHOWN: Final = 160
 """Characters of an example."""
 _READ: Final = 4 * LONGEST_SHOWN
 _LEAST: Final = LONGEST_SHOWN * 3 // 4
-"""A longer text is cut between words, unless the last word would take more than what is left beyond this."""
+"""A longer text is cut between words, unless that would leave less than this."""
 
 
 def abridge(text: str) -> str:
-    """The beginning of a text on one line, at most `LONGEST_SHOWN` characters, an ellipsis where it was cut.
+    """Return the beginning of a text on one line: at most `LONGEST_SHOWN` characters, with an ellipsis if it was cut.
 
     Line breaks and tabs become spaces; control and direction characters are left out.
     """
@@ -28,8 +28,7 @@ def abridge(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """The text without control and direction characters and the colours of terminals, and with a plain space for each
-    kind of blank."""
+    """Remove control and direction characters and terminal escapes from a text, and replace white space by spaces."""
     if text.isascii() and text.isprintable():
         return text
     plain = ESCAPE.sub("", text) if "\x1b" in text else text
@@ -37,5 +36,5 @@ def visible(text: str) -> str:
 
 
 def _shows(character: str) -> bool:
-    """Joiners show nothing by themselves, but make one emoji, or one ligature, of several characters."""
+    # Joiners are invisible, but combine several characters to one emoji or ligature.
     return unicodedata.category(character)[0] != "C" or character in "\u200c\u200d"

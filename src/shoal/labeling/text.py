@@ -1,4 +1,4 @@
-"""Plain text of what documents hold: markup, addresses and identifiers taken out, long texts cut to excerpts."""
+"""Cleaning of text: markup, addresses and identifiers are removed, long texts are cut to excerpts."""
 
 import html
 import re
@@ -12,9 +12,9 @@ LONGEST_TEXT = 200
 LONGEST_EXCERPT = LONGEST_TEXT * 8
 """Characters read of one text."""
 LONGEST_READ = LONGEST_TEXT * 100
-"""Characters of a text that are looked at for those; most of them may be markup."""
+"""Characters of a text that are searched for these; most of them may be markup."""
 _HOLE = " . "
-"""Stands where something was left out."""
+"""The replacement for removed text."""
 
 _MARKUP = re.compile(r"(?is)<(script|style)\b[^>]{0,500}>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|</?[a-z!][^<>]{0,500}>")
 _ADDRESS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|[\w.+-]+@[\w-]+\.[\w.-]+|&#?\w{2,8};")
@@ -24,7 +24,7 @@ _INLINE = re.compile(
     r"(?i)</?(?:a|abbr|b|bdi|bdo|big|cite|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|u|wbr)(?:\s[^<>]{0,500})?>"
 )
 _WRAPPED = 40
-"""Characters from which a line may be one that was wrapped."""
+"""Characters from which a line may have been wrapped."""
 _HINT_OF_LINES = re.compile(r"[\n\r\t\v\f\x1c-\x1e\x85\u2028\u2029]")
 _HINT_OF_MARKDOWN = re.compile(r"[*_`#\[~]|--")
 _LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\([^()\s]{0,500}\)")
@@ -49,12 +49,11 @@ _APOSTROPHE = re.compile("[\u2018\u2019\u02bc\u00b4`]")
 
 
 def clean(text: str) -> str:
-    """Plain words: markup, addresses, identifiers and invisible characters gone; a full stop where a sentence, a line,
-    a field or a list item ends, and none after an abbreviation.
+    """Reduce a text to plain words: without markup, addresses, identifiers and invisible characters, with a full stop
+    at the end of a sentence, line, field or list item, and none after an abbreviation.
 
-    Of a long text about 200 words are kept, taken from its head, its middle and its tail.
-
-    Whatever is taken out leaves a full stop behind, so that no phrase reaches over the hole.
+    Of a long text about 200 words are kept, from its head, middle and tail. Removed text leaves a full stop, so that no
+    phrase spans the gap.
     """
     text = excerpt(text, LONGEST_READ)
     if "&" in text:
@@ -77,13 +76,12 @@ def _plain(text: str) -> str:
     if _DIGIT.search(text):
         text = _QUANTITY.sub("", _IDENTIFIER.sub(" . ", text))
     if "." in text:
-        text = _ABBREVIATION.sub(lambda found: found[1] or found[2] or found[3], text)
+        text = _ABBREVIATION.sub(lambda match: match[1] or match[2] or match[3], text)
     return _ELISION.sub("", text) if "'" in text else text
 
 
 def _in_lines(text: str) -> str:
-    """One line, with a full stop where a line ended, but for a sentence that was wrapped: a long line goes on with a
-    small letter."""
+    """Join lines with full stops, except wrapped sentences: a long line followed by a lower-case letter."""
     lines = [line.strip() for line in text.replace("\t", "\n").splitlines()]
     out = lines[:1]
     for before, line in pairwise(lines):
@@ -93,9 +91,9 @@ def _in_lines(text: str) -> str:
 
 
 def excerpt(text: str, most: int) -> str:
-    """At most `most` characters of a text, a third each from its head, its middle and its tail.
+    """Cut a text to at most `most` characters, a third each from its head, middle and tail.
 
-    Parts end between words where there are spaces, and never inside a tag. An excerpt's excerpt is itself.
+    Parts are cut between words if there are spaces, and never inside a tag. The excerpt of an excerpt is the same.
     """
     if len(text) <= most:
         return text

@@ -1,8 +1,8 @@
-"""Which fields of documents say what they are about: titles and bodies before lists, names and categories.
+"""Choice of the fields of documents that describe their topic: titles and bodies before lists, names and categories.
 
-Each field is told by its values: prose by its function words, sentences or small letters, a name of people or places by
-capitals alone, a list by its short items, a category by few values, data by their form. What a field is called decides
-only where the values leave it open.
+Fields are classified by their values: prose by function words, sentences or lower-case letters, names of people or
+places by capitals alone, lists by short items, categories by few distinct values, data by their format. The name of a
+field decides only if the values do not.
 """
 
 import re
@@ -19,28 +19,28 @@ __all__ = ["MOST_FIELDS", "choose_text_fields", "text_parts"]
 MOST_FIELDS: Final = 5
 _DEEPEST: Final = 4
 _LOOKED_AT: Final = 2_000
-"""Characters of a value."""
+"""Characters read of a value."""
 _PROSE_WORDS: Final = 6.0
-"""Words on average from which a field is prose and not a title."""
+"""Average number of words from which a field is prose rather than a title."""
 _VARIED: Final = 0.5
-"""Share of distinct values from which a field describes and does not sort."""
+"""Share of distinct values from which a field is descriptive rather than categorical."""
 _FEW_WORDS: Final = 1.5
 _DATA_SHARE: Final = 0.5
 _FUNCTION_SHARE: Final = 0.08
 _NAME_FUNCTION_SHARE: Final = 0.3
-"""Names of places hold some: "New York", "São Paulo"."""
+"""Place names contain some: "New York", "São Paulo"."""
 _SMALL_SHARE: Final = 0.5
-"""Of the words that could begin with a capital, those that do not, in running text."""
+"""Share of lower-case words, among those that could be capitalised, in running text."""
 _NAME_SMALL_SHARE: Final = 0.12
 _SYMBOL_SHARE: Final = 0.08
-"""Of the characters, brackets and operators, from which a text is code."""
+"""Share of brackets and operators among the characters from which a text is code."""
 _ITEM_WORDS: Final = 3.0
 _SEVERAL: Final = 3
-"""Documents from which one value in all is a constant,"""
+"""Documents from which a single value in all of them is a constant."""
 _CONSTANT_WORDS: Final = 3.0
-"""and the words from which it may be what people wrote."""
+"""Words from which a repeated value may be text that people wrote."""
 _RARE: Final = 0.02
-"""Of the documents that have to have a field."""
+"""Minimum share of documents that have a field."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -104,7 +104,7 @@ _PEOPLE_NAMES = re.compile(
 
 
 class _Kind(IntEnum):
-    """What a field is, best first."""
+    """The kind of a field, best first."""
 
     PROSE = 0
     TITLE = 1
@@ -119,9 +119,9 @@ class _Field:
     path: str
     kind: _Kind
     characters: float
-    """On average over all sampled documents, so that a field few of them have counts less."""
+    """Average over all sampled documents, so that a rare field counts less."""
     titled: bool
-    """Whether it is called as titles are."""
+    """Whether it has the name of a title."""
 
 
 def choose_text_fields(sample: Sequence[Mapping[str, object]], without: Collection[str] = ()) -> list[str]:
@@ -139,9 +139,9 @@ def choose_text_fields(sample: Sequence[Mapping[str, object]], without: Collecti
             if not any(path == field or path.startswith(f"{field}.") for field in without):
                 values.setdefault(path, []).append(parts)
     fields = [
-        _measured(path, found, len(sample))
-        for path, found in values.items()
-        if _speaks(path, found) and not _constant(found)
+        _measure(path, parts, len(sample))
+        for path, parts in values.items()
+        if _speaks(path, parts) and not _constant(parts)
     ]
     if not fields:
         return []
@@ -170,41 +170,45 @@ def _texts(payload: Mapping[str, object], prefix: str = "", depth: int = 1) -> I
             yield f"{prefix}{key}", parts
 
 
-def _speaks(path: str, found: Sequence[tuple[str, ...]]) -> bool:
-    """Whether the values are words rather than data."""
-    if _IDENTIFIER_NAMES.search(path.casefold()) and not _is_long(found):
+def _speaks(path: str, values_of: Sequence[tuple[str, ...]]) -> bool:
+    """Whether the values are words, not data."""
+    if _IDENTIFIER_NAMES.search(path.casefold()) and not _is_long(values_of):
         return False
-    values = [part[:_LOOKED_AT] for parts in found for part in parts[:20]]
+    values = [part[:_LOOKED_AT] for parts in values_of for part in parts[:20]]
     data = sum(1 for value in values if _DATA.fullmatch(value) or not any(c.isalpha() for c in value))
     return data < _DATA_SHARE * len(values)
 
 
-def _constant(found: Sequence[tuple[str, ...]]) -> bool:
-    """Whether several documents say one word: `object` of an API's answers. A sentence may come again and again."""
-    first = found[0]
-    return len(found) >= _SEVERAL and _count(" ".join(first)) < _CONSTANT_WORDS and all(one == first for one in found)
+def _constant(values: Sequence[tuple[str, ...]]) -> bool:
+    """Whether all of several documents have the same short value, such as `object` in answers of an API."""
+    first = values[0]
+    return (
+        len(values) >= _SEVERAL
+        and _count(" ".join(first)) < _CONSTANT_WORDS
+        and all(other == first for other in values)
+    )
 
 
-def _is_long(found: Sequence[tuple[str, ...]]) -> bool:
-    """Whether there is prose under a name that promises none, such as `link` or `key`."""
-    return sum(_count(" ".join(parts)[:_LOOKED_AT]) for parts in found) >= _PROSE_WORDS * len(found)
+def _is_long(values: Sequence[tuple[str, ...]]) -> bool:
+    """Whether a field with the name of an identifier, such as `link` or `key`, contains prose."""
+    return sum(_count(" ".join(parts)[:_LOOKED_AT]) for parts in values) >= _PROSE_WORDS * len(values)
 
 
-def _measured(path: str, found: Sequence[tuple[str, ...]], documents: int) -> _Field:
+def _measure(path: str, values: Sequence[tuple[str, ...]], documents: int) -> _Field:
     name = path.casefold()
-    texts = [" \n".join(parts) for parts in found]
+    texts = [" \n".join(parts) for parts in values]
     characters = sum(len(text) for text in texts) / documents
-    kind = _kind(name, found, texts)
-    if kind <= _Kind.TITLE and len(found) < _RARE * documents:
+    kind = _kind(name, values, texts)
+    if kind <= _Kind.TITLE and len(values) < _RARE * documents:
         kind = _Kind.CATEGORY
     return _Field(path, kind, characters, bool(_TITLE_NAMES.search(name)))
 
 
-def _kind(name: str, found: Sequence[tuple[str, ...]], texts: Sequence[str]) -> _Kind:
+def _kind(name: str, values: Sequence[tuple[str, ...]], texts: Sequence[str]) -> _Kind:
     read = [clean(excerpt(text, _LOOKED_AT)) for text in texts]
     words = [_WORD.findall(text) for text in read]
     length = sum(_count(text) for text in read) / len(read)
-    if not _varied(texts) or _coded(texts):
+    if not _are_varied(texts) or _are_codes(texts):
         return _Kind.CATEGORY
     if _symbols(texts) > _SYMBOL_SHARE:
         return _Kind.CODE
@@ -212,16 +216,19 @@ def _kind(name: str, found: Sequence[tuple[str, ...]], texts: Sequence[str]) -> 
     function = sum(word.casefold() in _FUNCTION for word in flat) / max(len(flat), 1)
     small = _small_share(words)
     running = function >= _FUNCTION_SHARE or small is None or small >= _SMALL_SHARE
-    if _is_list(found, texts, function):
+    if _is_list(values, texts, function):
         return _Kind.LIST
-    people, told = bool(_PEOPLE_NAMES.search(name)), bool(_TITLE_NAMES.search(name) or _TEXT_NAMES.search(name))
-    if length < _FEW_WORDS and not told and small is not None:
+    people, has_text_name = (
+        bool(_PEOPLE_NAMES.search(name)),
+        bool(_TITLE_NAMES.search(name) or _TEXT_NAMES.search(name)),
+    )
+    if length < _FEW_WORDS and not has_text_name and small is not None:
         return _Kind.NAME
     if length >= _PROSE_WORDS and running and not (people and function < _FUNCTION_SHARE):
         return _Kind.PROSE
     if people and length < _PROSE_WORDS and function < _NAME_FUNCTION_SHARE:
         return _Kind.NAME
-    if told or function >= _FUNCTION_SHARE / 2:
+    if has_text_name or function >= _FUNCTION_SHARE / 2:
         return _Kind.TITLE
     if small is None:
         return _Kind.TITLE if length >= 2 else _Kind.NAME
@@ -230,15 +237,15 @@ def _kind(name: str, found: Sequence[tuple[str, ...]], texts: Sequence[str]) -> 
     return _Kind.TITLE if length > _ITEM_WORDS + 0.5 else _Kind.NAME
 
 
-def _varied(texts: Sequence[str]) -> bool:
+def _are_varied(texts: Sequence[str]) -> bool:
     distinct = len({text.casefold() for text in texts})
     return distinct > _VARIED * len(texts) and (distinct > 1 or len(texts) == 1)
 
 
-def _coded(texts: Sequence[str]) -> bool:
-    """Whether most are codes of languages and the like, or words for a state."""
-    known = sum(1 for text in texts if _CODE.fullmatch(text.strip()) or text.strip().casefold() in _VALUES)
-    return known > _DATA_SHARE * len(texts)
+def _are_codes(texts: Sequence[str]) -> bool:
+    """Whether most values are codes, for instance of languages, or words for a state."""
+    codes = sum(1 for text in texts if _CODE.fullmatch(text.strip()) or text.strip().casefold() in _VALUES)
+    return codes > _DATA_SHARE * len(texts)
 
 
 def _symbols(texts: Sequence[str]) -> float:
@@ -246,9 +253,9 @@ def _symbols(texts: Sequence[str]) -> float:
     return sum(len(_SYMBOLS.findall(text)) for text in plain) / max(sum(len(text) for text in plain), 1)
 
 
-def _is_list(found: Sequence[tuple[str, ...]], texts: Sequence[str], function: float) -> bool:
-    """Whether the values are short items one after the other, in a list or between commas."""
-    items = [[item for part in parts for item in _SEPARATOR.split(part) if item] for parts in found]
+def _is_list(values: Sequence[tuple[str, ...]], texts: Sequence[str], function: float) -> bool:
+    """Whether the values are short items, in a list or separated by commas."""
+    items = [[item for part in parts for item in _SEPARATOR.split(part) if item] for parts in values]
     several = sum(len(own) > 1 for own in items)
     if several < 0.5 * len(items) or function >= _FUNCTION_SHARE:
         return False
@@ -259,8 +266,10 @@ def _is_list(found: Sequence[tuple[str, ...]], texts: Sequence[str], function: f
 
 
 def _small_share(words: Sequence[Sequence[str]]) -> float | None:
-    """Of the words behind the first of each text, those that begin with a small letter; None where the script has no
-    capitals. Texts in capitals alone, or in none, tell nothing of names."""
+    """Return the share of lower-case words, the first of each text excluded; None if the script has no capitals.
+
+    Texts all in upper case or all in lower case say nothing about names.
+    """
     cased = [word for own in words for word in own[1:] if word[0].lower() != word[0].upper()]
     first = [own[0] for own in words if own and own[0][0].lower() != own[0][0].upper()]
     if not cased:
@@ -271,7 +280,7 @@ def _small_share(words: Sequence[Sequence[str]]) -> float | None:
 
 
 def _count(text: str) -> float:
-    """Words; in scripts without spaces every third character."""
+    """Count words; in scripts without spaces every third character."""
     if text.isascii():
         return float(len(text.split()))
     unspaced = len(_UNSPACED.findall(text))

@@ -19,7 +19,7 @@ from shoal.files.bounds import Bounds
 from shoal.files.in_memory import open_table
 from shoal.files.layout import PYTHON, format_names
 from shoal.files.shards import Files
-from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trimmed
+from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trim_payload
 from shoal.library.clustering import Kept
 from shoal.library.from_columns import Clustering, cluster_columns, estimate_clustering_cost
 from shoal.library.input.arguments import check_count, missing_vectors_error, suggest_columns
@@ -252,7 +252,7 @@ def _read_documents(request: Request, source: Source, progress: Progress) -> _Se
         row_filter.check_columns()
     # Trimmed while reading to what naming uses, so that long texts need little memory.
     matches = None if request.where == MATCH_ALL else row_filter.match
-    table = source.read(Selection(matches, trimmed, LONGEST_READ, tick))
+    table = source.read(Selection(matches, trim_payload, LONGEST_READ, tick))
     row_filter.check_values()
     warnings = list(source.info.warnings)
     vector, points, rest = _get_vectors(request, table)

@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shoal.durable import locked, remove_tree, sync_folder, written_whole
+from shoal.durable import atomic_write, lock_folder, remove_tree, sync_folder
 from shoal.errors import Conflict, InvalidField
 from shoal.files.own_results import FORMAT, SUMMARY, is_summary
 from shoal.library.saved import SAVED, write_saved
@@ -93,20 +93,20 @@ def _write_staged(
     mark = secrets.token_hex(4)
     staged, previous = (folder.with_name(f".{folder.name}.{mark}.{state}") for state in ("new", "old"))
     try:
-        with locked(folder.parent):
+        with lock_folder(folder.parent):
             _clear_leftovers(folder)
             staged.mkdir()
-            locks.enter_context(locked(staged))
+            locks.enter_context(lock_folder(staged))
         for name, table in tables.items():
-            with written_whole(staged / f"{name}.parquet") as file:
+            with atomic_write(staged / f"{name}.parquet") as file:
                 pq.write_table(table, file, compression="zstd", write_page_checksum=True)
         if saved is not None:
-            with written_whole(staged / SAVED) as file:
+            with atomic_write(staged / SAVED) as file:
                 write_saved(file, saved)
-        with written_whole(staged / SUMMARY) as file:
+        with atomic_write(staged / SUMMARY) as file:
             file.write(orjson.dumps({"format": FORMAT, **summary}, option=orjson.OPT_INDENT_2) + b"\n")
         if folder.exists():
-            locks.enter_context(locked(folder))
+            locks.enter_context(lock_folder(folder))
             folder.rename(previous)
         staged.rename(folder)
         sync_folder(folder.parent)
@@ -126,7 +126,7 @@ def _clear_leftovers(folder: Path) -> None:
         match = staged_name.fullmatch(leftover.name)
         if match is None or not leftover.is_dir():
             continue
-        with suppress(BlockingIOError), locked(leftover, wait=False):
+        with suppress(BlockingIOError), lock_folder(leftover, wait=False):
             if match[1] == "old" and not folder.exists():
                 leftover.rename(folder)
             else:

@@ -39,7 +39,7 @@ _DAMAGE: Final = (
 
 def write_saved(file: BinaryIO, parts: Mapping[str, Any]) -> None:
     """Write the parts of a clustering: records, arrays, tables, JSON."""
-    arrays, tree = _CODEC.encoded(dict(parts))
+    arrays, tree = _CODEC.encode(dict(parts))
     about = orjson.dumps({"format": _FORMAT, "parts": tree})
     stored: dict[str, NDArray[Any]] = {_ABOUT: np.frombuffer(about, np.uint8), **arrays}
     np.savez(file, **stored)  # type: ignore[arg-type]  # names of ours, never `allow_pickle`
@@ -53,7 +53,7 @@ def read_saved(path: Path) -> dict[str, Any]:
         about = orjson.loads(arrays[_ABOUT].tobytes())
         if about["format"] != _FORMAT:
             raise _version_error(label)
-        parts: dict[str, Any] = _CODEC.decoded(arrays, about["parts"])
+        parts: dict[str, Any] = _CODEC.decode(arrays, about["parts"])
         return parts
     except InvalidField:
         raise

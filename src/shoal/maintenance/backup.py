@@ -20,11 +20,11 @@ from typing import BinaryIO, Final
 
 import orjson
 
-from shoal.durable import is_full, named, on_read_only_disk, remove_tree, sync_folder
+from shoal.durable import is_full, is_on_read_only_disk, remove_tree, short_name, sync_folder
 from shoal.errors import Conflict, Corrupt, InsufficientStorage, InvalidField, Unavailable
 from shoal.storage.checksums import manifest_checksum
 from shoal.storage.local.data_folder import BACKUP_MANIFEST
-from shoal.storage.local.disk import room
+from shoal.storage.local.disk import measure_space
 from shoal.storage.protocols.records import Json
 from shoal.storage.sqlite.documents.namespaces import namespace_folders
 from shoal.storage.sqlite.inspection import lost_databases
@@ -57,13 +57,13 @@ def back_up(data: Path, target: Path, *, about: Json, with_key: bool = False) ->
         raise InvalidField("TARGET", "lies in the data folder, and would be lost with it", value=str(target))
     if not (data / "metadata.sqlite").exists():
         raise InvalidField("--data", "holds no metadata.sqlite", value=str(data), remedy="Is this a data folder?")
-    if on_read_only_disk(data):
+    if is_on_read_only_disk(data):
         raise Unavailable(
             f"The disk of {data} is mounted read-only, and a backup of a live folder locks its databases. Mount it "
             "writable; or copy the folder as it is, since nobody can write to it."
         )
     for folder in lost_databases(data / "documents"):
-        raise Corrupt(f"{named(folder / 'documents.sqlite')} is missing. `shoal doctor` tells more.")
+        raise Corrupt(f"{short_name(folder / 'documents.sqlite')} is missing. `shoal doctor` tells more.")
     part = _beside(target)
     linked = data / f".backup.{secrets.token_hex(6)}.part"
     try:
@@ -98,7 +98,7 @@ def restore(source: Path, data: Path) -> Copied:
         with _speaking(data):
             part.mkdir(parents=True, mode=0o700)
             needed = sum(told["bytes"] for told in manifest["files"].values())
-            free = room(part, 0).free
+            free = measure_space(part, 0).free
             if free < needed:
                 raise InsufficientStorage(
                     f"The backup needs {needed / 2**20:,.0f} MiB, and the disk of {data} has {free / 2**20:,.0f} MiB "

@@ -15,7 +15,7 @@ from shoal.jobs.liveness import dead_locks
 from shoal.maintenance.references import broken_references
 from shoal.records.execution import ACTIVE
 from shoal.settings import Settings
-from shoal.storage.protocols.inspection import Inspection, Leftover, MetadataSeen, NamespaceSeen, SeenRecord
+from shoal.storage.protocols.inspection import InspectedRecord, Inspection, Leftover, MetadataReport, NamespaceReport
 from shoal.storage.stores import open_inspection
 
 __all__ = ["Finding", "Kind", "Report", "examine", "repair"]
@@ -90,23 +90,23 @@ def repair(report: Report, settings: Settings) -> list[Finding]:
 # ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _metadata(report: Report, inspection: Inspection, quick: bool) -> MetadataSeen:
+def _metadata(report: Report, inspection: Inspection, quick: bool) -> MetadataReport:
     name = inspection.metadata_name()
     if not inspection.has_metadata():
-        lost = inspection.held_without_metadata() is not None
+        lost = inspection.find_data_without_metadata() is not None
         kind: Kind = "damage" if lost else "problem"
         remedy = _REMEDIES["records"] if lost else "Is this a data folder?"
         report.findings.append(Finding(kind, name, "is missing", remedy))
-        return MetadataSeen()
+        return MetadataReport()
     checked, seen = inspection.check_metadata(quick=quick), inspection.read_metadata()
     damage = [*checked.damage, *seen.damage]
     report.findings += [Finding("damage", name, told, _REMEDIES["records"]) for told in damage]
     report.looked_at.append(("records", f"{len(seen.records):,}, {_counted(len(seen.jobs), 'open job')}"))
-    report.findings += _format_note(name, checked.format, checked.known)
+    report.findings += _format_note(name, checked.format, checked.newest)
     return seen
 
 
-def _documents(report: Report, inspection: Inspection, seen: MetadataSeen, quick: bool, before: float) -> None:
+def _documents(report: Report, inspection: Inspection, seen: MetadataReport, quick: bool, before: float) -> None:
     namespaces = inspection.namespaces()
     known = {(record.scope.organization_id, record.id) for record in seen.records if record.kind == "namespace"}
     documents = vectors = unchecked = 0
@@ -114,8 +114,8 @@ def _documents(report: Report, inspection: Inspection, seen: MetadataSeen, quick
         checked = inspection.check_namespace(place, quick=quick)
         name = checked.name
         report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in checked.damage]
-        report.findings += _format_note(name, checked.format, checked.known)
-        looked = inspection.read_namespace(place) if not quick else NamespaceSeen()
+        report.findings += _format_note(name, checked.format, checked.newest)
+        looked = inspection.read_namespace(place) if not quick else NamespaceReport()
         if (place.parent.name, place.name) not in known and not _damaged_metadata(report, inspection):
             report.findings += _unknown(inspection, place, seen, before)
         if quick:
@@ -136,13 +136,13 @@ def _documents(report: Report, inspection: Inspection, seen: MetadataSeen, quick
         report.findings.append(Finding("note", "documents", told))
 
 
-def _unknown(inspection: Inspection, place: Path, seen: MetadataSeen, before: float) -> Iterator[Finding]:
+def _unknown(inspection: Inspection, place: Path, seen: MetadataReport, before: float) -> Iterator[Finding]:
     """A namespace without a record: one that is being deleted, one whose creation was killed, or a riddle."""
     here, name = (place.parent.name, place.name), f"namespace {place.name}"
     if any((one.scope.organization_id, one.body.get("namespace_id")) == here for one in _removals(seen)):
         yield Finding("note", name, "was deleted; a worker clears it away when it starts, and every minute")
     elif inspection.holds_nothing(place):
-        if inspection.touched(place) <= before:
+        if inspection.last_write(place) <= before:
             left = Leftover(place, "is empty: its creation did not end", empty=True)
             yield from _leftover(inspection.data, left, time.time())
     else:
@@ -150,11 +150,11 @@ def _unknown(inspection: Inspection, place: Path, seen: MetadataSeen, before: fl
         yield Finding("problem", name, "no record speaks of it", remedy)
 
 
-def _removals(seen: MetadataSeen) -> Iterator[SeenRecord]:
+def _removals(seen: MetadataReport) -> Iterator[InspectedRecord]:
     return (record for record in seen.records if record.kind == "removal" and record.body.get("whole_namespace"))
 
 
-def _lost(inspection: Inspection, seen: MetadataSeen) -> list[Path]:
+def _lost(inspection: Inspection, seen: MetadataReport) -> list[Path]:
     """The places of namespaces whose documents were there and are no more."""
     lost = [place for place in _written(inspection, seen) if not inspection.has_documents(place)]
     if lost:  # not of one that was removed since its records were read
@@ -162,7 +162,7 @@ def _lost(inspection: Inspection, seen: MetadataSeen) -> list[Path]:
     return sorted({*lost, *inspection.lost_namespaces()})
 
 
-def _written(inspection: Inspection, seen: MetadataSeen) -> Iterator[Path]:
+def _written(inspection: Inspection, seen: MetadataReport) -> Iterator[Path]:
     """The places of namespaces that hold documents for certain: a run published what it found in them."""
     for record in seen.records:
         if record.kind == "execution" and record.body.get("published"):
@@ -179,7 +179,7 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
-def _artifacts(report: Report, inspection: Inspection, seen: MetadataSeen, quick: bool) -> None:
+def _artifacts(report: Report, inspection: Inspection, seen: MetadataReport, quick: bool) -> None:
     tables, runs = 0, 0
     for record in seen.records:
         if record.kind != "execution" or quick:
@@ -196,13 +196,13 @@ def _artifacts(report: Report, inspection: Inspection, seen: MetadataSeen, quick
         report.looked_at.append(("artifacts", f"{_counted(tables, 'table')} of {_counted(runs, 'run')}"))
 
 
-def _still_kept(inspection: Inspection, run: SeenRecord) -> bool:
+def _still_kept(inspection: Inspection, run: InspectedRecord) -> bool:
     """Whether a run has its results still: it may have been deleted, written again or expired since it was read."""
     again = inspection.read_metadata().records
     return any(one.id == run.id and one.scope == run.scope and one.body == run.body for one in again)
 
 
-def _references(inspection: Inspection, seen: MetadataSeen) -> Sequence[str]:
+def _references(inspection: Inspection, seen: MetadataReport) -> Sequence[str]:
     broken = list(broken_references(seen))
     if broken:  # a run that moved on between two reads: what is broken stays so
         time.sleep(1.0)
@@ -234,13 +234,13 @@ def _around(report: Report, inspection: Inspection) -> Iterator[Finding]:
     """The disk, the key file, copies of earlier formats."""
     if inspection.is_read_only():
         yield Finding("note", "disk", "is mounted read-only: a server cannot start here", "Mount it writable.")
-    room = inspection.room()
+    room = inspection.space()
     report.looked_at.append(
         ("disk", f"{room.free / _MIB:,.0f} MiB free of {room.total / _MIB:,.0f}, {room.reserve / _MIB:,.0f} in reserve")
     )
     if room.low:
         yield Finding("problem", "disk", "less is free than the reserve: new data are refused", "Free some space.")
-    for path in inspection.exposed():
+    for path in inspection.insecure_paths():
         mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
         remedy = f"chmod {'700' if path.is_dir() else '600'} it."
         yield Finding("problem", path.name, f"others than its owner can get at it (mode {mode})", remedy)

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from shoal.records.execution import ACTIVE
-from shoal.storage.protocols.inspection import MetadataSeen, SeenRecord
+from shoal.storage.protocols.inspection import InspectedRecord, MetadataReport
 
 __all__ = ["broken_references"]
 
 
-def broken_references(seen: MetadataSeen) -> Iterator[str]:
+def broken_references(seen: MetadataReport) -> Iterator[str]:
     """A sentence for each thing that refers to something missing. Damaged records are told elsewhere and left out."""
     whole = [record for record in seen.records if record.body]
     runs = {record.id: record for record in whole if record.kind == "execution"}
@@ -31,7 +31,7 @@ def broken_references(seen: MetadataSeen) -> Iterator[str]:
             yield f"task {record.id} belongs to run {run_id}, which does not exist"
 
 
-def _of_cluster(cluster: SeenRecord, runs: dict[str, SeenRecord], damaged: set[str]) -> Iterator[str]:
+def _of_cluster(cluster: InspectedRecord, runs: dict[str, InspectedRecord], damaged: set[str]) -> Iterator[str]:
     shown = cluster.body.get("current_run_id")
     if shown is None or shown in damaged:
         return
@@ -42,7 +42,7 @@ def _of_cluster(cluster: SeenRecord, runs: dict[str, SeenRecord], damaged: set[s
         yield f"cluster {cluster.id} shows run {shown}, which published nothing"
 
 
-def _of_run(run: SeenRecord, tasks: set[str], jobs: set[str]) -> Iterator[str]:
+def _of_run(run: InspectedRecord, tasks: set[str], jobs: set[str]) -> Iterator[str]:
     if run.body["status"] in ACTIVE and run.id not in jobs:
         yield f"run {run.id} is {run.body['status']}, and no job will carry it out"
     if run.body.get("task_id") and run.body["task_id"] not in tasks:

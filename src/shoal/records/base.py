@@ -1,4 +1,4 @@
-"""What all records share."""
+"""Base classes and field types of records and request bodies."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -40,29 +40,29 @@ __all__ = [
     "Record",
     "Timestamp",
     "Whole",
-    "stored_time",
-    "wire_time",
+    "format_stored_time",
+    "format_wire_time",
 ]
 
 
-def wire_time(moment: datetime) -> str:
-    """UTC, milliseconds, `Z`: the one form in which times leave Shoal (contract.md#times)."""
+def format_wire_time(moment: datetime) -> str:
+    """Format a time in UTC with milliseconds and `Z`, as on the wire (contract.md#times)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def stored_time(moment: datetime) -> str:
-    """UTC with microseconds, always the same width: the order of the texts is the order of the times."""
+def format_stored_time(moment: datetime) -> str:
+    """Format a time in UTC with microseconds, in fixed width: texts sort by time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 _WIRE_TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
 Timestamp = Annotated[
-    datetime, PlainSerializer(wire_time, return_type=str), WithJsonSchema(_WIRE_TIME, mode="serialization")
+    datetime, PlainSerializer(format_wire_time, return_type=str), WithJsonSchema(_WIRE_TIME, mode="serialization")
 ]
 
 
 def _check_integer(value: object) -> object:
-    """Neither true nor "5", nor what SQLite and readers of JSON cannot hold; 5.0 is an integer in JSON Schema."""
+    """Refuse booleans, texts, and integers beyond 64 bits; 5.0 is an integer in JSON Schema."""
     if isinstance(value, (bool, str)):
         raise ValueError("must be an integer")
     if isinstance(value, (int, float)) and not -(2**63) <= value < 2**63:
@@ -71,16 +71,16 @@ def _check_integer(value: object) -> object:
 
 
 Integral = BeforeValidator(_check_integer)
-"""Goes last in an annotation, after the bounds: `Annotated[int, Field(ge=1), Integral]`."""
+"""Use it last in an annotation, after the bounds: `Annotated[int, Field(ge=1), Integral]`."""
 
 Whole = Annotated[int, Integral]
-"""An integer of a body without bounds of its own."""
+"""An integer of a body without bounds."""
 
 Flag = Annotated[bool, Strict()]
-"""True or false of a body: neither 1 nor "yes"."""
+"""A strict boolean of a body: neither 1 nor "yes"."""
 
 Number = Annotated[float, Strict()]
-"""A number of a body: neither true nor "0.5"."""
+"""A strict number of a body: neither true nor "0.5"."""
 
 
 _T = TypeVar("_T")
@@ -94,18 +94,17 @@ def _none_where_unreadable(stored: Any, check: ValidatorFunctionWrapHandler) -> 
 
 
 Kept = Annotated[_T | None, WrapValidator(_none_where_unreadable)]
-"""A part of a record that is only kept and shown. Earlier versions stored it unchecked: what no reader could make sense
-of is read as null, so that the record can be shown at all."""
+"""A part of a record that is only stored and shown. Earlier versions stored it unchecked: an invalid value is read as
+null, so that the record can be shown at all."""
 
 
 READING: Final[Mapping[str, bool]] = MappingProxyType({"reading": True})
-"""The context of `model_validate` for what was stored or answered, perhaps by another version of Shoal: bodies in it
-leave out keys that they do not know. Those of requests refuse them."""
+"""The context of `model_validate` for stored records and answers, perhaps of another version of Shoal: unknown keys are
+ignored. Bodies of requests refuse them."""
 
 
 class Readable(BeforeValidator):
-    """The same for a list in a record: an item that no reader could make sense of is left out when the record is read.
-    One that merely has more keys than this version knows is kept without them."""
+    """Reads a list in a record, dropping invalid items; keys that this version does not know are ignored."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         def readable(stored: Any) -> Any:
@@ -121,7 +120,7 @@ class Readable(BeforeValidator):
 
 
 class Described:
-    """Describes a field by a model that does not check it, because a parser of our own does."""
+    """Describes a field by a model that does not validate it, because a custom parser does."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         self._model = model
@@ -131,12 +130,12 @@ class Described:
 
 
 class Changeable(BaseModel):
-    """A model of which changed copies are made."""
+    """A model with checked copies."""
 
     def with_changes(self, **changes: Any) -> Self:
         """Return a copy with some fields changed. Pydantic's `model_copy(update=…)` checks neither names nor values.
 
-        Raises TypeError for a name that is no field, ValidationError for a value that the field does not take.
+        Raises TypeError for an unknown field, ValidationError for an invalid value.
         """
         unknown = sorted(changes.keys() - type(self).model_fields.keys())
         if unknown:
@@ -170,7 +169,7 @@ class Done(Effect):
 
 
 _NOTHING: Final[tuple[object, ...]] = (None, False, "", [], {})
-"""Values that ask for nothing. The official SDK sends them for fields its users never touched."""
+"""Values without effect. The official SDK sends them for fields that its users never set."""
 NO_REASONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -191,51 +190,51 @@ class Body(Changeable):
     UNUSED: ClassVar[Mapping[str, str]] = NO_REASONS
     UNAVAILABLE: ClassVar[Mapping[str, str]] = NO_REASONS
     REQUIRED: ClassVar[Mapping[str, str]] = NO_REASONS
-    """What to say where a key is missing, for those with a remedy of their own."""
+    """Messages for missing keys that have their own remedy."""
     _set_aside: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="wrap")
     @classmethod
     def know_every_key(cls, raw: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        """Set aside what has no effect; refuse what is not known, or leave it out where the context is `READING`."""
+        """Set aside keys without effect; refuse unknown keys, or ignore them if the context is `READING`."""
         if not isinstance(raw, Mapping):
             return check(raw)
-        raw = cls.translated(raw)
-        asked = {name: value for name, value in raw.items() if not _is_one_of(value, _NOTHING)}
-        known, closed = cls._known(), cls.model_config.get("extra") == "forbid"
+        raw = cls.translate_names(raw)
+        requested = {name: value for name, value in raw.items() if not _is_one_of(value, _NOTHING)}
+        accepted, closed = cls._known(), cls.model_config.get("extra") == "forbid"
         if info.context is READING and closed:
-            return check({name: value for name, value in raw.items() if name in known})
+            return check({name: value for name, value in raw.items() if name in accepted})
         for name, problem in cls.REQUIRED.items():
             if name not in raw:
                 raise _refusal(name, None, problem, kind="required")
-        for name in (cls.UNAVAILABLE.keys() & asked.keys()) - known:
-            raise _refusal(name, asked[name], cls.UNAVAILABLE[name])
-        kept = {name: value for name, value in raw.items() if name in known or name not in cls._without_effect()}
+        for name in (cls.UNAVAILABLE.keys() & requested.keys()) - accepted:
+            raise _refusal(name, requested[name], cls.UNAVAILABLE[name])
+        fields = {name: value for name, value in raw.items() if name in accepted or name not in cls._without_effect()}
         if closed:
-            for name in kept:
-                if name not in known:
-                    raise _refusal(name, kept[name], cls.unknown(str(name), kept[name], sorted(known)))
-        made = check(kept)
-        made._set_aside = {name: why for name, why in cls.UNUSED.items() if name in asked and name not in known}
-        return made
+            for name in fields:
+                if name not in accepted:
+                    raise _refusal(name, fields[name], cls.unknown(str(name), fields[name], sorted(accepted)))
+        body = check(fields)
+        body._set_aside = {name: why for name, why in cls.UNUSED.items() if name in requested and name not in accepted}
+        return body
 
     @classmethod
-    def translated(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What was sent, with other names for the same turned into those of the fields."""
+    def translate_names(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Translate alternative names of fields. Returns the body unchanged by default."""
         return raw
 
     @classmethod
-    def unknown(cls, name: str, value: object, known: list[str]) -> str:
-        """What to say of a key that is not known: the nearest one that is, else all."""
-        near = get_close_matches(name, known, n=1)
-        return f"is not known. Did you mean {near[0]!r}?" if near else f"is not known. Known are: {', '.join(known)}"
+    def unknown(cls, name: str, value: object, accepted: list[str]) -> str:
+        """Return the message for an unknown key: the most similar known one, else all of them."""
+        near = get_close_matches(name, accepted, n=1)
+        return f"is not known. Did you mean {near[0]!r}?" if near else f"is not known. Known are: {', '.join(accepted)}"
 
-    def ignored(self, place: str = "") -> list[str]:
-        """A sentence for each key of this body, and of those inside, that was sent and has no effect."""
+    def describe_ignored(self, place: str = "") -> list[str]:
+        """Return a sentence for each key without effect that was sent, in this body and in nested ones."""
         own = [f"{place}{name} has no effect: {why}" for name, why in self._set_aside.items()]
         for name in sorted(self.model_fields_set):
             for where, inner in _bodies_in(getattr(self, name), f"{place}{name}"):
-                own += inner.ignored(f"{where}.")
+                own += inner.describe_ignored(f"{where}.")
         return own
 
     @classmethod
@@ -249,12 +248,12 @@ class Body(Changeable):
 
 
 def _is_one_of(value: object, values: tuple[object, ...]) -> bool:
-    """Compared by type as well: 0 asks for something, and is not False."""
-    return any(type(value) is type(one) and value == one for one in values)
+    """Whether a value equals one of these, with the same type: 0 is not False."""
+    return any(type(value) is type(candidate) and value == candidate for candidate in values)
 
 
 def _refusal(name: str, value: object, problem: str, *, kind: LiteralString = "extra_forbidden") -> PydanticCustomError:
-    """An error about one key of a body; `api/errors.py` adds the key to the place of the body."""
+    """Return the error for one key of a body; `api/errors.py` adds the path of the body."""
     return PydanticCustomError(kind, "{problem}", {"problem": problem, "key": name, "value": value})
 
 

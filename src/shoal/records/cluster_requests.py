@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from shoal.records.base import Body, Flag, Integral, Number, Whole
-from shoal.records.guide_names import specified_spelling
+from shoal.records.guide_names import translate_guide_names
 from shoal.records.labeling import Labeling, TextFields
 from shoal.records.queries.filter_body import Filters
 from shoal.records.queries.parameter_places import right_place
@@ -87,8 +87,8 @@ class VectorConfig(Body):
     layout_stability: Literal["none", "transform", "align"] | None = None
 
     @classmethod
-    def unknown(cls, name: str, value: object, known: list[str]) -> str:
-        return right_place(name, known) or super().unknown(name, value, known)
+    def unknown(cls, name: str, value: object, accepted: list[str]) -> str:
+        return right_place(name, accepted) or super().unknown(name, value, accepted)
 
     def features(self) -> list[str]:
         """The feature URIs as sent; the deprecated single one counts, whole or in parts."""
@@ -136,15 +136,15 @@ class CreateCluster(Body):
     auto_execute_cooldown_seconds: Whole | None = 3600
 
     @classmethod
-    def unknown(cls, name: str, value: object, known: list[str]) -> str:
+    def unknown(cls, name: str, value: object, accepted: list[str]) -> str:
         if name in VectorConfig.model_fields:
             return f"is not known. Did you mean vector_config.{name}?"
-        return right_place(name, known, "vector_config.algorithm_params") or super().unknown(name, value, known)
+        return right_place(name, accepted, "vector_config.algorithm_params") or super().unknown(name, value, accepted)
 
     @classmethod
-    def translated(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    def translate_names(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         """Fold the names of the guide pages into those of the specification."""
-        return _spoken_as_specified(dict(raw))
+        return _translate_guide_names(dict(raw))
 
 
 _VECTOR_ALIASES: Final = {
@@ -156,8 +156,8 @@ _VECTOR_ALIASES: Final = {
 }
 
 
-def _spoken_as_specified(raw: dict[str, Any]) -> dict[str, Any]:
-    raw = specified_spelling(raw)
+def _translate_guide_names(raw: dict[str, Any]) -> dict[str, Any]:
+    raw = translate_guide_names(raw)
     for alias, name in (("source_collection_ids", "collection_ids"), ("input_collections", "collection_ids")):
         if alias in raw:
             raw.setdefault(name, raw.pop(alias))
@@ -166,15 +166,15 @@ def _spoken_as_specified(raw: dict[str, Any]) -> dict[str, Any]:
         if "hierarchical" in raw and isinstance(config, Mapping):
             raw["attribute_config"] = {"hierarchical_grouping": raw.pop("hierarchical"), **config}
         return raw
-    given = {name: raw.pop(alias) for alias, name in _VECTOR_ALIASES.items() if alias in raw}
+    moved = {name: raw.pop(alias) for alias, name in _VECTOR_ALIASES.items() if alias in raw}
     config = raw.get("vector_config")
-    if given and (config is None or isinstance(config, Mapping)):
-        params = given.get("algorithm_params")
+    if moved and (config is None or isinstance(config, Mapping)):
+        params = moved.get("algorithm_params")
         if isinstance(params, Mapping) and "num_clusters" in params:
-            given["algorithm_params"] = {"n_clusters": params["num_clusters"]} | {
+            moved["algorithm_params"] = {"n_clusters": params["num_clusters"]} | {
                 name: value for name, value in params.items() if name != "num_clusters"
             }
-        raw["vector_config"] = {**given, **(config or {})}
+        raw["vector_config"] = {**moved, **(config or {})}
     return raw
 
 
@@ -232,5 +232,5 @@ class PatchCluster(Body):
     layout_stability: Literal["none", "transform", "align"] | None = None
 
     @classmethod
-    def unknown(cls, name: str, value: object, known: list[str]) -> str:
-        return right_place(name, known) or super().unknown(name, value, known)
+    def unknown(cls, name: str, value: object, accepted: list[str]) -> str:
+        return right_place(name, accepted) or super().unknown(name, value, accepted)

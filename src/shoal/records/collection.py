@@ -49,11 +49,11 @@ class CollectionSource(Body):
     inherited_bucket_ids: list[str] | None = None
 
     def buckets(self) -> list[str]:
-        """Own buckets and inherited ones, each once."""
+        """Return its own and inherited buckets, without duplicates."""
         return list(dict.fromkeys([*(self.bucket_ids or []), *(self.inherited_bucket_ids or [])]))
 
     def collections(self) -> list[str]:
-        """The collections it is fed from, each once."""
+        """Return the collections it is fed from, without duplicates."""
         single = [] if self.collection_id is None else [self.collection_id]
         return list(dict.fromkeys([*single, *(self.collection_ids or [])]))
 
@@ -114,11 +114,11 @@ class Collection(Record):
         return self.key_of(self.generation)
 
     def key_of(self, generation: str) -> str:
-        """The same for one of its generations."""
+        """Return the storage key of one of its generations."""
         return f"{self.collection_id}@{generation}" if generation else self.collection_id
 
-    def flipped(self, generation: str, now: datetime) -> "Collection":
-        """The collection as it is when another generation is shown."""
+    def with_generation(self, generation: str, now: datetime) -> "Collection":
+        """Return the collection with another visible generation."""
         same = not self.generation or generation == self.generation
         left = self.superseded if same else {**self.superseded, self.generation: now}
         return self.with_changes(generation=generation, superseded=left, updated_at=now)

@@ -1,7 +1,7 @@
-"""Documents on the wire: the bodies that make and change them, and the one JSON object they are stored as.
+"""Documents on the wire: the bodies that create and change them, and the JSON object they are stored as.
 
 Stored: `{...own fields at the root, "metadata": {...}, "_internal": {"lineage": {...}}}` (contract.md#filters). Vectors
-are kept apart. `_internal` is never taken from a caller.
+are stored separately. `_internal` is never taken from a caller.
 """
 
 from collections.abc import Mapping
@@ -34,21 +34,21 @@ __all__ = [
     "ListDocuments",
     "UpsertDocuments",
     "byo_payload",
+    "check_fields",
     "check_lineage",
     "check_typed",
-    "checked_fields",
     "internal_of",
     "own_fields",
 ]
 
 RESERVED: Final = frozenset({"document_id", "collection_id", "vectors", "_internal", "_shoal"})
-"""Payload keys that are Shoal's; what a caller sends under them is left out."""
+"""Payload keys reserved by Shoal; values that a caller sends under them are ignored."""
 
 RESULT_FIELDS: Final = frozenset({"cluster_id", "cluster_label"})
-"""Fields that hold a clustering's result, by their names alone: never text that clusters are named by."""
+"""Fields with results of a clustering by their names alone: their text never names clusters."""
 
 MAX_PAYLOAD_BYTES: Final = 2**20
-"""Most bytes a document's JSON may have."""
+"""Maximum size of a document's JSON, in bytes."""
 
 
 class BlobUrl(Body):
@@ -78,7 +78,7 @@ TYPED_FIELDS: Final[Mapping[str, TypeAdapter[Any]]] = MappingProxyType(
         "_vectors": TypeAdapter(list[str] | None),
     }
 )
-"""Fields of a document that the official SDK reads with a type of its own: any other value would break its reader."""
+"""Fields of a document that the official SDK parses with a type: any other value would break its parser."""
 
 LineageSource = Literal["bucket", "collection", "direct_upsert", "signal"]
 _LINEAGE: Final[Mapping[str, str]] = {
@@ -252,16 +252,16 @@ class AggregateDocuments(Body):
 
 
 def internal_of(sent: Mapping[str, Any], default_source: str | None = None) -> dict[str, Any]:
-    """What is kept under `_internal` of a new document: its lineage, and what upstream keeps beside it."""
-    lineage = {kept: sent[name] for name, kept in _LINEAGE.items() if sent.get(name) is not None}
+    """Build `_internal` of a new document: its lineage, and the fields that upstream stores beside it."""
+    lineage = {other: sent[name] for name, other in _LINEAGE.items() if sent.get(name) is not None}
     if default_source is not None:
         lineage.setdefault("source_type", default_source)
-    kept = {name: sent[name] for name in _KEPT if sent.get(name) is not None}
-    return {"lineage": lineage, **kept} if lineage else kept
+    other = {name: sent[name] for name in _KEPT if sent.get(name) is not None}
+    return {"lineage": lineage, **other} if lineage else other
 
 
 def check_lineage(sent: Mapping[str, Any], path: str) -> None:
-    """Raises InvalidField for lineage fields of a plain object that have the wrong kind of value."""
+    """Raise InvalidField for lineage fields with the wrong type of value."""
     for name in {*_LINEAGE, *_KEPT} & sent.keys():
         value, listed = sent[name], name in _LISTED
         if value is None:
@@ -281,8 +281,10 @@ def check_lineage(sent: Mapping[str, Any], path: str) -> None:
 
 
 def check_typed(fields: Mapping[str, Any], path: str = "") -> None:
-    """Raises InvalidField where a field that the official SDK reads with a type has another. `path` stands before the
-    name, with its dot."""
+    """Raise InvalidField if a field that the official SDK parses with a type has another one.
+
+    `path` is the prefix of the name in the message, with its dot.
+    """
     for name in TYPED_FIELDS.keys() & fields.keys():
         try:
             TYPED_FIELDS[name].validate_python(fields[name])
@@ -291,27 +293,29 @@ def check_typed(fields: Mapping[str, Any], path: str = "") -> None:
             place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
             raise InvalidField(
                 f"{path}{name}{place}",
-                f"{fault['msg']}: the official clients read this field with a type of its own",
+                f"{fault['msg']}: the official clients parse this field with a fixed type",
                 value=fault["input"],
                 remedy=f"Give the field another name, or put it under metadata, if it is not what they call {name}.",
             ) from None
 
 
-def checked_fields(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """The fields without reserved keys, checked by `check_typed`. Raises InvalidField."""
+def check_fields(fields: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return the fields without reserved keys, checked by `check_typed`. Raises InvalidField."""
     own = own_fields(fields)
     check_typed(own, path)
     return own
 
 
 def own_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields without reserved keys."""
+    """Return the fields without reserved keys."""
     return {name: value for name, value in fields.items() if name not in RESERVED}
 
 
 def byo_payload(sent: Mapping[str, Any]) -> dict[str, Any]:
-    """A BYODocument as it is stored: `payload` at the root, `metadata` beside it, lineage under `_internal`. Keys
-    beside `payload` that have no meaning of their own are fields of the document; those of `payload` come first."""
+    """Build the stored form of a BYODocument: `payload` at the root, `metadata`, and lineage under `_internal`.
+
+    Unknown keys beside `payload` are fields of the document too; those of `payload` take precedence.
+    """
     beside = {name: value for name, value in own_fields(sent).items() if name not in SentDocument.model_fields}
     fields = beside | own_fields(sent.get("payload") or {})
     if sent.get("metadata"):

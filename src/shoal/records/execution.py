@@ -1,4 +1,4 @@
-"""One execution of a cluster: its states, the moves allowed between them, and what came out."""
+"""An execution of a cluster: its states, the transitions between them, and its results."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -37,7 +37,7 @@ MOVES: Final[Mapping[RunStatus, frozenset[RunStatus]]] = {
     "failed": frozenset(),
     "canceled": frozenset(),
 }
-"""Which state may follow which; everything else is a bug and refused."""
+"""The allowed transitions; any other is a bug and refused."""
 
 STATUS_ON_TASK: Final[Mapping[RunStatus, Status]] = {
     "pending": "PENDING",
@@ -46,7 +46,7 @@ STATUS_ON_TASK: Final[Mapping[RunStatus, Status]] = {
     "failed": "FAILED",
     "canceled": "CANCELED",
 }
-"""The word for the same state in the vocabulary of tasks and clusters."""
+"""The corresponding state of tasks and clusters."""
 
 
 class Representative(Record):
@@ -155,15 +155,15 @@ class Execution(Record):
 
     @property
     def labels(self) -> dict[str, str]:
-        """The label of each cluster by its id, people's own before those that were made."""
-        return {one.cluster_id: one.label or "" for one in self.centroids or []} | self.label_overrides
+        """Return the label of each cluster by id; custom labels take precedence over generated ones."""
+        return {centroid.cluster_id: centroid.label or "" for centroid in self.centroids or []} | self.label_overrides
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
     @property
     def searched_labels(self) -> list[str]:
         """The labels and summaries of the clusters, people's own first: what a search of runs looks at."""
-        made = [text for one in self.centroids or [] for text in (one.label, one.summary) if text]
-        return list(dict.fromkeys([*self.label_overrides.values(), *made]))
+        texts = [text for centroid in self.centroids or [] for text in (centroid.label, centroid.summary) if text]
+        return list(dict.fromkeys([*self.label_overrides.values(), *texts]))
 
 
 class ExecuteCluster(Body):

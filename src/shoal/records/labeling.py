@@ -1,4 +1,4 @@
-"""How clusters are named: the part `llm_labeling` of a cluster and of a run."""
+"""The configuration of naming: `llm_labeling` of a cluster and of a run."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -73,37 +73,36 @@ class Labeling(Body):
     candidate_labels: list[str] | dict[str, str] | None = None
 
     @classmethod
-    def translated(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
-        """`model` of the guide pages is `model_name`; `description`, of one example alone, is dropped."""
-        kept = {name: value for name, value in raw.items() if name != "description"}
-        if "model" in kept:
-            kept.setdefault("model_name", kept.pop("model"))
-        return kept
+    def translate_names(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Translate `model` of the guide pages to `model_name`; drop `description`, which only one example has."""
+        fields = {name: value for name, value in raw.items() if name != "description"}
+        if "model" in fields:
+            fields.setdefault("model_name", fields.pop("model"))
+        return fields
 
     def readable_by_sdk(self) -> "Labeling":
-        """The same with a provider or model that the SDK cannot read moved to `parameters`
+        """Move a provider or model that the SDK cannot parse to `parameters`
         (contract.md#models-that-name-clusters)."""
         update, parameters = dict[str, Any](), {**(self.parameters or {})}
-        for name, known in (("provider", _PROVIDERS), ("model_name", _MODELS)):
+        for name, readable in (("provider", _PROVIDERS), ("model_name", _MODELS)):
             value = getattr(self, name)
-            if value is not None and value not in known:
+            if value is not None and value not in readable:
                 update[name] = None
                 parameters[f"shoal_{name.removesuffix('_name')}"] = value
         return self.with_changes(**{**update, "parameters": parameters} if update else {})
 
     def as_sent(self) -> dict[str, Any]:
-        """The fields that were sent, as they are kept and shown."""
+        """Return the fields that were sent, as they are stored and shown."""
         return self.model_dump(exclude_unset=True)
 
     def field_paths(self) -> list[str]:
-        """The payload fields that names are to come from."""
+        """Return the payload fields that names are made from."""
         mappings = () if self.labeling_inputs is None else self.labeling_inputs.input_mappings
         return [mapping.path for mapping in mappings if mapping.source_type in (None, "payload") and mapping.path]
 
 
 def read_labeling(stored: object) -> Labeling | None:
-    """A configuration as it was stored; of one that an earlier version stored unchecked, the fields that hold what they
-    should."""
+    """Read a stored configuration; of one that an earlier version stored unchecked, only the valid fields."""
     if isinstance(stored, Labeling):
         return stored
     if not isinstance(stored, Mapping):
@@ -112,12 +111,12 @@ def read_labeling(stored: object) -> Labeling | None:
         return Labeling.model_validate(stored, context=READING).readable_by_sdk()
     except ValidationError as error:
         wrong = {fault["loc"][0] if fault["loc"] else fault.get("ctx", {}).get("key") for fault in error.errors()}
-        kept = {name: value for name, value in stored.items() if name not in wrong}
-        return read_labeling(kept) if len(kept) < len(stored) else None
+        readable = {name: value for name, value in stored.items() if name not in wrong}
+        return read_labeling(readable) if len(readable) < len(stored) else None
 
 
 def merge_labeling(of_cluster: Labeling | None, of_run: Labeling | None) -> Labeling:
-    """The configuration of a run: the fields that it sends itself, else those of its cluster."""
+    """Merge the configuration of a run into that of its cluster."""
     sent = [each.as_sent() for each in (of_cluster, of_run) if each is not None]
     return Labeling.model_validate({name: value for fields in sent for name, value in fields.items()}, context=READING)
 

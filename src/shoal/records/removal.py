@@ -1,4 +1,4 @@
-"""Removals: what was deleted from the records, and is still to be cleared away elsewhere."""
+"""Removals: tombstones of deleted records whose documents, artifacts and checkpoints are still to be removed."""
 
 from pydantic import Field
 
@@ -8,10 +8,10 @@ __all__ = ["Removal"]
 
 
 class Removal(Record):
-    """A tombstone. It is stored in the transaction that deletes the records, so nobody finds the thing any more; the
-    documents, artifacts and checkpoints named here are removed afterwards, by whoever comes to it.
+    """A tombstone, stored in the transaction that deletes the records, so that the resource is gone for readers.
 
-    A removal of a whole namespace is kept by its organisation, all others by their namespace.
+    The documents, artifacts and checkpoints named here are removed afterwards, by this or another process. The removal
+    of a whole namespace is stored in its organisation, all others in their namespace.
     """
 
     schema_version: int = 1
@@ -22,8 +22,8 @@ class Removal(Record):
     collection_ids: list[str] = Field(default_factory=list)
     run_ids: list[str] = Field(default_factory=list)
     cluster_id: str | None = None
-    """A cluster that was deleted: what it wrote into documents is cleared, or forgotten and left there."""
+    """A deleted cluster: the fields it wrote into documents are cleared, or forgotten and left there."""
     clear_results: bool = False
     cleared: bool = False
-    """Whether everything was cleared away once. It is done a second time before the tombstone goes: a writer that was
-    under way may have left an empty folder since."""
+    """Whether everything was removed once. It is repeated before the tombstone is deleted: a concurrent writer may have
+    left an empty folder since."""

@@ -1,4 +1,4 @@
-"""What a run would cost, told before it is asked for."""
+"""The estimated cost of a run."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Tasks: how upstream tells that something long is under way."""
+"""Tasks: the upstream API's view of long-running work."""
 
 from typing import Any, Final, Literal
 

@@ -80,7 +80,7 @@ def _blame(values: Sequence[object], place: Place, dimension: int | None, most: 
     """Raise for the first vector at fault. The caller knows that there is one."""
     first = place(0)
     for i, value in enumerate(values):
-        length = _checked_list(value, place(i), most)
+        length = _check_list(value, place(i), most)
         if dimension is None:
             dimension = length
         if length != dimension:
@@ -91,7 +91,7 @@ def _blame(values: Sequence[object], place: Place, dimension: int | None, most: 
     raise AssertionError("a block was refused without a reason")  # would be a bug in _fits
 
 
-def _checked_list(value: object, path: str, most: int) -> int:
+def _check_list(value: object, path: str, most: int) -> int:
     if isinstance(value, dict):
         raise InvalidField(path, "sparse vectors are not supported", remedy=_FORM)
     if not isinstance(value, list):

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 from shoal.errors import Unavailable
 from shoal.records.audit import Action, AuditEntry, AuditQuestion, Origin, Outcome
-from shoal.records.base import wire_time
+from shoal.records.base import format_wire_time
 from shoal.records.ids import new_id
 from shoal.records.queries.filters import And, Condition, Filter, Or
 from shoal.records.queries.paging import Listing
@@ -227,9 +227,9 @@ def _conditions(asked: AuditQuestion) -> Iterator[Filter]:
         of_key = [("key_id", asked.key), ("key_name", asked.key), ("resource_id", asked.key)]
         yield Or(tuple(Condition(name, "eq", value, case_sensitive=True) for name, value in of_key))
     if asked.since is not None:
-        yield Condition("created_at", "gte", wire_time(asked.since))
+        yield Condition("created_at", "gte", format_wire_time(asked.since))
     if asked.until is not None:
-        yield Condition("created_at", "lt", wire_time(asked.until))
+        yield Condition("created_at", "lt", format_wire_time(asked.until))
 
 
 def _shown(value: object) -> object:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from shoal.records.base import stored_time
+from shoal.records.base import format_stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Stored
 from shoal.storage.protocols.transactions import RecordStore, Transaction
@@ -59,7 +59,7 @@ class RetentionClock:
         return timedelta(seconds=max(0.0, self._steady() - float(kept.body["steady"])))
 
     def _body(self, at: datetime) -> dict[str, object]:
-        return {"at": stored_time(at), "steady": self._steady(), "boot": _boot()}
+        return {"at": format_stored_time(at), "steady": self._steady(), "boot": _boot()}
 
 
 def _told(kept: Stored) -> datetime:

@@ -1,4 +1,4 @@
-"""From what a caller sent to what a cluster keeps: every choice checked at once, not when a run starts."""
+"""Validation of a cluster's configuration when it is created, so that no run fails for it later."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -31,7 +31,7 @@ __all__ = [
 ENRICHABLE: Final = frozenset(
     {"cluster_id", "cluster_label", "distance_to_centroid", "member_count", "keywords", "x", "y", "z"}
 )
-"""What a field mapping may copy to a source document; also `metadata.<key>` of the cluster's metadata."""
+"""Fields that a mapping may copy to a source document; also `metadata.<key>` of the cluster's metadata."""
 
 DEFAULT_MAPPINGS: Final = tuple(
     EnrichmentMapping(source_field=name, target_field=name)
@@ -42,14 +42,14 @@ _RESERVED_TARGETS: Final = RESERVED | TYPED_FIELDS.keys()
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
-    """Fields of the Cluster record that the configuration decides, and what was tolerated."""
+    """The fields of the Cluster record that the configuration determines, and warnings."""
 
     fields: Mapping[str, Any]
     warnings: list[str] = field(default_factory=list)
 
 
 def check_config(body: CreateCluster, dimensions: Mapping[str, int]) -> ClusterConfig:
-    """The checked configuration. `dimensions` are the namespace's vector names. Raises InvalidField."""
+    """Check a configuration. `dimensions` are those of the vector names of the namespace. Raises InvalidField."""
     if body.cluster_type == "attribute":
         if body.attribute_config is None:
             raise InvalidField("attribute_config", "is required for cluster_type 'attribute'")
@@ -100,7 +100,7 @@ def _vector(config: VectorConfig, dimensions: Mapping[str, int]) -> ClusterConfi
 
 
 def _check_strategy(config: VectorConfig) -> None:
-    """Choices that contradict each other are refused, never silently dropped."""
+    """Refuse contradictory choices instead of dropping one silently."""
     independent = config.multi_feature_strategy == "independent"
     if config.output_strategy == "per_feature" and not independent:
         raise InvalidField(
@@ -119,23 +119,23 @@ def _check_strategy(config: VectorConfig) -> None:
 
 
 def _learning(config: VectorConfig) -> dict[str, Any] | None:
-    """How weights are to be learned, checked; None where they are not."""
+    """Return the checked settings of weight learning; None if weights are not learned."""
     if config.multi_feature_strategy != "weighted":
         return None
-    given = {name: value for name, value in (config.weight_learning_config or {}).items() if value is not None}
+    sent = {name: value for name, value in (config.weight_learning_config or {}).items() if value is not None}
     where = "vector_config.weight_learning_config"
-    known = [one.name for one in fields(WeightLearning)]
-    for name, value in given.items():
-        if name not in known:
-            raise InvalidField(f"{where}.{name}", "is not known", value=value, remedy=f"Known: {', '.join(known)}.")
+    names = [field_of.name for field_of in fields(WeightLearning)]
+    for name, value in sent.items():
+        if name not in names:
+            raise InvalidField(f"{where}.{name}", "is not known", value=value, remedy=f"Known: {', '.join(names)}.")
     try:
-        return asdict(WeightLearning(**given))
+        return asdict(WeightLearning(**sent))
     except InvalidField as error:
-        raise InvalidField(f"{where}.{error.field}", error.problem, value=given.get(error.field)) from None
+        raise InvalidField(f"{where}.{error.field}", error.problem, value=sent.get(error.field)) from None
 
 
 def _weights(config: VectorConfig, names: list[str], dimensions: Mapping[str, int]) -> dict[str, float] | None:
-    """The weights of the features by vector name; keys may be URIs too."""
+    """Return the weights of the features by vector name; keys may also be URIs."""
     if not config.feature_weights:
         return None
     by_name = {feature_name(uri, dimensions): weight for uri, weight in config.feature_weights.items()}
@@ -143,26 +143,26 @@ def _weights(config: VectorConfig, names: list[str], dimensions: Mapping[str, in
 
 
 def _features(features: list[str], dimensions: Mapping[str, int]) -> list[str]:
-    """The URIs of the features, their vectors known to the namespace, none twice."""
+    """Check that the features exist in the namespace, and that none is named twice."""
     path = "vector_config.feature_uris"
-    known = ", ".join(sorted(dimensions)) or "none yet: store documents with vectors or declare vector_configs first"
+    listed = ", ".join(sorted(dimensions)) or "none yet: store documents with vectors or declare vector_configs first"
     if not features:
-        raise InvalidField(path, "is required for cluster_type 'vector'", remedy=f"Known features: {known}.")
+        raise InvalidField(path, "is required for cluster_type 'vector'", remedy=f"Known features: {listed}.")
     for feature in features:
         if feature_name(feature, dimensions) not in dimensions:
-            raise InvalidField(path, "is no feature of this namespace", value=feature, remedy=f"Known: {known}.")
+            raise InvalidField(path, "is not a feature of this namespace", value=feature, remedy=f"Known: {listed}.")
     if len({feature_name(feature, dimensions) for feature in features}) < len(features):
         raise InvalidField(path, "names a feature twice", value=features)
     return features
 
 
 def feature_name(uri: str, dimensions: Mapping[str, int]) -> str:
-    """The vector name a feature URI means: itself, or its last segment (contract.md#feature-names)."""
+    """Return the vector name of a feature URI: itself, or its last segment (contract.md#feature-names)."""
     return uri if uri in dimensions else uri.rsplit("/", 1)[-1]
 
 
 def of_feature(field: str, feature: str | None) -> str:
-    """The field that results of one feature go to, where features were clustered apart."""
+    """Return the field for results of one feature, if features are clustered separately."""
     return field if feature is None else f"{field}_{feature.replace('.', '_')}"
 
 
@@ -183,8 +183,10 @@ def _attribute(config: AttributeConfig) -> ClusterConfig:
 
 
 def check_mappings(body: CreateCluster) -> SourceEnrichment | None:
-    """The field mappings, the default ones where none are given; None for a cluster that neither enriches by itself
-    nor tells how it would. Raises InvalidField."""
+    """Check the field mappings, the default ones if none are given. Raises InvalidField.
+
+    Returns None for a cluster that neither enriches its sources nor has mappings.
+    """
     enrich = body.enrich_source_collection or (body.vector_config is not None and body.vector_config.enrich_source)
     config = body.source_enrichment_config
     if config is None and not enrich:
@@ -195,19 +197,19 @@ def check_mappings(body: CreateCluster) -> SourceEnrichment | None:
         if mapping.source_field not in ENRICHABLE and not mapping.source_field.startswith("metadata."):
             raise InvalidField(
                 f"{where}.source_field",
-                "is nothing a cluster can give",
+                "is not a result of a cluster",
                 value=mapping.source_field,
                 remedy=f"Use one of {', '.join(sorted(ENRICHABLE))} or metadata.<key>.",
             )
         parts = mapping.target_field.split(".")
         if not all(parts) or parts[0] in _RESERVED_TARGETS:
-            raise InvalidField(f"{where}.target_field", "is no field a document may have", value=mapping.target_field)
+            raise InvalidField(f"{where}.target_field", "is not a valid field name", value=mapping.target_field)
     _check_targets([mapping.target_field for mapping in mappings])
     return SourceEnrichment(field_mappings=mappings)
 
 
 def _check_targets(targets: Sequence[str]) -> None:
-    """Raises InvalidField where one target lies on or inside another: only one of the two could be written."""
+    """Raise InvalidField if a target equals or lies inside another: only one of the two could be written."""
     for position, target in enumerate(targets):
         for earlier, other in enumerate(targets[:position]):
             if f"{target}.".startswith(f"{other}.") or f"{other}.".startswith(f"{target}."):

@@ -1,4 +1,4 @@
-"""What the engine is asked for by a run."""
+"""The engine's plan for a run."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,17 +10,17 @@ from shoal.records.queries.filters import Filter, parse_filter
 __all__ = ["SEED", "documents_of", "plan_of"]
 
 SEED: Final = 42
-"""The seed of every run that names none (contract.md#sampling-and-seed)."""
+"""The default seed of runs (contract.md#sampling-and-seed)."""
 
 
 def documents_of(cluster: Cluster, request: Mapping[str, Any]) -> Filter:
-    """Which documents a run takes: the run's own filter, else the cluster's."""
+    """Return the filter of a run: its own, else that of the cluster."""
     raw = request.get("filters")
     return parse_filter(cluster.filters if raw is None else raw)
 
 
 def plan_of(cluster: Cluster, request: Mapping[str, Any], *, normalize: bool, threads: int) -> Plan:
-    """What the engine is asked for by a run that differs from its cluster as `request` says."""
+    """Build the engine's plan for a run of a cluster, with the overrides of `request`."""
     return Plan(
         algorithm=cluster.algorithm,
         params=cluster.algorithm_params,

@@ -1,8 +1,8 @@
-"""Enrichment: the results of a run copied into the documents it read.
+"""Enrichment: copies the results of a run into its source documents.
 
-An intent is on record before the first document changes, and its cursor moves after each batch. A batch that is written
-again after a crash changes nothing: the document store leaves documents alone that hold this step already. So an
-enrichment that was interrupted goes on where it stopped, and what people changed behind it meanwhile stays.
+An intent is recorded before the first document changes, and its cursor moves after each batch. Repeating a batch after
+a crash changes nothing: the document store skips documents that already hold this step. So an interrupted enrichment
+resumes where it stopped, and edits made meanwhile are kept.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ Json = dict[str, Any]
 
 
 class Enrichment:
-    """Writes mapped result fields into documents. Fields that are not mapped stay as they are."""
+    """Writes mapped result fields into documents. Other fields do not change."""
 
     def __init__(
         self,
@@ -62,24 +62,26 @@ class Enrichment:
     def enrich(
         self, scope: Scope, cluster: Cluster, run: Execution, after_batch: Callable[[float], None] = lambda _: None
     ) -> int:
-        """Copy the run's results into its sources; the number of documents that hold them. `after_batch` hears the
-        fraction done and may raise to stop. An enrichment of this run that was interrupted is carried on. What earlier
-        runs wrote and this one did not write again is cleared, wherever it is."""
-        found = [self._collections.find_one(scope, id) for id in cluster.input_collections]
-        sources = [source for source in found if source is not None]
+        """Copy the results of a run into its sources. Returns the number of documents that hold them.
+
+        Resumes an interrupted enrichment of this run. Fields that earlier runs wrote and this one did not write again
+        are cleared, in all collections. `after_batch` receives the fraction done, and may raise to stop.
+        """
+        collections = [self._collections.find_one(scope, id) for id in cluster.input_collections]
+        sources = [source for source in collections if source is not None]
         results = self._results(scope, cluster, run)
         enriched = 0
         for number, source in enumerate(sources):
-            share = _shared(after_batch, number, len(sources))
+            share = _scale_callback(after_batch, number, len(sources))
             enriched += self._write(scope, results, source.collection_id, source.storage_key, share, again=False)
         self._clear_earlier(scope, results_of(results.intent("", "", 0, by_run=True, now=self._now())), after_batch)
         return enriched
 
     def enrich_collection(self, scope: Scope, body: EnrichClusters) -> dict[str, int]:
-        """Copy the visible results of several clusters into one collection (contract.md#enrichment). A repetition
-        looks at every document again and changes those that differ.
+        """Copy the visible results of several clusters into one collection (contract.md#enrichment).
 
-        Raises NotFound for a cluster without results or an unknown collection, Conflict where a later run was written.
+        A repetition checks every document again and changes those that differ. Raises NotFound for a cluster without
+        results or an unknown collection, and Conflict if a later run was written.
         """
         source = self._collections.get(scope, body.source_collection_id)
         target = self._collections.get(scope, body.target_collection_id or body.source_collection_id)
@@ -131,26 +133,26 @@ class Enrichment:
         *,
         again: bool,
     ) -> int:
-        """Into the collection stored as `target` what was found of the documents of `source`."""
+        """Write the results for documents of `source` into the collection stored as `target`."""
         parts = results.of(source)
         rows = sum(part.rows.num_rows for part in parts)
-        asked = results.intent(source, target, rows, by_run=not again, now=self._now())
+        requested = results.intent(source, target, rows, by_run=not again, now=self._now())
         while True:
-            intent = self._intents.begin(scope, asked, again=again)
+            intent = self._intents.begin(scope, requested, again=again)
             try:
-                return self._go_on(scope, results, parts, intent, after_batch)
-            except StaleVersion:  # another process is at it as well: go on from where it stands
+                return self._write_parts(scope, results, parts, intent, after_batch)
+            except StaleVersion:  # another process does the same: continue from its cursor
                 again = False
 
     def _clear_earlier(self, scope: Scope, results: Results, after_batch: Callable[[float], None]) -> None:
-        """What is cleared leaves the list of what was written with it, so this can be interrupted."""
+        """Clear fields of earlier runs. Marks are removed together with the fields, so this can be interrupted."""
         position: str | None = ""
         while position is not None:
             position = self._documents.clear_results(scope, results, after=position, now=self._now())
             after_batch(1.0)
         hit("enrich.cleared")
 
-    def _go_on(
+    def _write_parts(
         self,
         scope: Scope,
         results: "_Results",
@@ -179,23 +181,25 @@ class Enrichment:
         start: int,
         stop: int,
     ) -> EnrichmentIntent:
-        """One batch into its documents, then the cursor behind it."""
+        """Write one batch into its documents, then move the cursor."""
         rows, counted = decode_dictionaries(batch).to_pylist(), part.first[start - part.start : stop - part.start]
         updates = results.updates(rows, part.feature)
         step = intent.rows_before + stop
-        found = self._documents.write_results(scope, results_of(intent), updates, step=step, now=self._now())
+        written = self._documents.write_results(scope, results_of(intent), updates, step=step, now=self._now())
         once = {row["document_id"] for row, first in zip(rows, counted.tolist(), strict=True) if first}
-        return self._intents.move(scope, intent, stop, intent.enriched + len(once & set(found)))
+        return self._intents.move(scope, intent, stop, intent.enriched + len(once & set(written)))
 
 
-def _shared(after_batch: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
+def _scale_callback(after_batch: Callable[[float], None], number: int, count: int) -> Callable[[float], None]:
     return lambda fraction: after_batch((number + fraction) / count)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Members of one feature, where features were clustered apart; they count from `start`. `first` (n,) marks those
-    whose document no part before has."""
+    """The members of one feature, if features were clustered separately, numbered from `start`.
+
+    `first` (n,) marks members whose document is in no earlier part.
+    """
 
     feature: str | None
     rows: pa.Table
@@ -205,7 +209,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Results:
-    """What a run found, and how it is written."""
+    """The results of a run, and how they are mapped to fields."""
 
     cluster: Cluster
     run: Execution
@@ -214,8 +218,8 @@ class _Results:
     mappings: Sequence[EnrichmentMapping]
 
     def intent(self, source: str, target: str, total: int, *, by_run: bool, now: datetime) -> EnrichmentIntent:
-        """Another one for other fields and for labels that people gave since."""
-        shape = [target, [one.model_dump() for one in self.mappings], self.cluster.metadata, self._labels]
+        """Build the intent of a write. Its id changes with the mapped fields and with custom labels."""
+        shape = [target, [mapping.model_dump() for mapping in self.mappings], self.cluster.metadata, self._labels]
         digest = hashlib.blake2b(orjson.dumps(shape, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
         return EnrichmentIntent(
             intent_id=f"{self.run.run_id}:{source}:{digest}",
@@ -232,19 +236,19 @@ class _Results:
         )
 
     def of(self, source: str) -> list[_Part]:
-        """The members that come from one collection: those of all features one after the other, in a fixed order."""
+        """Return the members from one collection, feature by feature, in a fixed order."""
         where = self.members["collection_id"].cast(pa.string())
         own = self.members.filter(pc.equal(where, source)).combine_chunks()
-        parts, start, seen = list[_Part](), 0, pa.array([], pa.string())
+        parts, start, earlier_ids = list[_Part](), 0, pa.array([], pa.string())
         for feature, rows in _by_feature(own):
             ids = rows["document_id"].combine_chunks()
-            first = np.logical_not(pc.is_in(ids, value_set=seen).to_numpy(zero_copy_only=False))
+            first = np.logical_not(pc.is_in(ids, value_set=earlier_ids).to_numpy(zero_copy_only=False))
             parts.append(_Part(feature, rows, start, first))
-            start, seen = start + rows.num_rows, pa.concat_arrays([seen, ids])
+            start, earlier_ids = start + rows.num_rows, pa.concat_arrays([earlier_ids, ids])
         return parts
 
     def updates(self, rows: Iterable[Json], feature: str | None) -> Iterator[tuple[str, Json]]:
-        """(document id, nested update) for each member."""
+        """Yield (document id, nested update) for each member."""
         mappings, metadata = [_for_feature(mapping, feature) for mapping in self.mappings], self.cluster.metadata or {}
         for row in rows:
             summary = self.summaries.get(row["cluster_id"], {})
@@ -268,7 +272,7 @@ class _Results:
 
 
 def _by_feature(members: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
-    """The members of each feature where features were clustered apart: a document is there once in each."""
+    """Split the members by feature if features were clustered separately: each then has every document once."""
     if "feature" not in members.column_names:
         yield None, members
         return
@@ -278,14 +282,14 @@ def _by_feature(members: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
 
 
 def _for_feature(mapping: EnrichmentMapping, feature: str | None) -> EnrichmentMapping:
-    """The target with the feature behind it: cluster_id becomes cluster_id_text."""
+    """Append the feature to the target of a mapping: cluster_id becomes cluster_id_text."""
     if feature is None:
         return mapping
     return mapping.with_changes(target_field=of_feature(mapping.target_field, feature))
 
 
 def set_field(target: Json, path: Sequence[str], value: object) -> None:
-    """Put a value at a path of keys into nested objects, which are made where there are none."""
+    """Set a value at a path of keys in nested objects, creating missing ones."""
     for part in path[:-1]:
         inner = target.setdefault(part, {})
         if not isinstance(inner, dict):

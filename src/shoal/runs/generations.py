@@ -1,6 +1,6 @@
-"""The generations of output collections: each attempt of a run writes one of its own, and one at a time is visible.
+"""The generations of output collections: each attempt of a run writes its own, and one at a time is visible.
 
-One that is not shown any more stays for a while, so that a reader who has begun a list of it can end it.
+A replaced generation stays for a while, so that clients that are paging through it can finish.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,10 @@ _BEFORE_ATTEMPT: Final = "-"
 
 
 def generation_of(job: Job) -> str:
-    """The generation that this claim of a run writes. The fence is part of it, so that a worker that was taken over
-    can never touch what its successor wrote or published."""
+    """Return the generation of this claim of a run.
+
+    It contains the fencing token, so that a worker that lost its lease cannot touch what its successor wrote.
+    """
     return f"{job.job_id}{_BEFORE_ATTEMPT}{job.fence}"
 
 
@@ -34,7 +36,7 @@ def is_of_run(generation: str | None, run_id: str) -> bool:
 
 
 class Generations:
-    """Removes what nobody sees any more and no run that is under way may still publish."""
+    """Removes generations that are neither visible nor may still be published by an active run."""
 
     def __init__(
         self,
@@ -51,14 +53,19 @@ class Generations:
         )
 
     def clear(self, scope: Scope, collection_id: str, *, published: str | None = None) -> int:
-        """Remove the generations that are neither visible, nor were so a moment ago, nor of an active run; everything
-        where the collection is gone. `published` is a run whose other attempts count as over. Returns how many."""
+        """Remove the generations that are neither visible, nor were until recently, nor belong to an active run.
+
+        If the collection is gone, all are removed. `published` is a run whose other attempts count as over. Returns the
+        number of generations removed.
+        """
         written = self._documents.generations(scope, collection_id)
-        # The runs are asked before the collection: one that is over by now has flipped already if it ever will.
-        over = [one for one in written if not self._may_publish(scope, one, published)]
+        # Read the runs before the collection: a run that is over by now has published already if it ever will.
+        over = [generation for generation in written if not self._may_publish(scope, generation, published)]
         collection = self._collections.find_one(scope, collection_id)
-        dropped = [one for one in over if collection is None or not self._readable(collection, one)]
-        # The record first: whoever pages through a generation that is going must be told, not given an empty page.
+        dropped = [
+            generation for generation in over if collection is None or not self._readable(collection, generation)
+        ]
+        # The record first: clients that page through a removed generation must get an error, not an empty page.
         if collection is not None and not collection.superseded.keys() <= set(written) - set(dropped):
             self._forget(scope, collection_id)
         for generation in dropped:
@@ -70,11 +77,15 @@ class Generations:
         return generation == collection.generation or (left is not None and self._now() < left + self._grace)
 
     def _forget(self, scope: Scope, collection_id: str) -> None:
-        def edited(newest: Collection) -> Collection:
-            kept = {one: left for one, left in newest.superseded.items() if self._now() < left + self._grace and one}
-            return newest.with_changes(superseded=kept)
+        def prune(newest: Collection) -> Collection:
+            readable = {
+                generation: left
+                for generation, left in newest.superseded.items()
+                if self._now() < left + self._grace and generation
+            }
+            return newest.with_changes(superseded=readable)
 
-        self._collections.change(scope, collection_id, edited)
+        self._collections.change(scope, collection_id, prune)
 
     def _drop(self, scope: Scope, collection_id: str, generation: str) -> None:
         key = f"{collection_id}@{generation}"

@@ -7,5 +7,5 @@ __all__ = ["runs_of"]
 
 
 def runs_of(cluster_id: str, *more: Filter) -> Query:
-    """All runs of a cluster, newest first."""
+    """Query the runs of a cluster, newest first."""
     return Query(filter=And((Condition("cluster_id", "eq", cluster_id, case_sensitive=True), *more)))

@@ -1,4 +1,4 @@
-"""What a run reads: the points or the attribute values, and the words to name groups with."""
+"""The input of a run: points or attribute values, and the texts that name its groups."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from shoal.records.scope import Scope
 from shoal.runs.cluster_config import feature_name
 from shoal.runs.engine_plan import documents_of
 from shoal.runs.text import texts_of_run
-from shoal.runs.text_fields import named_fields
+from shoal.runs.text_fields import resolve_text_fields
 from shoal.storage.protocols.documents import DocumentReader
 
 __all__ = ["RunInput", "read_input"]
@@ -28,10 +28,10 @@ __all__ = ["RunInput", "read_input"]
 
 @dataclass(frozen=True, slots=True)
 class RunInput:
-    """Aligned columns, rows sorted by (document id, collection).
+    """Aligned columns, with rows sorted by (document id, collection).
 
-    `blocks` (one a feature) for vector clusters, `values` (one list a field) for attribute clusters. `missing`
-    documents had no vector, `skipped` ones a vector that cannot be used.
+    `blocks` (one for each feature) for vector clusters, `values` (one list for each field) for attribute clusters.
+    `missing` documents have no vector, `skipped` ones an unusable vector.
     """
 
     ids: Sequence[str]
@@ -43,61 +43,61 @@ class RunInput:
     skipped: int = 0
     warnings: list[str] = field(default_factory=list)
     places_before: NDArray[np.float32] | None = None
-    """(n, 2 or 3) where the documents are on the map of the run that is visible, NaN for new ones."""
+    """(n, 2 or 3) coordinates of the documents on the map of the visible run, NaN for new ones."""
     parts: Mapping[str, "RunInput"] = field(default_factory=dict)
-    """The input of each feature that is clustered apart: the documents that have it. The ids above are of all."""
+    """The input of each feature that is clustered separately: the documents that have it. The ids above are of all."""
 
     text_fields: Sequence[str] = ()
-    """The fields that the texts are from."""
+    """The fields that the texts come from."""
     fingerprint: str = ""
-    """Of the vectors, see `Matrix`."""
+    """The fingerprint of the vectors, see `Matrix`."""
 
-    def told(self) -> Any:
-        """What stands for the whole input, as JSON: two with the same one give the same groups."""
+    def digest(self) -> Any:
+        """Return a JSON digest of the input; equal digests give equal groups."""
         digest = hashlib.blake2b(digest_size=16)
         for column in (self.ids, self.collection_ids, self.texts, self.values):
             digest.update(orjson.dumps(column))
         if self.places_before is not None:
             digest.update(np.ascontiguousarray(self.places_before).data)
-        return [digest.hexdigest(), self.fingerprint, {name: part.told() for name, part in self.parts.items()}]
+        return [digest.hexdigest(), self.fingerprint, {name: part.digest() for name, part in self.parts.items()}]
 
-    def located(self, members: pa.Table) -> pa.Table:
-        """A table of these documents with the collection each comes from."""
+    def add_collections(self, members: pa.Table) -> pa.Table:
+        """Add the collection of each document to a table of members."""
         return members.add_column(1, "collection_id", pa.array(self.collection_ids, pa.string()).dictionary_encode())
 
 
 def read_input(
     store: DocumentReader, scope: Scope, cluster: Cluster, run: Execution, sources: Sequence[Collection]
 ) -> RunInput:
-    """Everything the run needs, read once. Raises RunFailed where fewer than two documents can be clustered."""
-    wanted = documents_of(cluster, run.request)
+    """Read the input of a run. Raises RunFailed if fewer than two documents can be clustered."""
+    matching = documents_of(cluster, run.request)
     if cluster.cluster_type == "vector":
-        found = _read_vectors(store, scope, cluster, wanted, sources, named_fields(cluster, run.request))
+        source = _read_vectors(store, scope, cluster, matching, sources, resolve_text_fields(cluster, run.request))
     else:
-        found = _read_attributes(store, scope, cluster, wanted, sources)
-    for feature, part in (found.parts or {"": found}).items():
+        source = _read_attributes(store, scope, cluster, matching, sources)
+    for feature, part in (source.parts or {"": source}).items():
         if len(part.ids) < 2:
             raise RunFailed(
                 f"{len(part.ids)} of {len(part.ids) + part.missing + part.skipped} matching documents can be clustered"
                 f"{feature and ' by ' + feature} ({part.missing} have no vector, {part.skipped} have an all-zero one); "
                 "clustering needs at least two."
             )
-    return found
+    return source
 
 
 def _read_vectors(
     store: DocumentReader,
     scope: Scope,
     cluster: Cluster,
-    wanted: Filter,
+    filter: Filter,
     sources: Sequence[Collection],
-    asked: Sequence[str],
+    text_fields: Sequence[str],
 ) -> RunInput:
-    known = store.vector_dimensions(scope)
-    features = [feature_name(uri, known) for uri in cluster.feature_uris or [""]]
+    dimensions = store.vector_dimensions(scope)
+    features = [feature_name(uri, dimensions) for uri in cluster.feature_uris or [""]]
     if cluster.multi_feature_strategy != "independent":
-        return _read_features(store, scope, cluster, wanted, sources, features, asked)
-    parts = {name: _read_features(store, scope, cluster, wanted, sources, [name], asked) for name in features}
+        return _read_features(store, scope, cluster, filter, sources, features, text_fields)
+    parts = {name: _read_features(store, scope, cluster, filter, sources, [name], text_fields) for name in features}
     documents = sorted({key for part in parts.values() for key in zip(part.ids, part.collection_ids, strict=True)})
     matching = max(len(part.ids) + part.missing + part.skipped for part in parts.values())
     return RunInput(
@@ -106,7 +106,7 @@ def _read_vectors(
         texts=None,
         text_fields=list(dict.fromkeys(field for part in parts.values() for field in part.text_fields)),
         missing=matching - len(documents),
-        warnings=[f"{name}: {told}" for name, part in parts.items() for told in part.warnings],
+        warnings=[f"{name}: {digest}" for name, part in parts.items() for digest in part.warnings],
         parts=parts,
     )
 
@@ -115,25 +115,25 @@ def _read_features(
     store: DocumentReader,
     scope: Scope,
     cluster: Cluster,
-    wanted: Filter,
+    filter: Filter,
     sources: Sequence[Collection],
     features: list[str],
-    asked: Sequence[str],
+    text_fields: Sequence[str],
 ) -> RunInput:
-    """The documents that have all of these features."""
+    """Read the documents that have all of these features."""
     keys = {source.storage_key: source.collection_id for source in sources}
-    matrix = store.load_matrix(scope, list(keys), features, filter=wanted)
+    matrix = store.load_matrix(scope, list(keys), features, filter=filter)
     ids, where, blocks = list(matrix.ids), list(matrix.collections), {name: matrix.blocks[name] for name in features}
     warnings, skipped = [], 0
     if cluster.normalize_features:
         usable = _nonzero(list(blocks.values()))
         skipped = len(ids) - len(usable)
         if skipped:
-            warnings.append(f"{skipped} documents have an all-zero vector, for which no direction exists; left out.")
+            warnings.append(f"{skipped} documents have an all-zero vector, which has no direction; they are left out.")
             blocks = {name: points[usable] for name, points in blocks.items()}
             ids, where = [ids[row] for row in usable], [where[row] for row in usable]
     documents = list(zip(ids, where, strict=True))
-    texts, fields = texts_of_run(store, scope, asked, wanted, list(keys), documents)
+    texts, fields = texts_of_run(store, scope, text_fields, filter, list(keys), documents)
     return RunInput(
         ids=ids,
         collection_ids=[keys[key] for key in where],
@@ -148,7 +148,7 @@ def _read_features(
 
 
 def _nonzero(features: Sequence[Points]) -> list[int]:
-    """Rows that are not all zero in every feature, found block by block."""
+    """Return the rows that are not zero in every feature; works block by block to bound the memory."""
     block = 65_536
     parts = [
         np.flatnonzero(np.any([points[at : at + block].any(axis=1) for points in features], axis=0)) + at
@@ -158,9 +158,9 @@ def _nonzero(features: Sequence[Points]) -> list[int]:
 
 
 def _read_attributes(
-    store: DocumentReader, scope: Scope, cluster: Cluster, wanted: Filter, sources: Sequence[Collection]
+    store: DocumentReader, scope: Scope, cluster: Cluster, filter: Filter, sources: Sequence[Collection]
 ) -> RunInput:
     keys = {source.storage_key: source.collection_id for source in sources}
     fields = cluster.clustered_attributes or []
-    ids, where, values = store.load_fields(scope, list(keys), fields, filter=wanted)
+    ids, where, values = store.load_fields(scope, list(keys), fields, filter=filter)
     return RunInput(ids=ids, collection_ids=[keys[key] for key in where], texts=None, values=values)

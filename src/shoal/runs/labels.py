@@ -9,7 +9,7 @@ __all__ = ["set_labels"]
 
 
 def set_labels(table: pa.Table, labels: Mapping[str, str], column: str = "cluster_label") -> pa.Table:
-    """The table with these labels of clusters, by id, in the column that has them; the others keep theirs."""
+    """Set labels of clusters, by id, in a column of a table; other clusters keep theirs."""
     if not labels:
         return table
     ids = table["cluster_id"].cast(pa.string()).combine_chunks()

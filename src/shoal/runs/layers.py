@@ -1,4 +1,4 @@
-"""The layers of a run as they are answered: the named clusters of each, with the labels that people gave."""
+"""The layers of a run: the named clusters of each, with custom labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -16,13 +16,13 @@ __all__ = [
     "is_hierarchy",
     "layers_of_run",
     "wholes_of",
+    "with_custom_labels",
     "with_inner_labels",
-    "with_labels_of_people",
     "with_new_labels",
 ]
 
 HIERARCHY = "hierarchy"
-"""What the names of the tables with the clusters of all layers begin with."""
+"""The prefix of the names of tables with the clusters of all layers."""
 _TREE: Final = ["layer", "chosen", "cluster_id", "size", "parent"]
 
 
@@ -31,21 +31,24 @@ def is_hierarchy(name: str) -> bool:
     return name == HIERARCHY or name.startswith(f"{HIERARCHY}_")
 
 
-def with_labels_of_people(table: pa.Table, run: Execution) -> pa.Table:
-    """A table of the clusters of all layers, with the labels that people gave. A cluster that stays whole from one
-    layer to the next has one label: that of the layer nearer to the chosen one, unless it was given its own."""
+def with_custom_labels(table: pa.Table, run: Execution) -> pa.Table:
+    """Set the custom labels in a table of the clusters of all layers.
+
+    A cluster with the same members in adjacent layers has one label: that of the layer nearer to the chosen one, unless
+    it has its own.
+    """
     return set_labels(table, _spread(table, run.label_overrides), "label") if run.label_overrides else table
 
 
 def hierarchies(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list[pa.Table]:
-    """How the clusters of all layers lie in each other, feature by feature; none where the run has no layers or its
-    results are gone. Raises Corrupt."""
+    """Read the hierarchies of clusters across layers, feature by feature; none if the run has no layers or its results
+    are gone. Raises Corrupt."""
     return [artifacts.read(scope, run.run_id, name, _TREE) for name in _hierarchies(artifacts, scope, run)]
 
 
 def wholes_of(table: pa.Table) -> list[list[str]]:
-    """The clusters that stay whole from one layer to the next: the ids of each, that of the layer nearest to the chosen
-    one first."""
+    """Return the clusters that have the same members in several layers: the ids of each, nearest to the chosen layer
+    first."""
     rows = {row["cluster_id"]: row for row in table.select(_TREE).to_pylist()}
     chosen = next((row["layer"] for row in rows.values() if row["chosen"]), 0)
     below = {row["parent"]: id for id, row in rows.items() if _size(rows, row["parent"]) == row["size"]}
@@ -63,12 +66,14 @@ def _size(rows: Mapping[str, Mapping[str, Any]], id: str | None) -> int | None:
 
 
 def with_new_labels(
-    given: Mapping[str, str], new: Mapping[str, str], wholes: Sequence[Sequence[str]]
+    labels_before: Mapping[str, str], new: Mapping[str, str], wholes: Sequence[Sequence[str]]
 ) -> dict[str, str]:
-    """The labels that people gave up to now and these new ones, of which an empty one takes a label away. That of a
-    cluster that stays whole over several layers is kept with the one nearest to the chosen layer as well, and takes the
-    place of all others' there."""
-    labels = {**given, **new}
+    """Merge new custom labels into the earlier ones; an empty one removes a label.
+
+    The label of a cluster with the same members in several layers is also stored for the layer nearest to the chosen
+    one, and replaces those of the others.
+    """
+    labels = {**labels_before, **new}
     for whole in wholes:
         sent = [id for id in whole if id in new]
         if sent:
@@ -76,11 +81,11 @@ def with_new_labels(
     return {id: label for id, label in labels.items() if label}
 
 
-def with_inner_labels(given: Mapping[str, str], wholes: Sequence[Sequence[str]]) -> dict[str, str]:
-    """The labels that people gave, of clusters nearest to the chosen layer too where they are the whole of another one
-    that has a label, and have none."""
-    found = {whole[0]: given[id] for whole in wholes for id in reversed(whole) if id in given}
-    return found | dict(given)
+def with_inner_labels(labels: Mapping[str, str], wholes: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Add labels to clusters nearest to the chosen layer that have none, but whose counterpart in another layer
+    does."""
+    inner = {whole[0]: labels[id] for whole in wholes for id in reversed(whole) if id in labels}
+    return inner | dict(labels)
 
 
 def _hierarchies(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list[str]:
@@ -88,14 +93,14 @@ def _hierarchies(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list
     return sorted(name for name in files if is_hierarchy(name))
 
 
-def _spread(table: pa.Table, given: Mapping[str, str]) -> dict[str, str]:
-    """Labels by id, those of clusters that are the whole of another one included."""
+def _spread(table: pa.Table, own: Mapping[str, str]) -> dict[str, str]:
+    """Return labels by id, shared between clusters with the same members in different layers."""
     rows = table.select(_TREE).to_pylist()
     sizes = {row["cluster_id"]: row["size"] for row in rows}
     whole = [(row["parent"], row["cluster_id"]) for row in rows if sizes.get(row["parent"]) == row["size"]]
     chosen = next((row["layer"] for row in rows if row["chosen"]), 0)
     layer_of = {row["cluster_id"]: row["layer"] for row in rows}
-    labels = dict(given)
+    labels = dict(own)
     for above, below in sorted(whole, key=lambda pair: layer_of[pair[1]], reverse=True):
         if layer_of[below] <= chosen and below in labels:
             labels.setdefault(above, labels[below])
@@ -106,14 +111,14 @@ def _spread(table: pa.Table, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def layers_of_run(artifacts: ArtifactStore, scope: Scope, run: Execution) -> list[dict[str, Any]] | None:
-    """The layers from coarse to fine, feature by feature; None where the run has none.
+    """Return the layers from coarse to fine, feature by feature; None if the run has none.
 
-    Raises Corrupt where the table is damaged.
+    Raises Corrupt if a table is damaged.
     """
-    found = list[dict[str, Any]]()
+    layers = list[dict[str, Any]]()
     for name in _hierarchies(artifacts, scope, run):
-        found += _layers(with_labels_of_people(artifacts.read(scope, run.run_id, name), run))
-    return found or None
+        layers += _layers(with_custom_labels(artifacts.read(scope, run.run_id, name), run))
+    return layers or None
 
 
 def _layers(table: pa.Table) -> list[dict[str, Any]]:

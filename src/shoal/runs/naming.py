@@ -1,4 +1,4 @@
-"""Names for the groups of a run: a stage of its own, so that a run that is taken up again asks a namer only once."""
+"""Names for the groups of a run: a separate stage, so that a resumed run does not call the namer again."""
 
 from collections.abc import Sequence
 
@@ -12,18 +12,20 @@ __all__ = ["briefs_of", "name"]
 
 
 def briefs_of(groups: Groups, source: RunInput) -> list[list[Brief]]:
-    """What a namer is asked about each clustering of a run; nothing about groups that are called by their values, or as
-    in an earlier run."""
+    """Write the briefs for each clustering of a run.
+
+    There are none for groups named by their values, or named as in an earlier run.
+    """
     return [write_briefs(each.found, each.source.texts) for each in groups.clusterings(source)]
 
 
 def name(
     briefs: Sequence[Sequence[Brief]], namer: Namer, budget: Budget, progress: Progress
 ) -> list[Sequence[LayerNames]]:
-    """The names that each clustering gets. Raises Cancelled from `progress`."""
+    """Name the clusters of each clustering. Raises Cancelled from `progress`."""
     return [write_names(own, namer, budget, _share(progress, number, len(briefs))) for number, own in enumerate(briefs)]
 
 
 def _share(progress: Progress, number: int, count: int) -> Progress:
-    """Each clustering counts as its share of the stage."""
+    """Scale the progress of one clustering to its share of the stage."""
     return lambda stage, fraction: progress(stage, (number + fraction) / count)

@@ -25,8 +25,10 @@ _OF_SOURCE: Final = {"document_id": "source_document_id", "collection_id": "sour
 def output_batches(
     run: Execution, groups: GroupTables, feature: str | None, labels: Mapping[str, str]
 ) -> Iterator[DocumentBatch]:
-    """Batches for the store: centroids first (with their vectors), then members; only those of `feature` where one is
-    given. `labels` are people's own, by cluster id."""
+    """Yield batches for the store: centroids first (with their vectors), then members.
+
+    With a `feature`, only those of that feature. `labels` are custom labels by cluster id.
+    """
     shown = replace(groups, members=set_labels(groups.members, labels), centroids=set_labels(groups.centroids, labels))
     return _batches(run, shown, feature)
 
@@ -49,19 +51,19 @@ def _centroids(run: Execution, groups: GroupTables, feature: str | None, about: 
     table = groups.centroids
     table = table.drop_columns([name for name in ("vector",) if name in table.column_names])
     every = np.arange(table.num_rows, dtype=np.int64)
-    kept = every if feature is None else every[np.equal(table["feature"].to_numpy(), feature)]
-    rows = table.take(pa.array(kept)).to_pylist()
+    rows_of_feature = every if feature is None else every[np.equal(table["feature"].to_numpy(), feature)]
+    rows = table.take(pa.array(rows_of_feature)).to_pylist()
     ids = [id_in_partition(row["cluster_id"], run.partition) for row in rows]
     payloads = [
-        orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **_told(row, run.partition), **about})
+        orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **_own_fields(row, run.partition), **about})
         for row, id in zip(rows, ids, strict=True)
     ]
-    return DocumentBatch(ids, payloads, {name: c for name, c in _vectors(groups, kept) if len(c.rows)})
+    return DocumentBatch(ids, payloads, {name: c for name, c in _vectors(groups, rows_of_feature) if len(c.rows)})
 
 
-def _told(row: Mapping[str, Any], partition: str | None) -> dict[str, Any]:
-    """What a document says otherwise than the table: its parent's id there, and attributes, which the table has as JSON
-    text."""
+def _own_fields(row: Mapping[str, Any], partition: str | None) -> dict[str, Any]:
+    """Return the fields that differ from the table: the id of the parent document, and attributes, decoded from
+    JSON."""
     parent, attributes = row.get("parent_cluster_id"), row.get("attributes")
     return {
         **({} if parent is None else {"parent_cluster_id": id_in_partition(parent, partition)}),
@@ -69,24 +71,25 @@ def _told(row: Mapping[str, Any], partition: str | None) -> dict[str, Any]:
     }
 
 
-def _vectors(groups: GroupTables, kept: Rows) -> Iterator[tuple[str, VectorColumn]]:
-    """For each feature the vectors of the groups `kept` (ascending), rows counted among those."""
+def _vectors(groups: GroupTables, rows: Rows) -> Iterator[tuple[str, VectorColumn]]:
+    """Yield for each feature the vectors of the groups `rows` (ascending), renumbered among these."""
     for name, column in groups.vectors.items():
-        here = np.isin(column.rows, kept)
-        yield name, VectorColumn(np.searchsorted(kept, column.rows[here]), column.values[here])
+        here = np.isin(column.rows, rows)
+        yield name, VectorColumn(np.searchsorted(rows, column.rows[here]), column.values[here])
 
 
 def member_ids(members: pa.RecordBatch, several: bool) -> list[str]:
-    """Apart from the centroids' ids, and unique where sources share document ids or features are clustered apart."""
-    told = [*(["feature"] if "feature" in members.schema.names else []), *(["collection_id"] if several else [])]
+    """Build ids distinct from those of centroids, and unique even if sources share document ids or features are
+    clustered separately."""
+    prefixes = [*(["feature"] if "feature" in members.schema.names else []), *(["collection_id"] if several else [])]
     ids: list[str] = pc.binary_join_element_wise(
-        "m", *(members[name] for name in (*told, "document_id")), ":"
+        "m", *(members[name] for name in (*prefixes, "document_id")), ":"
     ).to_pylist()
     return ids
 
 
 def _member_fields(members: pa.RecordBatch, partition: str | None) -> pa.RecordBatch:
-    """The payload of each member, as columns."""
+    """Return the payload fields of the members, as columns."""
     if partition is not None:
         ids = members["cluster_id"]
         within = pc.binary_join_element_wise(partition, ids, PARTITION_END)

@@ -1,4 +1,4 @@
-"""What a run would cost, and whether it may be asked for: told before anything is queued."""
+"""Cost estimates of runs, and whether they fit the limits, before anything is queued."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -15,37 +15,50 @@ from shoal.repositories.repository import Repository
 from shoal.runs.cluster_config import feature_name
 from shoal.runs.engine_plan import plan_of
 from shoal.runs.text import volume_of_run
-from shoal.runs.text_fields import named_fields
+from shoal.runs.text_fields import resolve_text_fields
 from shoal.storage.protocols.documents import DocumentReader
 from shoal.storage.protocols.transactions import RecordStore
 
 __all__ = ["Planning", "readable_bytes"]
 
 _BASE_BYTES: Final = 30 * 2**20
-"""What a run's process takes beyond its start, however few documents there are."""
+"""Memory of the process of a run, independent of the number of documents."""
 _ROW_BYTES: Final = 1_000
-"""A document beside its vector and its text: its ids, and what is told of it."""
+"""Memory for a document besides its vector and its text."""
 _RESULT_BYTES: Final = 90
 _KEPT_BYTES: Final = 450
 _OUTPUT_BYTES: Final = 900
 _ENRICHED_BYTES: Final = 600
-"""The four on disk for each document: results, stages kept in case of a crash, output documents, enrichment."""
-_RAISE: Final = "Whoever runs the server can raise SHOAL_RUN_MEMORY_MIB."
+"""Disk space for each document: results, checkpoints, output documents, enrichment."""
+_RAISE: Final = "The operator of the server can raise SHOAL_RUN_MEMORY_MIB."
 _PLANS: Final = 20
 _LEAST_SECONDS: Final = 900.0
-"""A run may take so many times its plan, and so long in any case."""
+"""The time limit of a run as a multiple of its estimate, and its minimum."""
 _NAMING_SECONDS: Final = 6e-5
 _OUTPUT_SECONDS: Final = 3e-5
 
 _GONE: Final = (
-    "The runs that there are can still be read; for new ones make a cluster over collections that are there. One that "
-    "is made under the same name is another collection."
+    "Existing runs can still be read; for new ones create a cluster over existing collections. A collection created "
+    "under the same name is a different one."
 )
 
 
 class Planning:
-    """Estimates runs. `free_bytes` asks the disk, `memory_limit` what a run may use, in bytes; `run_seconds` is the
-    longest any run may take, 0 for no limit."""
+    """Estimates the cost of runs.
+
+    Parameters
+    ----------
+    metadata, documents
+        The stores.
+    free_bytes
+        Returns the free bytes on the disk.
+    memory_limit
+        Returns the bytes of memory that a run may use.
+    threads
+        The number of threads of a run, 0 for all processors.
+    run_seconds
+        The time limit of any run, in seconds; 0 for no limit.
+    """
 
     def __init__(
         self,
@@ -63,19 +76,19 @@ class Planning:
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
 
-    def plan(self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], wanted: Filter) -> RunPlan:
-        """The cost of a run of `cluster` that differs from it as `request` says, over the documents `wanted`.
+    def plan(self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], documents_filter: Filter) -> RunPlan:
+        """The cost of a run of `cluster` that differs from it as `request` says, over the documents `documents_filter`.
 
         Raises InvalidField for a collection that was deleted or parameters that cannot be.
         """
-        counts, limit = self._counts(scope, cluster, wanted), self._memory_limit()
+        counts, limit = self._counts(scope, cluster, documents_filter), self._memory_limit()
         documents = sum(count for _, count in counts)
         sizes = self._dimensions(scope, cluster)
         cost = self._cost(cluster, request, documents, sizes)
         apart = cluster.multi_feature_strategy == "independent"
         output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
         disk, free = documents * (_RESULT_BYTES + _KEPT_BYTES + output), self._free()
-        held = self._held(scope, cluster, request, wanted, counts)
+        held = self._held(scope, cluster, request, documents_filter, counts)
         memory = int(held + cost.bytes)
         seconds = round(wall_seconds(cost, self._threads) + documents * (_NAMING_SECONDS + _OUTPUT_SECONDS) + 0.1, 1)
         in_time = not 0 < self._run_seconds < seconds
@@ -83,7 +96,7 @@ class Planning:
         if not in_time:
             notes.append(
                 f"It would take about {seconds:,.0f} s; a run may take {self._run_seconds:,.0f} s. Set a sample_size, "
-                "fewer starts or steps, or a cheaper algorithm. Whoever runs the server can raise SHOAL_RUN_SECONDS."
+                "fewer starts or steps, or a cheaper algorithm. The operator of the server can raise SHOAL_RUN_SECONDS."
             )
         if cluster.llm_labeling is not None and cluster.llm_labeling.enabled:
             notes.append("No language model is connected: labels come from the documents' own words.")
@@ -105,7 +118,7 @@ class Planning:
         )
 
     def _longest(self, seconds: float) -> float:
-        """How long an attempt may take: plans err, and machines have other work."""
+        """Return the time limit of an attempt, with a margin for errors of the estimate and a busy machine."""
         return min(max(_PLANS * seconds, _LEAST_SECONDS), self._run_seconds) if self._run_seconds else 0.0
 
     def _held(
@@ -113,34 +126,36 @@ class Planning:
         scope: Scope,
         cluster: Cluster,
         request: Mapping[str, Any],
-        wanted: Filter,
+        documents_filter: Filter,
         counts: Sequence[tuple[str, int]],
     ) -> float:
-        """Bytes that are held beside what the engine takes: documents, their texts, and what naming makes of them."""
+        """Estimate the memory besides the engine's: documents, their texts, and naming."""
         rows = sum(count for _, count in counts)
         if cluster.cluster_type == "attribute":
             return _BASE_BYTES + rows * _ROW_BYTES
-        text = volume_of_run(self._documents, scope, named_fields(cluster, request), wanted, counts)
+        text = volume_of_run(self._documents, scope, resolve_text_fields(cluster, request), documents_filter, counts)
         params = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads).params
         clusters = params.get("n_clusters") or params.get("n_components")
         naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)
         return _BASE_BYTES + rows * _ROW_BYTES + text.held_bytes + naming
 
-    def _counts(self, scope: Scope, cluster: Cluster, wanted: Filter) -> list[tuple[str, int]]:
-        """The storage key of each collection, and how many of its documents are wanted."""
+    def _counts(self, scope: Scope, cluster: Cluster, documents_filter: Filter) -> list[tuple[str, int]]:
+        """Return the storage key of each collection, and how many of its documents match."""
         counts = []
         for id in cluster.input_collections:
             collection = self._collections.find_one(scope, id)
             if collection is None:
                 raise InvalidField("collection_ids", "names a collection that was deleted", value=id, remedy=_GONE)
-            counts.append((collection.storage_key, self._documents.count(scope, collection.storage_key, wanted)))
+            counts.append(
+                (collection.storage_key, self._documents.count(scope, collection.storage_key, documents_filter))
+            )
         return counts
 
     def _dimensions(self, scope: Scope, cluster: Cluster) -> list[int]:
         if cluster.cluster_type == "attribute":
             return []
-        known = self._documents.vector_dimensions(scope)
-        return [known.get(feature_name(uri, known), 0) for uri in cluster.feature_uris or [""]]
+        stored = self._documents.vector_dimensions(scope)
+        return [stored.get(feature_name(uri, stored), 0) for uri in cluster.feature_uris or [""]]
 
     def _cost(self, cluster: Cluster, request: Mapping[str, Any], rows: int, sizes: list[int]) -> Cost:
         if not sizes or not rows:
@@ -156,24 +171,24 @@ class Planning:
         memory = held + self._cost(cluster, request, rows, sizes).bytes
         if memory <= limit:
             return []
-        told = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(limit)}."
+        note = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(limit)}."
         if request.get("mode") == "assign":
-            return [told, _RAISE]
+            return [note, _RAISE]
         sample, rest = rows // 2, limit - held
         while sample >= 2 and self._cost(cluster, {**request, "sample_size": sample}, rows, sizes).bytes > rest:
             sample //= 2
         if sample < 2:
-            return [told, f"Narrow it down with filters. {_RAISE}"]
-        return [told, f"Set a sample_size of at most {sample:,}, or narrow it down with filters. {_RAISE}"]
+            return [note, f"Narrow it down with filters. {_RAISE}"]
+        return [note, f"Set a sample_size of at most {sample:,}, or narrow it down with filters. {_RAISE}"]
 
 
 def _costs(plan: Plan, rows: int, sizes: list[int], *, apart: bool) -> Cost:
-    """Of all features: one after the other, or side by side."""
+    """Estimate the cost of all features, clustered separately or together."""
     return sum((estimate_cost(plan, rows, size) for size in (sizes if apart else [sum(sizes)])), Cost(0, 0))
 
 
 def readable_bytes(count: float) -> str:
-    """`3.2 GiB`."""
+    """Format a number of bytes, as in `3.2 GiB`."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} {unit}"

@@ -1,8 +1,8 @@
-"""Labels that people change, in the documents that hold the ones before: enriched sources and output collections.
+"""Propagation of edited labels into documents that hold the earlier ones: enriched sources and output collections.
 
-What is to be done stands on record in the transaction that changes the labels. Documents follow in batches; a batch
-that is repeated changes nothing, so what was interrupted can begin again, and housekeeping does that. In a document of
-a source only what the run wrote is replaced: a label that was changed there by hand stays.
+The pending work is recorded in the transaction that changes the labels. Documents are updated in idempotent batches, so
+that interrupted work can be repeated, which housekeeping does. In a source document only values that the run wrote are
+replaced: a label that was edited there stays.
 """
 
 import logging
@@ -37,19 +37,19 @@ from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 from shoal.tables import decode_dictionaries
 
-__all__ = ["Followed", "Relabelings", "Relabelled"]
+__all__ = ["LabelProgress", "Relabelings", "Relabelled"]
 
 _BATCH: Final = 5_000
 _MAX_LABEL: Final = 200
 _FOLLOW_AT_ONCE: Final = 20_000
-"""Documents that get new labels before the call that changed them is answered: about a second's worth."""
+"""Documents that are updated before the call that changed the labels returns: about a second's worth."""
 _log = logging.getLogger("shoal.relabeling")
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Relabelled:
-    """A run whose labels were changed: how many documents have the new ones by now, and what to know of it."""
+    """A run whose labels were changed, the number of documents updated so far, and warnings."""
 
     run: Execution
     documents: int
@@ -57,19 +57,22 @@ class Relabelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
-    """How many documents got new labels; `gone` where some may hold the ones before and cannot be found any more,
-    because the results of the run were removed or are damaged."""
+class LabelProgress:
+    """The number of documents that were updated.
+
+    `gone` says that some may keep the earlier labels and cannot be found any more, because the results of the run were
+    removed or are damaged.
+    """
 
     documents: int = 0
     gone: bool = False
 
-    def __or__(self, other: "Followed") -> "Followed":
-        return Followed(self.documents + other.documents, self.gone or other.gone)
+    def __or__(self, other: "LabelProgress") -> "LabelProgress":
+        return LabelProgress(self.documents + other.documents, self.gone or other.gone)
 
 
 class Relabelings:
-    """Changed labels on their way into documents. `now` is UTC."""
+    """Edits labels and propagates them into documents. `now` returns UTC."""
 
     def __init__(
         self,
@@ -88,65 +91,66 @@ class Relabelings:
         )
 
     def relabel(self, scope: Scope, cluster: Cluster, run: Execution, labels: Mapping[str, str]) -> Relabelled:
-        """Labels of people's own, of clusters of the run and of its other layers; an empty text takes one away. The
-        label of a group is that of each other one which is the whole of it. The documents that hold the labels before
-        follow, at once where they are few. Raises InvalidField."""
+        """Set custom labels of clusters of the run, in any layer; an empty text removes one.
+
+        Groups of several layers with the same members share one label. Documents that hold the earlier labels are
+        updated, at once if they are few. Raises InvalidField.
+        """
         wholes = self._check(scope, run, labels)
 
-        def edited(run: Execution) -> Execution:
+        def set_labels(run: Execution) -> Execution:
             return run.with_changes(label_overrides=with_new_labels(run.label_overrides, labels, wholes))
 
         named = {*labels, *(id for whole in wholes if not labels.keys().isdisjoint(whole) for id in whole)}
         own = {centroid.cluster_id for centroid in run.centroids or []} & named
 
         def relabel(tx: Transaction) -> tuple[Execution, Sequence[str], Cluster]:
-            changed = self._states.executions.within(tx).change(scope, run.run_id, edited, "run.change")
+            changed = self._states.executions.within(tx).change(scope, run.run_id, set_labels, "run.change")
             waiting = self.begin(tx, scope, changed, own).cluster_ids if own else []
             clusters = self._states.clusters.within(tx)
             newest = clusters.get(scope, cluster.cluster_id)
             if own and newest.current_run_id == run.run_id:
-                clusters.change(scope, newest.cluster_id, lambda cluster: _relinked(cluster, changed))
+                clusters.change(scope, newest.cluster_id, lambda cluster: _relabel_links(cluster, changed))
             return changed, waiting, newest
 
         changed, waiting, newest = self._store.transact(relabel)
         other = newest.current_run_id not in (None, run.run_id)
-        note = f"Run {run.run_id} is not the one that is shown; {newest.current_run_id} keeps its labels."
-        return self._followed(scope, newest, changed, waiting, [note] if other else [])
+        note = f"Run {run.run_id} is not the visible one; {newest.current_run_id} keeps its labels."
+        return self._follow(scope, newest, changed, waiting, [note] if other else [])
 
-    def _followed(
+    def _follow(
         self, scope: Scope, cluster: Cluster, run: Execution, waiting: Sequence[str], notes: list[str]
     ) -> Relabelled:
-        """The run after its documents got new labels, or will get them. All that wait for labels of the run count, also
-        those of earlier calls."""
+        """Update the documents, now if they are few. All pending labels of the run count, also of earlier calls."""
         size = self.size(scope, cluster, run, waiting)
-        later = f"{size:,} documents hold these labels; they get the new ones within some minutes."
+        later = f"{size:,} documents hold these labels; they are updated within some minutes."
         if size > _FOLLOW_AT_ONCE and not self._is_gone(scope, run):
             return Relabelled(run, 0, [*notes, later])
         try:
-            done = self.finish(scope, run.run_id) if waiting else Followed()
+            done = self.finish(scope, run.run_id) if waiting else LabelProgress()
         except (ShoalError, OSError) as error:  # the labels are stored, and housekeeping tries again
             _log.warning("relabeling.postponed", extra={"run_id": run.run_id, "cause": str(error)})
             return Relabelled(run, 0, [*notes, later])
         return Relabelled(run, done.documents, [*notes, _gone(run)] if done.gone else notes)
 
     def _check(self, scope: Scope, run: Execution, labels: Mapping[str, str]) -> list[list[str]]:
-        """The groups of other layers that are one with another. Raises InvalidField."""
-        known = {centroid.cluster_id for centroid in run.centroids or []}
+        """Check the labels; return the groups of different layers that have the same members. Raises InvalidField."""
+        ids = {centroid.cluster_id for centroid in run.centroids or []}
         wholes = list[list[str]]()
         try:
             tables = hierarchies(self._artifacts, scope, run)
         except (NotFound, Corrupt):
-            if not labels.keys() <= known:
+            if not labels.keys() <= ids:
                 raise
             tables = []
         for table in tables:
-            known |= set(table["cluster_id"].to_pylist())
+            ids |= set(table["cluster_id"].to_pylist())
             wholes += wholes_of(table)
         for id, label in labels.items():
-            if id not in known:
-                near = get_close_matches(id, known, n=1)
+            if id not in ids:
+                near = get_close_matches(id, ids, n=1)
                 remedy = f"Did you mean {near[0]!r}?" if near else "GET …/groups lists them."
-                raise InvalidField(f"labels.{id}", "is no cluster of this run", value=id, remedy=remedy)
+                raise InvalidField(f"labels.{id}", "is not a cluster of this run", value=id, remedy=remedy)
             if len(label) > _MAX_LABEL:
                 raise InvalidField(f"labels.{id}", f"must have at most {_MAX_LABEL} characters", value=label)
             if label:
@@ -156,24 +160,24 @@ class Relabelings:
         return wholes
 
     def begin(self, tx: Transaction, scope: Scope, run: Execution, ids: Collection[str]) -> Relabeling:
-        """Put on record that labels of these clusters of a run changed, in the transaction that changes them."""
+        """Record that labels of these clusters changed, in the transaction that changes them."""
         records = self._records.within(tx)
-        known = records.find_one(scope, run.run_id)
-        if known is None:
+        existing = records.find_one(scope, run.run_id)
+        if existing is None:
             new = Relabeling(run_id=run.run_id, created_at=self._now(), cluster_ids=sorted(ids))
             return records.add(scope, new)
-        both = {"cluster_ids": sorted({*known.cluster_ids, *ids}), "changes": known.changes + 1}
+        both = {"cluster_ids": sorted({*existing.cluster_ids, *ids}), "changes": existing.changes + 1}
         return records.change(scope, run.run_id, lambda record: record.with_changes(**both))
 
     def size(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> int:
-        """How many documents hold labels of these clusters, as far as the records show."""
-        members = sum(one.num_members for one in run.centroids or [] if one.cluster_id in ids)
+        """Estimate from the records how many documents hold labels of these clusters."""
+        members = sum(centroid.num_members for centroid in run.centroids or [] if centroid.cluster_id in ids)
         return members * (len(self._targets(scope, run)) + len(self._outputs(scope, cluster, run)))
 
-    def finish(self, scope: Scope, run_id: str) -> Followed:
-        """Write what is on record for a run. A run that is still under way is looked at again when it is over: it may
-        write documents at this moment."""
-        record, done = self._records.find_one(scope, run_id), Followed()
+    def finish(self, scope: Scope, run_id: str) -> LabelProgress:
+        """Write the pending labels of a run. The record of an active run stays until it is over, since the run may be
+        writing documents at this moment."""
+        record, done = self._records.find_one(scope, run_id), LabelProgress()
         while record is not None:
             run = self._states.executions.find_one(scope, run_id)
             cluster = None if run is None else self._states.clusters.find_one(scope, run.cluster_id)
@@ -183,8 +187,11 @@ class Relabelings:
         return done
 
     def _left(self, scope: Scope, record: Relabeling, run: Execution | None) -> Relabeling | None:
-        """What is still to be written, after the labels that `run` had were. Others may have changed labels meanwhile,
-        written them and taken the record away: what they wrote was perhaps replaced by the labels before."""
+        """Return what is still pending after the labels of `run` were written.
+
+        Another process may have changed labels meanwhile, written them and removed the record: what it wrote may have
+        been overwritten with the earlier labels.
+        """
 
         def settle(tx: Transaction) -> Relabeling | None:
             records = self._records.within(tx)
@@ -204,8 +211,10 @@ class Relabelings:
         return self._store.transact(settle)
 
     def finish_all(self, scope: Scope) -> int:
-        """Write what is on record for all runs; how many documents changed. Damage of one is not in the way of the
-        others."""
+        """Write the pending labels of all runs.
+
+        Returns the number of documents changed; errors of one run are logged.
+        """
         changed = 0
         for record in self._records.all(scope):
             try:
@@ -214,16 +223,16 @@ class Relabelings:
                 _log.warning("relabeling.postponed", extra={"run_id": record.run_id, "cause": str(error)})
         return changed
 
-    def write(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> Followed:
-        """The labels of these clusters into the documents that hold results of the run."""
+    def write(self, scope: Scope, cluster: Cluster, run: Execution, ids: Collection[str]) -> LabelProgress:
+        """Write the labels of these clusters into the documents that hold results of the run."""
         targets, outputs = self._targets(scope, run), self._outputs(scope, cluster, run)
         if not targets and not outputs:
-            return Followed()
+            return LabelProgress()
         try:
             every = self._members(scope, run)
         except (NotFound, Corrupt) as error:
             _log.warning("relabeling.results_gone", extra={"run_id": run.run_id, "cause": str(error)})
-            return Followed(gone=True)
+            return LabelProgress(gone=True)
         members = every.filter(pc.is_in(every["cluster_id"].cast(pa.string()), value_set=pa.array(ids, pa.string())))
         several = len(every["collection_id"].unique()) > 1
         labels, changed = run.labels, 0
@@ -239,15 +248,15 @@ class Relabelings:
             for batch in _batches(members):
                 rows = zip(member_ids(batch, several), batch["cluster_id"].to_pylist(), strict=True)
                 changed += self._update(scope, output.storage_key, [(id, labels[cluster]) for id, cluster in rows])
-        return Followed(changed)
+        return LabelProgress(changed)
 
     def _update(self, scope: Scope, key: str, new: Sequence[tuple[str, str]]) -> int:
-        """Labels by document id, in an output collection."""
+        """Update labels by document id in an output collection. Returns the number of documents."""
         updates = ((id, {"cluster_label": label}) for id, label in new)
         return len(self._documents.update(scope, key, updates, now=self._now(), only_changes=True))
 
     def _members(self, scope: Scope, run: Execution) -> pa.Table:
-        """The members of all clusters, with what distinguishes them. Raises NotFound, Corrupt."""
+        """Read the members of all clusters, with their keys. Raises NotFound, Corrupt."""
         if self._is_gone(scope, run):
             raise NotFound("results of run", run.run_id, "They were removed.")
         manifest = self._artifacts.manifest(scope, run.run_id) or {}
@@ -257,24 +266,28 @@ class Relabelings:
         )
 
     def _is_gone(self, scope: Scope, run: Execution) -> bool:
-        """Whether the results of a run that had some are not there any more."""
+        """Whether the results of a run were removed."""
         return run.results_removed_at is not None or self._artifacts.manifest(scope, run.run_id) is None
 
     def _targets(self, scope: Scope, run: Execution) -> list[tuple[str, str]]:
-        """Where documents were enriched: the collection that the members come from, and the storage key."""
+        """Return where documents were enriched: the collection of the members, and the storage key."""
         begun = self._intents.of_run(scope, run.run_id)
-        return list(dict.fromkeys((one.source, one.target) for one in begun))
+        return list(dict.fromkeys((intent.source, intent.target) for intent in begun))
 
     def _outputs(self, scope: Scope, cluster: Cluster, run: Execution) -> list[records.Collection]:
-        """The output collections that show the run."""
+        """Return the output collections that show the run."""
         if cluster.enrich_source:
             return []
-        found = (self._collections.find_one(scope, id) for id in cluster.output_collection_ids)
-        return [one for one in found if one is not None and is_of_run(one.generation, run.run_id)]
+        collections = (self._collections.find_one(scope, id) for id in cluster.output_collection_ids)
+        return [
+            collection
+            for collection in collections
+            if collection is not None and is_of_run(collection.generation, run.run_id)
+        ]
 
 
-def _relinked(cluster: Cluster, run: Execution) -> Cluster:
-    """With the labels of the run in the relationships of its clusters."""
+def _relabel_links(cluster: Cluster, run: Execution) -> Cluster:
+    """Return the cluster with the labels of the run in its relationships."""
     links = cluster.hierarchy_relationships
     if not links:
         return cluster
@@ -282,17 +295,17 @@ def _relinked(cluster: Cluster, run: Execution) -> Cluster:
 
 
 def _check_one_label(ids: Sequence[str], labels: Mapping[str, str]) -> None:
-    """Raises InvalidField where groups that are one get labels that differ."""
+    """Raise InvalidField if groups with the same members get different labels."""
     for id in ids[1:]:
         if labels[id] != labels[ids[0]]:
-            problem = f"is the same group as {ids[0]}, which gets another label in this call: {labels[ids[0]]!r}"
+            problem = f"has the same members as {ids[0]}, which gets another label in this call: {labels[ids[0]]!r}"
             raise InvalidField(f"labels.{id}", problem, value=labels[id], remedy="Send one of the two.")
 
 
 def _gone(run: Execution) -> str:
     return (
         f"The results of run {run.run_id} were removed or are damaged, so documents that hold labels of it keep them. "
-        "Execute the cluster to write them anew."
+        "Execute the cluster to write them again."
     )
 
 
@@ -306,10 +319,10 @@ def _from(members: pa.Table, source: str) -> pa.Table:
 
 
 def _of_members(cluster: Cluster, members: pa.RecordBatch, labels: Mapping[str, str]) -> Iterator[tuple[str, Json]]:
-    """(document id, nested update) of each member: the fields that enrichment wrote labels into."""
+    """Yield (document id, nested update) for each member: the fields that enrichment wrote labels into."""
     config = cluster.source_enrichment_config
     mappings = (config.field_mappings if config else None) or DEFAULT_MAPPINGS
-    targets = [one.target_field for one in mappings if one.source_field == "cluster_label"]
+    targets = [mapping.target_field for mapping in mappings if mapping.source_field == "cluster_label"]
     for row in members.to_pylist() if targets else ():
         update: Json = {}
         for target in targets:

@@ -1,4 +1,4 @@
-"""What a run writes into its own record and into that of its cluster when its results become visible."""
+"""The fields of the records of a run and of its cluster that are set when results are published."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ __all__ = ["VERSIONS", "ClusterResult", "RunResult", "cluster_result", "run_resu
 VERSIONS: Final = {"shoal": version("shoal"), "python": platform.python_version(), "numpy": np.__version__} | {
     name: version(name) for name in ("scipy", "pyarrow")
 }
-"""What a result depends on besides data and parameters. Looked up at import, since it takes milliseconds."""
+"""Versions that results depend on. Looked up at import, since it takes milliseconds."""
 _CENTROID_FIELDS: Final = (
     "cluster_id", "num_members", "label", "keywords", "mean_cosine_similarity", "min_cosine_similarity", "medoid_id",
     "parent_cluster_id", "feature", "attributes", "x", "y", "z",
@@ -30,7 +30,7 @@ _CENTROID_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """The fields of an Execution that the outcome decides, under their names there."""
+    """The fields of an Execution that the outcome determines, under the same names."""
 
     num_clusters: int
     num_points: int = 0
@@ -56,7 +56,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterResult:
-    """The fields of a Cluster that the outcome decides, under their names there."""
+    """The fields of a Cluster that the outcome determines, under the same names."""
 
     num_clusters: int
     num_documents_clustered: int = 0
@@ -136,12 +136,12 @@ def cluster_result(sources: Sequence[Collection], source: RunInput, groups: Grou
         hierarchy_detected=bool(nested),
         hierarchy_relationships=groups.relationships or None,
         child_cluster_ids=list(dict.fromkeys(link["child_cluster_id"] for link in nested)) or None,
-        source_bucket_ids=list(dict.fromkeys(b for one in sources for b in one.source.buckets())),
+        source_bucket_ids=list(dict.fromkeys(b for collection in sources for b in collection.source.buckets())),
     )
 
 
 def _warn_without_model(run: Execution, cluster: Cluster) -> list[str]:
-    """Warn that labels were asked of a language model while none is connected."""
+    """Warn that labels by a language model were requested while none is connected."""
     if not merge_labeling(cluster.llm_labeling, read_labeling(run.request.get("llm_labeling"))).enabled:
         return []
     return [

@@ -48,14 +48,14 @@ _log = logging.getLogger("shoal.run")
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What every step of one run needs."""
+    """The inputs of every step of one run."""
 
     job: Job
     run: Execution
     cluster: Cluster
     sources: Sequence[Collection]
     outputs: Sequence[tuple[Collection, str | None]]
-    """Own output collections, with the feature whose groups each takes, None for all."""
+    """The output collections, each with the feature whose groups it receives, None for all."""
 
     @property
     def scope(self) -> Scope:
@@ -63,13 +63,13 @@ class _Work:
 
     @property
     def keeps_map(self) -> bool:
-        """Whether the map before matters."""
+        """Whether the map of the earlier run is needed."""
         stability = self.run.request.get("layout_stability", self.cluster.layout_stability)
         return self.run.mode == "assign" or stability in ("align", "transform")
 
 
 class Runner:
-    """Carries out claimed runs. Everything it needs is passed in, the clock included."""
+    """Executes claimed runs. All dependencies are passed in, the clock included."""
 
     def __init__(
         self,
@@ -97,9 +97,18 @@ class Runner:
         )
 
     def run(self, job: Job, progress: Progress) -> None:
-        """Bring the run to its end. An error of the input is recorded as the run's failure; a run that was cancelled or
-        taken over ends without a trace. Raises MemoryError, which the worker records: it has room for it, and
-        Unavailable where a store did not answer and another attempt is left."""
+        """Execute a run to its end.
+
+        An error of the input is recorded as the failure of the run; a run that was cancelled or taken over ends
+        silently.
+
+        Raises
+        ------
+        MemoryError
+            Recorded by the worker, which has memory for it.
+        Unavailable
+            A store did not answer, and another attempt is left.
+        """
         try:
             self._run(job, progress)
             return
@@ -116,8 +125,10 @@ class Runner:
         self.discard(job)
 
     def discard(self, job: Job) -> None:
-        """Remove what a run that ended early wrote and nobody will see. A run that is active, here or with another
-        worker, and what was published stay as they are."""
+        """Remove the unpublished output of a run that ended early.
+
+        Does not touch an active run, here or with another worker, nor published results.
+        """
         for id in job.payload.get("outputs", []):
             self._generations.clear(job.scope, id)
         run = self._states.executions.find_one(job.scope, job.job_id)
@@ -135,12 +146,12 @@ class Runner:
                 source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
             hit("run.loaded")
             stages = self._stages(work, source)
-            found = stages("group", lambda: self._group(work, source, progress, stages))
-            identity = self._identify(work, source, found)
+            groups_found = stages("group", lambda: self._group(work, source, progress, stages))
+            identity = self._identify(work, source, groups_found)
             hit("run.identified")
-            names = stages("name", lambda: name(briefs_of(found, source), self._namer, Budget(), progress))
+            names = stages("name", lambda: name(briefs_of(groups_found, source), self._namer, Budget(), progress))
             progress("publish", 0.0)
-            groups = found.tables(source, identity.ids, names)
+            groups = groups_found.tables(source, identity.ids, names)
             self._publish(work, source, LastingGroups.of(groups, identity), stages.resumed)
         for output, _ in work.outputs:
             self._generations.clear(work.scope, output.collection_id, published=work.run.run_id)
@@ -154,28 +165,31 @@ class Runner:
         self._checkpoints.delete(work.scope, work.run.run_id)
 
     def _stages(self, work: _Work, source: RunInput) -> Stages:
-        """Stages depend on the documents, the configuration and the code."""
+        """Return the stages of the run, keyed by the documents, the configuration and the code."""
 
         def made_from() -> Any:
             config = work.cluster.model_dump(mode="json", include=_CONFIG)
-            return [config, work.run.request, VERSIONS, source.told()]
+            return [config, work.run.request, VERSIONS, source.digest()]
 
         return Stages(self._checkpoints, work.scope, work.run.run_id, made_from, worth_seconds=self._worth)
 
     def _group(self, work: _Work, source: RunInput, progress: Progress, keep: StageCache) -> NewGroups | AssignedGroups:
         if work.run.mode != "assign":
             return group(source, work.cluster, work.run, progress, self._threads, keep)
-        earlier = Earlier.of(self._artifacts, work.scope, self._assigned_to(work))
+        earlier = Earlier.of(self._artifacts, work.scope, self._earlier_run(work))
         return group_assigned(source, work.cluster, work.run, earlier, self._threads, progress)
 
-    def _identify(self, work: _Work, source: RunInput, found: NewGroups | AssignedGroups) -> Identity:
-        """Repeated by each attempt: it takes seconds at most, and another run may have become the one before."""
-        if isinstance(found, AssignedGroups):
-            return keep_ids(self._assigned_to(work))
-        past = Past.before(self._states.executions, self._artifacts, work.scope, work.run)
-        return identify(found.ranked(source), past)
+    def _identify(self, work: _Work, source: RunInput, groups: NewGroups | AssignedGroups) -> Identity:
+        """Match the clusters with those of the run before.
 
-    def _assigned_to(self, work: _Work) -> Execution:
+        Repeated by each attempt: it takes seconds at most, and the run before may be another one by then.
+        """
+        if isinstance(groups, AssignedGroups):
+            return keep_ids(self._earlier_run(work))
+        past = Past.before(self._states.executions, self._artifacts, work.scope, work.run)
+        return identify(groups.rank(source), past)
+
+    def _earlier_run(self, work: _Work) -> Execution:
         return self._states.executions.get(work.scope, work.run.request["assigned_to"])
 
     def _take(self, job: Job) -> _Work:
@@ -185,18 +199,20 @@ class Runner:
         sources = [self._source(job.scope, id) for id in cluster.input_collections]
         own = [] if cluster.enrich_source else cluster.outputs()
         outputs = [
-            (found, feature) for id, feature in own if (found := self._collections.find_one(job.scope, id)) is not None
+            (collection, feature)
+            for id, feature in own
+            if (collection := self._collections.find_one(job.scope, id)) is not None
         ]
         return _Work(job, run, cluster, sources, outputs)
 
     def _source(self, scope: Scope, id: str) -> Collection:
-        found = self._collections.find_one(scope, id)
-        if found is None:
+        collection = self._collections.find_one(scope, id)
+        if collection is None:
             raise RunFailed(f"The source collection {id} was deleted.")
-        return found
+        return collection
 
     def _publish(self, work: _Work, source: RunInput, lasting: LastingGroups, resumed: Sequence[str]) -> None:
-        """Write everything where nobody looks yet, then flip."""
+        """Write everything out of sight of readers, then publish it."""
         groups = lasting.groups
         self._states.check_now(work.job)
         self._write_artifacts(work, source, groups)
@@ -212,12 +228,12 @@ class Runner:
             cluster_result(work.sources, source, groups),
             lambda tx, run: self._flip_generations(tx, work, run, lasting),
             labels_from=lasting.labels_from,
-            carried=lasting.carried,
+            carry_labels=lasting.carry_labels,
         )
         hit("run.after_flip")
 
     def _write_artifacts(self, work: _Work, source: RunInput, groups: GroupTables) -> None:
-        """Raises Cancelled where another worker, which holds the run by now, has written them."""
+        """Write the artifacts. Raises Cancelled if another worker, which holds the run by now, has written them."""
         tables = {"members": groups.members, "centroids": groups.centroids, **groups.tables}
         meta = {
             "cluster_id": work.cluster.cluster_id,
@@ -240,7 +256,7 @@ class Runner:
         return self._enrichment.enrich(work.scope, work.cluster, run, after_batch)
 
     def _flip_generations(self, tx: Transaction, work: _Work, run: Execution, lasting: LastingGroups) -> None:
-        """Show what was written; labels that people changed since then follow."""
+        """Make the written generations visible, and queue updates for labels that were changed since."""
         changed = {id for id, _ in lasting.labels.items() ^ run.label_overrides.items()}
         late = changed & {centroid.cluster_id for centroid in run.centroids or []}
         if late:
@@ -249,7 +265,7 @@ class Runner:
             self._collections.within(tx).change(
                 work.scope,
                 output.collection_id,
-                lambda newest: newest.flipped(generation_of(work.job), self._now()),
+                lambda newest: newest.with_generation(generation_of(work.job), self._now()),
             )
 
 
@@ -260,4 +276,4 @@ _CONFIG: Final = {
     "multi_feature_strategy", "normalize_features", "output_features", "output_strategy", "preprocessing_steps",
     "sample_size", "text_fields", "vis_n_components", "weight_learning_config",
 }  # fmt: skip
-"""The fields of a cluster that its results depend on."""
+"""The fields of a cluster that determine its results."""

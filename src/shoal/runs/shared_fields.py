@@ -10,14 +10,13 @@ from shoal.repositories.repository import RepositoryReads
 from shoal.runs.cluster_config import DEFAULT_MAPPINGS, feature_name, of_feature
 from shoal.storage.protocols.records import Query
 
-__all__ = ["shared_fields"]
+__all__ = ["find_shared_fields"]
 
 _NAMED: Final = 3
 
 
-def shared_fields(records: RepositoryReads[Cluster], scope: Scope, cluster: Cluster) -> list[str]:
-    """A sentence where other clusters write into fields of the documents that this one writes into as well: of two runs
-    the later one replaces what the earlier one wrote."""
+def find_shared_fields(records: RepositoryReads[Cluster], scope: Scope, cluster: Cluster) -> list[str]:
+    """Warn if other clusters write into the same fields of documents: the later run replaces what the earlier wrote."""
     if not cluster.enrich_source:
         return []
     own, shared, names = _targets(cluster), list[str](), list[str]()
@@ -28,25 +27,27 @@ def shared_fields(records: RepositoryReads[Cluster], scope: Scope, cluster: Clus
         names += [repr(other.cluster_name)] if common else []
     if not shared:
         return []
-    fields = _listed(list(dict.fromkeys(shared)))
-    writers = f"the cluster {names[0]} writes" if len(names) == 1 else f"the clusters {_listed(sorted(names))} write"
+    fields = _join_names(list(dict.fromkeys(shared)))
+    writers = (
+        f"the cluster {names[0]} writes" if len(names) == 1 else f"the clusters {_join_names(sorted(names))} write"
+    )
     return [
         f"{fields}: {writers} into the same fields of documents, and the later run replaces what the earlier one wrote "
-        "there. For fields of its own make a cluster with source_enrichment_config: "
+        "there. To use separate fields, create a cluster with source_enrichment_config: "
         '{"field_mappings": [{"source_field": "cluster_label", "target_field": "topic.label"}, …]}.'
     ]
 
 
 def _may_meet(cluster: Cluster, other: Cluster) -> bool:
-    """Whether two clusters may write into one document."""
+    """Whether two clusters may write into the same document."""
     shared = not set(cluster.input_collections).isdisjoint(other.input_collections)
     return shared and other.cluster_id != cluster.cluster_id
 
 
 def _targets(cluster: Cluster) -> list[str]:
-    """The fields of documents that hold results of a cluster."""
+    """Return the fields of documents that hold results of a cluster."""
     config = cluster.source_enrichment_config
-    fields = [one.target_field for one in (config.field_mappings if config else None) or DEFAULT_MAPPINGS]
+    fields = [mapping.target_field for mapping in (config.field_mappings if config else None) or DEFAULT_MAPPINGS]
     if cluster.multi_feature_strategy != "independent":
         return fields
     features = [feature_name(uri, {}) for uri in cluster.feature_uris or []]
@@ -54,10 +55,10 @@ def _targets(cluster: Cluster) -> list[str]:
 
 
 def _overlap(field: str, other: str) -> bool:
-    """Whether two fields are one, or one lies in the other."""
+    """Whether two fields are equal, or one contains the other."""
     return f"{field}.".startswith(f"{other}.") or f"{other}.".startswith(f"{field}.")
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

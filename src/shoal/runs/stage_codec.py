@@ -1,4 +1,4 @@
-"""What a stage made, as arrays and JSON, and back: to the last bit, and nothing but the classes named here."""
+"""Serialisation of the results of stages as arrays and JSON: lossless, and only for the classes named here."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,7 +17,7 @@ from shoal.runs.grouping.feature_space import FeatureSpace
 from shoal.runs.grouping.groups import GroupTables
 from shoal.runs.grouping.vector_groups import VectorGroups
 
-__all__ = ["decoded", "encoded"]
+__all__ = ["decode", "encode"]
 
 _CODEC: Final = RecordCodec(
     [
@@ -27,11 +27,11 @@ _CODEC: Final = RecordCodec(
 )
 
 
-def encoded(value: object) -> tuple[Arrays, Any]:
-    """The arrays by name, and the JSON. Raises TypeError for what no stage makes."""
-    return _CODEC.encoded(value)
+def encode(value: object) -> tuple[Arrays, Any]:
+    """Return the arrays by name, and the JSON. Raises TypeError for values of other classes."""
+    return _CODEC.encode(value)
 
 
-def decoded(arrays: Mapping[str, NDArray[Any]], told: Any) -> Any:
-    """The value that was encoded. Raises KeyError, TypeError, ValueError for what was not."""
-    return _CODEC.decoded(arrays, told)
+def decode(arrays: Mapping[str, NDArray[Any]], tree: Any) -> Any:
+    """Restore a value. Raises KeyError, TypeError or ValueError for input that `encode` did not produce."""
+    return _CODEC.decode(arrays, tree)

@@ -1,4 +1,4 @@
-"""The stages of one run that took long, kept until the run is over: a run that crashed goes on after the last one."""
+"""Checkpoints of the long stages of a run, until it is over: a crashed run resumes after the last one."""
 
 import hashlib
 import logging
@@ -12,7 +12,7 @@ import orjson
 from shoal.errors import Unavailable
 from shoal.failpoints import hit
 from shoal.records.scope import Scope
-from shoal.runs.stage_codec import decoded, encoded
+from shoal.runs.stage_codec import decode, encode
 from shoal.storage.protocols.checkpoints import CheckpointStore
 
 __all__ = ["Stages"]
@@ -23,10 +23,20 @@ Made = TypeVar("Made")
 
 
 class Stages:
-    """The `Keep` of a run. Stages nest: one that is kept makes those inside it needless, and they are forgotten.
+    """The StageCache of a run. Stages nest: storing one makes those inside it obsolete, and deletes them.
 
-    `made_from` gives everything that the answer depends on, as JSON; it is asked only if there is something to keep or
-    something was kept. Stages that took less than `worth_seconds` are made again instead.
+    Parameters
+    ----------
+    store
+        The checkpoints.
+    scope, run_id
+        The run.
+    made_from
+        Returns everything that the results depend on, as JSON; called only if something is to be stored or read.
+    worth_seconds
+        Stages that took less time are not stored.
+    clock
+        A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -44,45 +54,45 @@ class Stages:
         self._inside: list[list[str]] = [[]]
         self._before = store.stages(scope, run_id)
         self.resumed: list[str] = []
-        """Stages that an earlier attempt had made."""
+        """Stages that an earlier attempt had finished."""
 
     def __call__(self, stage: str, make: Callable[[], Made]) -> Made:
-        """The stage as it was kept, or made now."""
-        found = self._read(stage)
-        if found is not None:
+        """Return the stage from its checkpoint, or compute it."""
+        stored = self._read(stage)
+        if stored is not None:
             self.resumed.append(stage)
             self._inside[-1].append(stage)
-            made: Made = found
-            return made
+            value: Made = stored
+            return value
         self._inside.append([])
         start = self._clock()
         try:
-            made = make()
+            value = make()
         finally:
             inside = self._inside.pop()
         if self._clock() - start >= self._worth:
-            self._write(stage, made, inside)
+            self._write(stage, value, inside)
         if stage in _POINTS:
             hit(f"run.{stage}.kept")
-        return made
+        return value
 
     def _read(self, stage: str) -> Any:
-        kept = self._store.read(self._scope, self._run_id, stage, self._input) if stage in self._before else None
+        checkpoint = self._store.read(self._scope, self._run_id, stage, self._input) if stage in self._before else None
         try:
-            return None if kept is None else decoded(kept.arrays, kept.about["made"])
+            return None if checkpoint is None else decode(checkpoint.arrays, checkpoint.about["made"])
         except (KeyError, TypeError, ValueError):
             return None
 
-    def _write(self, stage: str, made: object, inside: list[str]) -> None:
+    def _write(self, stage: str, value: object, inside: list[str]) -> None:
         try:
-            arrays, told = encoded(made)
-            self._store.write(self._scope, self._run_id, stage, self._input, arrays, {"made": told})
-        except (Unavailable, MemoryError, TypeError) as error:  # the run can do without
+            arrays, tree = encode(value)
+            self._store.write(self._scope, self._run_id, stage, self._input, arrays, {"made": tree})
+        except (Unavailable, MemoryError, TypeError) as error:  # the run does not depend on it
             _log.warning("run.not_kept", extra={"run_id": self._run_id, "stage": stage, "cause": str(error)})
             self._inside[-1] += inside
             return
-        for one in inside:
-            self._store.delete(self._scope, self._run_id, one)
+        for inner in inside:
+            self._store.delete(self._scope, self._run_id, inner)
         self._inside[-1].append(stage)
 
     @cached_property

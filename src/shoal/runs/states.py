@@ -1,7 +1,7 @@
-"""The moves of a run. Execution, task, cluster and job change together, in one transaction, or not at all.
+"""State transitions of a run: execution, task, cluster and job change together, in one transaction.
 
-What a worker or a run's process writes carries its claim (`Job`), and the claim's fence is compared inside the same
-transaction: who was taken over, or whose run was cancelled, writes nothing any more.
+Writes of a worker carry its claim (`Job`), whose fencing token is checked inside the same transaction: a worker that
+lost its lease, or whose run was cancelled, cannot write any more.
 """
 
 import logging
@@ -33,11 +33,11 @@ _QUEUE_FULL_RETRY_SECONDS = 10
 
 
 class RunStore(RecordStore, JobQueue, Protocol):
-    """What runs are kept in: their records and their places in the queue, in one transaction."""
+    """The store of runs: their records and their jobs, in one transaction."""
 
 
 class RunStates:
-    """Every change of a run's state goes through here."""
+    """All state transitions of runs."""
 
     def __init__(self, store: RunStore, now: Callable[[], datetime], *, max_queued: int = 0) -> None:
         self._store, self._now, self._max_queued = store, now, max_queued
@@ -54,10 +54,10 @@ class RunStates:
         plan: RunPlan | None = None,
         warnings: Sequence[str] = (),
     ) -> Callable[[Transaction], Task]:
-        """The body of the transaction that creates a pending run with its task and queues it; both carry the warnings.
+        """Return the body of the transaction that creates a pending run with its task and queues it.
 
-        It raises Conflict while another run of the cluster is active, QueueFull where too many of the organisation
-        wait.
+        Both carry the warnings. The body raises Conflict while another run of the cluster is active, and QueueFull if
+        too many runs of the organisation are waiting.
         """
         now, run_id, task_id = self._now(), new_id("run"), new_task_id()
         run = Execution(
@@ -84,7 +84,7 @@ class RunStates:
             created_at=now,
             updated_at=now,
         )
-        # The outputs stand in the job as well: whoever cleans up may find the cluster gone.
+        # The job lists the outputs too: the cluster may be gone when it is cleaned up.
         outputs = [] if cluster.enrich_source else cluster.output_collection_ids
         payload = about | {"outputs": outputs} | _time_of(plan)
 
@@ -111,15 +111,15 @@ class RunStates:
         return create
 
     def processing(self, job: Job) -> Execution:
-        """A worker took the run up. Raises Cancelled where it is over already."""
+        """Record that a worker has started the run. Raises Cancelled if the run is over."""
 
         def start(tx: Transaction) -> Execution:
             self.check(tx, job)
             run = self.executions.within(tx).find_one(job.scope, job.job_id)
             if run is None or not MOVES[run.status]:
                 raise Cancelled(f"Run {job.job_id} is over.")
-            begun = {"started_at": self._now(), "attempts": job.attempts, "worker": job.worker}
-            run = self._move(tx, job.scope, job.job_id, "processing", job, **begun)
+            start_fields = {"started_at": self._now(), "attempts": job.attempts, "worker": job.worker}
+            run = self._move(tx, job.scope, job.job_id, "processing", job, **start_fields)
             self._on_cluster(tx, job.scope, run.cluster_id, status="PROCESSING")
             return run
 
@@ -133,19 +133,20 @@ class RunStates:
         generations: Callable[[Transaction, Execution], None],
         *,
         labels_from: str | None = None,
-        carried: Callable[[Mapping[str, str]], dict[str, str]] = lambda _: {},
+        carry_labels: Callable[[Mapping[str, str]], dict[str, str]] = lambda _: {},
     ) -> None:
-        """The one flip: results, cluster summary and output generations become visible together. The run takes over
-        the labels that people gave to clusters of the run `labels_from`, as they are at this moment, of which it has
-        those that are `carried`; `generations` is called in the transaction with the run, and the relationships of its
-        clusters get its labels.
+        """The one flip: results, cluster summary and output generations become visible together.
+
+        The run takes over the labels that people gave to clusters of the run `labels_from`, as they are at this moment,
+        of which it has those that are `carry_labels`; `generations` is called in the transaction with the run, and the
+        relationships of its clusters get its labels.
 
         Raises Cancelled where the run was cancelled or another worker holds it.
         """
 
         def flip(tx: Transaction) -> None:
             self.check(tx, job)
-            labels = self._labels(tx, job.scope, labels_from, carried)
+            labels = self._labels(tx, job.scope, labels_from, carry_labels)
             edits = {**_fields(run_result), "label_overrides": labels, "published": True}
             executions = self.executions.within(tx)
             run = executions.change(job.scope, job.job_id, lambda run: run.with_changes(**edits))
@@ -164,14 +165,14 @@ class RunStates:
         tx: Transaction,
         scope: Scope,
         run_id: str | None,
-        carried: Callable[[Mapping[str, str]], dict[str, str]],
+        carry_labels: Callable[[Mapping[str, str]], dict[str, str]],
     ) -> dict[str, str]:
         """The labels that people gave in a run, of those clusters that the results have too."""
         run = None if run_id is None else self.executions.within(tx).find_one(scope, run_id)
-        return {} if run is None else carried(run.label_overrides)
+        return {} if run is None else carry_labels(run.label_overrides)
 
     def complete(self, job: Job, *, enriched: int | None) -> None:
-        """Everything is written: the run is over."""
+        """Complete a run whose results are all written."""
 
         def complete(tx: Transaction) -> float | None:
             self.check(tx, job)
@@ -187,7 +188,7 @@ class RunStates:
                 execution_time_seconds=seconds,
                 enriched_documents=enriched,
             )
-            tx.let_go(job.scope, job.job_id)
+            tx.release_subject(job.scope, job.job_id)
             self._on_task(tx, job.scope, run, "COMPLETED", warnings=run.warnings, num_clusters=run.num_clusters)
             self._on_cluster(
                 tx,
@@ -205,8 +206,10 @@ class RunStates:
         _log.info("run.completed", extra={"run_id": job.job_id, "seconds": round(seconds or 0.0, 2)})
 
     def fail(self, job: Job, message: str, category: str) -> None:
-        """Record the failure; results of earlier runs stay visible. Nothing happens to a run that is over or gone, or
-        that was cancelled or taken over."""
+        """Record the failure; results of earlier runs stay visible.
+
+        Does nothing if the run is over or gone, was cancelled, or is held by another worker.
+        """
 
         def fail(tx: Transaction) -> bool:
             run = self.executions.within(tx).find_one(job.scope, job.job_id)
@@ -214,7 +217,7 @@ class RunStates:
                 return False
             over = {"error_message": message, "completed_at": self._now(), "attempts": min(job.attempts, MAX_ATTEMPTS)}
             self._move(tx, job.scope, job.job_id, "failed", job, **over)
-            tx.let_go(job.scope, job.job_id)
+            tx.release_subject(job.scope, job.job_id)
             self._on_task(tx, job.scope, run, "FAILED", message=message)
             self._on_cluster(tx, job.scope, run.cluster_id, status="FAILED", error=message, failure_category=category)
             return True
@@ -223,20 +226,20 @@ class RunStates:
             _log.warning("run.failed", extra={"run_id": job.job_id, "category": category})
 
     def cancel(self, scope: Scope, run_id: str) -> Execution:
-        """Stop a run. Its worker kills the child at the next heartbeat; nothing it does afterwards can be published.
+        """Cancel a run. Its worker kills the child process at the next heartbeat; nothing can be published afterwards.
 
-        Raises NotFound, Conflict where the run is over or its results are visible already.
+        Raises NotFound, and Conflict if the run is over or its results are already visible.
         """
         return self._store.transact(lambda tx: self.cancel_within(tx, scope, run_id))
 
     def cancel_within(self, tx: Transaction, scope: Scope, run_id: str) -> Execution:
-        """As `cancel`, inside a transaction."""
+        """Cancel a run inside a transaction. See `cancel`."""
         run = self.executions.within(tx).get(scope, run_id)
         if not MOVES[run.status]:
-            raise Conflict(f"Run {run_id} is {run.status} already.", run_id=run_id, status=run.status)
+            raise Conflict(f"Run {run_id} is already {run.status}.", run_id=run_id, status=run.status)
         if run.published:
             raise Conflict(
-                f"The results of run {run_id} are visible already, it is about to complete. Wait for it.",
+                f"The results of run {run_id} are already visible, and it is about to complete. Wait for it.",
                 run_id=run_id,
                 status=run.status,
             )
@@ -249,8 +252,11 @@ class RunStates:
         return cancelled
 
     def forget(self, tx: Transaction, scope: Scope, run: Execution) -> None:
-        """Remove a run with its task and its job. Where it is under way its worker stops at the next heartbeat, and its
-        task stays, cancelled, for those who wait for it."""
+        """Remove a run with its task and its job.
+
+        The worker of an active run stops at the next heartbeat, and its task stays, cancelled, for clients that poll
+        it.
+        """
         tx.remove_job(scope, run.run_id)
         tasks = self.tasks.within(tx)
         if run.status in ACTIVE and tasks.find_one(scope.organization, run.task_id) is not None:
@@ -260,8 +266,8 @@ class RunStates:
         self.executions.within(tx).remove(scope, run.run_id)
 
     def note_figures(self, job: Job, seconds: Mapping[str, float]) -> None:
-        """Count what a run's process did, for the operator: seconds by stage and algorithm, and whether it took up a
-        run that another had begun."""
+        """Count figures of a run for operators: seconds by stage and algorithm, and whether it resumed another
+        attempt."""
         run = self.executions.find_one(job.scope, job.job_id)
 
         def count(tx: Transaction) -> None:
@@ -273,18 +279,20 @@ class RunStates:
         self._store.transact(count)
 
     def waiting(self) -> tuple[int, float]:
-        """How many runs wait for a worker, and how many seconds the oldest does."""
+        """Return the number of waiting runs, and how long the oldest has been waiting, in seconds."""
         count, oldest = self._store.waiting(QUEUE)
         return count, 0.0 if oldest is None else max(0.0, (self._now() - oldest).total_seconds())
 
     def check(self, jobs: JobReader, job: Job) -> None:
-        """Raises Cancelled where this claim of the job is no longer the one that counts. `jobs` is the transaction
-        whose writes depend on it, or the store, which only tells how things stand."""
+        """Raise Cancelled if this claim of the job is no longer valid.
+
+        `jobs` is the transaction whose writes depend on it, or the store, for an answer that may be outdated at once.
+        """
         if not self._holds(jobs, job):
-            raise Cancelled(f"Run {job.job_id} was cancelled or taken over.")
+            raise Cancelled(f"Run {job.job_id} was cancelled or taken over by another worker.")
 
     def check_now(self, job: Job) -> None:
-        """Raises Cancelled where this claim of the job no longer counts; it may cease to a moment later."""
+        """Raise Cancelled if this claim of the job is no longer valid; it may become invalid a moment later."""
         self.check(self._store, job)
 
     def _holds(self, jobs: JobReader, job: Job) -> bool:
@@ -296,11 +304,11 @@ class RunStates:
     def _check_queue(self, jobs: JobReader, scope: Scope) -> None:
         if not self._max_queued:
             return
-        waiting = jobs.queued(scope, QUEUE)
+        waiting = jobs.count_queued(scope, QUEUE)
         if waiting >= self._max_queued:
             raise QueueFull(
-                f"{waiting:,} runs of this organisation wait already, which is the limit. Wait until some are done, or "
-                "cancel some. Whoever runs the server can raise SHOAL_MAX_QUEUED_RUNS.",
+                f"{waiting:,} runs of this organisation are waiting, which is the limit. Wait until some are done, or "
+                "cancel some. The operator of the server can raise SHOAL_MAX_QUEUED_RUNS.",
                 queued=waiting,
                 limit=self._max_queued,
                 retry_after_seconds=_QUEUE_FULL_RETRY_SECONDS,
@@ -309,7 +317,7 @@ class RunStates:
     def _move(
         self, tx: Transaction, scope: Scope, run_id: str, to: RunStatus, claim: Job | None = None, **edits: object
     ) -> Execution:
-        def moved(run: Execution) -> Execution:
+        def move(run: Execution) -> Execution:
             if to not in MOVES[run.status]:
                 raise Conflict(f"Run {run_id} is {run.status} and cannot become {to}.", run_id=run_id)
             change = StatusChange(status=to, at=self._now())
@@ -317,7 +325,7 @@ class RunStates:
                 change = change.with_changes(attempt=claim.attempts, worker=claim.worker)
             return run.with_changes(**edits, status=to, history=[*run.history, change])
 
-        run = self.executions.within(tx).change(scope, run_id, moved)
+        run = self.executions.within(tx).change(scope, run_id, move)
         self._append_event(tx, scope, run, to)
         if not MOVES[to]:
             tx.count("runs", to)
@@ -340,13 +348,13 @@ class RunStates:
         message: str | None = None,
         **more: object,
     ) -> None:
-        def edited(task: Task) -> Task:
+        def edit(task: Task) -> Task:
             data = {**task.additional_data, **more, **({"error": message} if message else {})}
             return task.with_changes(
                 status=status, error=message, error_message=message, additional_data=data, updated_at=self._now()
             )
 
-        self.tasks.within(tx).change(scope.organization, run.task_id, edited)
+        self.tasks.within(tx).change(scope.organization, run.task_id, edit)
 
     def _on_cluster(self, tx: Transaction, scope: Scope, cluster_id: str, **edits: object) -> None:
         self.clusters.within(tx).change(
@@ -355,8 +363,8 @@ class RunStates:
 
 
 def _fields(result: RunResult | ClusterResult) -> dict[str, Any]:
-    """The fields as a record takes them: lists and dicts."""
-    return {one.name: _to_plain(getattr(result, one.name)) for one in fields(result)}
+    """Return the fields with lists and dicts, as records need them."""
+    return {field.name: _to_plain(getattr(result, field.name)) for field in fields(result)}
 
 
 def _to_plain(value: object) -> object:
@@ -366,10 +374,10 @@ def _to_plain(value: object) -> object:
 
 
 def _seconds(start: datetime | None, end: datetime) -> float | None:
-    # A clock that was set back meanwhile tells of no time at all.
+    # The clock may have been set back meanwhile.
     return None if start is None else max(0.0, round((end - start).total_seconds(), 3))
 
 
 def _time_of(plan: RunPlan | None) -> dict[str, float]:
-    """How long the job may take, and why, as its worker reads it."""
+    """Return the time limit of the job and the planned time, as its worker reads them."""
     return {} if plan is None else {"seconds": plan.seconds_limit, "planned": plan.seconds}

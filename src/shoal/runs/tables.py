@@ -1,4 +1,4 @@
-"""How tables of runs are cut and shown: rows of a label, a sample, columns, the bytes of a Parquet file."""
+"""Selections and formats of the tables of a run: rows of a label, a sample, columns, Parquet files."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["LABELLED", "ParquetTable", "as_columns", "flat", "of_label", "sampled", "with_coordinates"]
+__all__ = ["LABELLED", "ParquetTable", "as_columns", "flat", "of_label", "sample_rows", "with_coordinates"]
 
 LABELLED: Final = frozenset({"members", "centroids"})
 """Tables with a column `cluster_label`."""
@@ -19,7 +19,7 @@ _MAP_SEED: Final = 42
 
 @dataclass(frozen=True, slots=True)
 class ParquetTable:
-    """A table of a run as a Parquet file. `content` can seek; whoever asks for the table closes it."""
+    """A table of a run as a Parquet file. `content` is seekable; the caller closes it."""
 
     cluster_id: str
     run_id: str
@@ -29,12 +29,12 @@ class ParquetTable:
 
 
 def of_label(members: pa.Table, label: str | None) -> pa.Table:
-    """The members with a label; all where None."""
+    """Return the members with a label; all if it is None."""
     return members if label is None else members.filter(pc.equal(members["cluster_label"].cast(pa.string()), label))
 
 
-def sampled(members: pa.Table, most: int) -> pa.Table:
-    """At most so many members, drawn evenly, the same ones each time."""
+def sample_rows(members: pa.Table, most: int) -> pa.Table:
+    """Sample at most `most` members uniformly, the same ones each time."""
     if members.num_rows <= most:
         return members
     rows = np.random.default_rng(_MAP_SEED).choice(members.num_rows, most, replace=False)
@@ -42,7 +42,7 @@ def sampled(members: pa.Table, most: int) -> pa.Table:
 
 
 def as_columns(sample: pa.Table, axes: Iterable[str]) -> dict[str, list[Any]]:
-    """The columns of a map."""
+    """Return the columns of a map."""
     named = {axis: sample[axis].to_pylist() for axis in axes}
     return {
         **named,
@@ -52,10 +52,10 @@ def as_columns(sample: pa.Table, axes: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def flat(row: dict[str, Any], axes: int | None) -> dict[str, Any]:
-    """Without the coordinates beyond those asked for."""
+    """Clear the coordinates beyond the requested number of axes."""
     return row if axes is None else {**row, **{axis: None for axis in "xyz"[axes:] if axis in row}}
 
 
 def with_coordinates(row: dict[str, Any]) -> dict[str, Any]:
-    """With the coordinates as a list beside x, y and z."""
+    """Add the coordinates as a list, besides x, y and z."""
     return {**row, "coordinates": [row[axis] for axis in "xyz" if row.get(axis) is not None]}

@@ -88,7 +88,7 @@ def inside(bucket_id: str) -> Condition:
 
 def _warnings(body: CreateBucket | PatchBucket) -> list[str]:
     key = [] if body.unique_key is None else ["unique_key is kept and shown; objects are not compared by it."]
-    return [*body.ignored(), *key]
+    return [*body.describe_ignored(), *key]
 
 
 def _checked(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from shoal.columns import DocumentBatch, VectorColumn
-from shoal.durable import new_file_held, remove_abandoned
+from shoal.durable import create_locked_file, remove_abandoned
 from shoal.files.ids.generated import note_already_imported, note_generated
 from shoal.files.layout import HTTP, OptionNames, VectorColumns
 from shoal.files.reader import name_document_in_errors, name_shard_in_errors, row_place
@@ -136,7 +136,7 @@ class Bulk:
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in self._spool.iterdir():
             remove_abandoned(old)
-        with new_file_held(self._spool) as path:
+        with create_locked_file(self._spool) as path:
             yield path
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
-from shoal.labeling import trimmed
+from shoal.labeling import trim_payload
 from shoal.records.cluster_requests import CreateCluster, PatchCluster, VectorConfig
 from shoal.records.execution import ExecuteCluster
 from shoal.records.labeling import Labeling
@@ -31,7 +31,7 @@ _NOT_EXECUTED: Final = "face_cluster_merge is kept and shown, but not executed."
 
 def ignored_parts(body: CreateCluster) -> list[str]:
     """For everything that a new cluster keeps, or drops, and does not act on."""
-    sentences = [*body.ignored(), *_of_type(body), *_of_automation(body)]
+    sentences = [*body.describe_ignored(), *_of_type(body), *_of_automation(body)]
     if body.vector_config is not None and body.cluster_type != "attribute":
         sentences += _of_vectors(body.vector_config)
     if body.source_enrichment_config is not None and not _enriches(body):
@@ -58,7 +58,7 @@ def ignored_labeling(labeling: Labeling | None) -> list[str]:
 def ignored_params(body: PatchCluster) -> list[str]:
     """For what a change of a cluster keeps and does not act on."""
     merge = [_NOT_EXECUTED] if body.face_cluster_merge is not None else []
-    return [*body.ignored(), *merge, *ignored_labeling(body.llm_labeling)]
+    return [*body.describe_ignored(), *merge, *ignored_labeling(body.llm_labeling)]
 
 
 def ignored_overrides(body: ExecuteCluster) -> list[str]:
@@ -124,7 +124,7 @@ def _sample(store: DocumentReader, scope: Scope, keys: Sequence[str]) -> list[di
     """The fields of the first documents, their texts cut: a page of whole payloads may take a hundred megabytes."""
     windows = [Query(filter=MATCH_ALL, page=Page(_AT_ONCE, start)) for start in range(0, _LOOKED_AT, _AT_ONCE)]
     return [
-        trimmed(document.payload)
+        trim_payload(document.payload)
         for key in keys
         for window in windows
         for document in store.find(scope, key, window).items

@@ -27,9 +27,9 @@ from shoal.runs.cluster_config import check_config, check_mappings
 from shoal.runs.engine_plan import documents_of
 from shoal.runs.history import runs_of
 from shoal.runs.planning import Planning
-from shoal.runs.shared_fields import shared_fields
+from shoal.runs.shared_fields import find_shared_fields
 from shoal.runs.states import RunStates
-from shoal.runs.text_fields import check_text_fields, inputs_of, named_fields
+from shoal.runs.text_fields import check_text_fields, inputs_of, resolve_text_fields
 from shoal.services.cluster_warnings import ignored_fields, ignored_overrides, ignored_params, ignored_parts
 from shoal.services.removals import Removals
 from shoal.services.run_requests import request_of
@@ -128,7 +128,7 @@ class Clusters:
             warnings=[*config.warnings, *ignored_parts(body), *unknown],
             **config.fields,
         )
-        warnings = [*made.warnings, *shared_fields(self._records, scope, made)]
+        warnings = [*made.warnings, *find_shared_fields(self._records, scope, made)]
 
         def create(tx: Transaction) -> Cluster:
             outputs = [self._add_output(tx, scope, draft) for draft in drafts] or sources
@@ -224,12 +224,12 @@ class Clusters:
         cluster = self.get(scope, ref)
         request = request_of(cluster, body)
         keys, own = self._keys(scope, cluster), request.get("text_fields") or ()
-        unknown = check_text_fields(self._documents, scope, keys, own, named_fields(cluster, request))
+        unknown = check_text_fields(self._documents, scope, keys, own, resolve_text_fields(cluster, request))
         active = _active_run(self._states.executions, scope, cluster.cluster_id)
         if active is None or active.request != request:
             plan = self._planned(scope, cluster, request)
             self._check(cluster, request, plan)
-            shared = shared_fields(self._records, scope, cluster)
+            shared = find_shared_fields(self._records, scope, cluster)
             return Admitted(cluster.cluster_id, request, plan, [*ignored_overrides(body), *unknown, *shared])
         return Admitted(cluster.cluster_id, request)
 

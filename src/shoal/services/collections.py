@@ -236,7 +236,7 @@ class Collections:
 def _warnings(body: CreateCollection | PatchCollection) -> list[str]:
     automatic = any(item.auto_execute_on_batch for item in body.cluster_applications or [])
     told = "cluster_applications are kept and shown, but triggers are not available yet: execute the clusters yourself."
-    return [*body.ignored(), *([told] if automatic else [])]
+    return [*body.describe_ignored(), *([told] if automatic else [])]
 
 
 def _extractor(given: FeatureExtractor | None) -> FeatureExtractor:

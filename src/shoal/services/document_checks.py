@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from shoal.errors import InvalidField
-from shoal.records.document import MAX_PAYLOAD_BYTES, check_lineage, check_typed, checked_fields
+from shoal.records.document import MAX_PAYLOAD_BYTES, check_fields, check_lineage, check_typed
 from shoal.records.ids import check_id
 from shoal.records.queries.filters import Condition, Filter
 from shoal.storage.protocols.records import Json
@@ -56,7 +56,7 @@ def check_update(update: Json, path: str) -> Json:
     if "vectors" in update:
         remedy = "PATCH or PUT the document itself, or upsert it."
         raise InvalidField(f"{path}.vectors", "cannot be changed for many documents at once", remedy=remedy)
-    fields = checked_fields(update, f"{path}.")
+    fields = check_fields(update, f"{path}.")
     encode_payload(fields, path)
     return fields
 

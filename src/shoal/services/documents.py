@@ -10,7 +10,7 @@ import orjson
 from shoal.columns import DocumentBatch
 from shoal.errors import Conflict, InvalidField, NotFound
 from shoal.records.audit import Action
-from shoal.records.base import wire_time
+from shoal.records.base import format_wire_time
 from shoal.records.collection import Collection
 from shoal.records.document import (
     RESERVED,
@@ -23,7 +23,7 @@ from shoal.records.document import (
     DocumentUpdate,
     UpsertDocuments,
     byo_payload,
-    checked_fields,
+    check_fields,
     internal_of,
 )
 from shoal.records.ids import check_id, new_id
@@ -104,7 +104,7 @@ class Documents:
         """The new document as the wire shows it. Raises NotFound, InvalidField, AlreadyExists for a given id."""
         collection = self._collections.find(scope, ref)
         id = _new_id(write) if body.document_id is None else check_id("document_id", body.document_id)
-        payload = checked_fields(body.model_extra or {})
+        payload = check_fields(body.model_extra or {})
         if body.metadata is not None:
             payload["metadata"] = body.metadata
         payload["_internal"] = internal_of(body.model_dump(exclude={"vectors", "metadata"}))
@@ -269,7 +269,7 @@ class Documents:
         collection = self._collections.find(scope, ref)
         key = collection.storage_key
         before = self._stored(scope, collection, document_id)
-        payload = checked_fields(body)
+        payload = check_fields(body)
         if whole and "_internal" in before.payload:
             payload["_internal"] = before.payload["_internal"]
         batch = self._batch(scope, [document_id], [payload], [body.get("vectors")], lambda i: "vectors", "the document")
@@ -318,8 +318,8 @@ class Documents:
             "namespace_id": scope.namespace_id,
             "document_id": stored.document_id,
             "collection_id": collection.collection_id,
-            "created_at": wire_time(stored.created_at),
-            "updated_at": wire_time(stored.updated_at),
+            "created_at": format_wire_time(stored.created_at),
+            "updated_at": format_wire_time(stored.updated_at),
             **stored.payload.get("_internal", {}),
         }
         return shown

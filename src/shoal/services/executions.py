@@ -18,10 +18,10 @@ from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.runs.history import runs_of
 from shoal.runs.intents import EnrichmentIntents
-from shoal.runs.layers import is_hierarchy, layers_of_run, with_labels_of_people
+from shoal.runs.layers import is_hierarchy, layers_of_run, with_custom_labels
 from shoal.runs.relabeling import Relabelings, Relabelled
 from shoal.runs.states import RunStates
-from shoal.runs.tables import LABELLED, ParquetTable, as_columns, flat, of_label, sampled, with_coordinates
+from shoal.runs.tables import LABELLED, ParquetTable, as_columns, flat, of_label, sample_rows, with_coordinates
 from shoal.services.clusters import Clusters
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.records import Query
@@ -188,7 +188,7 @@ class Executions:
             raise InvalidField("feature", "has no map of its own", value=feature, remedy=known)
         wanted = feature or (features[0] if features else None)
         members, axes = self._map(scope, run, wanted)
-        sample = members.slice(0, 0) if centroids_only else decode_dictionaries(sampled(members, max_points))
+        sample = members.slice(0, 0) if centroids_only else decode_dictionaries(sample_rows(members, max_points))
         return {
             "cluster_id": cluster.cluster_id,
             "run_id": run.run_id,
@@ -316,7 +316,7 @@ class Executions:
         if not run.label_overrides:
             return table
         if is_hierarchy(name):
-            return with_labels_of_people(table, run)
+            return with_custom_labels(table, run)
         labels = {centroid.cluster_id: centroid.label for centroid in run.centroids or []} | run.label_overrides
         ids = table["cluster_id"].cast(pa.string())
         keys, values = pa.array(labels.keys(), pa.string()), pa.array(labels.values(), pa.string())

@@ -85,7 +85,7 @@ class Housekeeping:
         self._idempotency.forget(scope)
         self._documents.forget_writes(scope, self._retention() - 2 * KEPT)
         # Asked of the documents, since the collection itself may be gone.
-        generated = self._documents.generated_collections(scope)
+        generated = self._documents.list_generated_collections(scope)
         cleared = sum(self._generations.clear(scope, id) for id in generated)
         if self._keep_runs:
             self._expire(scope)

@@ -97,7 +97,7 @@ class Idempotency:
             raise
 
         def act(tx: Transaction) -> Answer:
-            known = _answer(keyed, tx.saved_reply(scope, keyed.key), horizon)  # a twin may have been faster
+            known = _answer(keyed, tx.get_reply(scope, keyed.key), horizon)  # a twin may have been faster
             if known is not None:
                 return known
             reply = effect(tx)
@@ -140,7 +140,7 @@ class Idempotency:
         horizon = self._horizon()
 
         def begin(tx: Transaction) -> DocumentWrite | Answer:
-            answered = _answer(keyed, tx.saved_reply(scope, keyed.key), horizon)
+            answered = _answer(keyed, tx.get_reply(scope, keyed.key), horizon)
             if answered is not None:
                 return answered
             writes = self._writes.within(tx)
@@ -151,7 +151,7 @@ class Idempotency:
                 writes.remove(scope, new.intent_id)
             return writes.add(scope, new)
 
-        with deadline.unlimited():  # a commit lifts the deadline, and the documents are still to be written
+        with deadline.suspend():  # a commit lifts the deadline, and the documents are still to be written
             begun = self._metadata.transact(begin)
         if isinstance(begun, Answer):
             return begun
@@ -163,7 +163,7 @@ class Idempotency:
         horizon = self._horizon()
 
         def end(tx: Transaction) -> Answer:
-            known = _answer(keyed, tx.saved_reply(scope, keyed.key), horizon)
+            known = _answer(keyed, tx.get_reply(scope, keyed.key), horizon)
             if known is not None:
                 return known
             for note in notes:
@@ -185,7 +185,7 @@ class Idempotency:
 
     def _known(self, scope: Scope, keyed: Keyed) -> Answer | None:
         """What was answered before. Raises KeyReused."""
-        return _answer(keyed, self._metadata.saved_reply(scope, keyed.key), self._horizon())
+        return _answer(keyed, self._metadata.get_reply(scope, keyed.key), self._horizon())
 
     def _saved(self, keyed: Keyed, reply: Reply) -> SavedReply:
         return SavedReply(keyed.request, reply, self._now())

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shoal.durable import written_whole
+from shoal.durable import atomic_write
 from shoal.records.key import hash_of
 
 __all__ = ["key_in", "write_key"]
@@ -18,5 +18,5 @@ def key_in(key_file: Path) -> str | None:
 
 def write_key(key_file: Path, secret: str) -> None:
     """Put a key into its file, private and whole."""
-    with written_whole(key_file, private=True) as file:
+    with atomic_write(key_file, private=True) as file:
         file.write(f"{secret}\n".encode())

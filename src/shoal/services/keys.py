@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from shoal.durable import locked
+from shoal.durable import lock_folder
 from shoal.errors import AlreadyExists, Conflict, InvalidField, NotFound, Unauthorized, Unavailable
 from shoal.records.audit import Action
 from shoal.records.ids import check_name, new_id
@@ -77,7 +77,7 @@ class Keys:
         if self.organizations():
             return None
         key_file.parent.mkdir(parents=True, exist_ok=True)
-        with locked(key_file.parent):  # several servers may start at once
+        with lock_folder(key_file.parent):  # several servers may start at once
             if self.organizations():
                 return None
             secret, create = self._organization_creation("local")
@@ -295,7 +295,7 @@ class Keys:
         """A new secret for a key; the old one stops working. Where `key_file` holds the old one it gets the new one.
         Raises NotFound, Conflict for a revoked key."""
         secret = new_key()
-        with nullcontext() if key_file is None else locked(key_file.parent):
+        with nullcontext() if key_file is None else lock_folder(key_file.parent):
             old, rotated = self._renewed(scope, ref, email, secret)
             if key_file is not None and key_in(key_file) == old:
                 with suppress(OSError):  # the secret is shown all the same, and `is_good` tells of a file that is stale

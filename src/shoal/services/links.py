@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from shoal.durable import locked, written_whole
+from shoal.durable import atomic_write, lock_folder
 from shoal.errors import Forbidden
-from shoal.records.base import wire_time
+from shoal.records.base import format_wire_time
 from shoal.records.scope import Scope
 
 __all__ = ["LINK_LIFE", "Links", "SignedLink"]
@@ -65,7 +65,8 @@ class Links:
         ends = datetime.fromtimestamp(int(query["expires"]), UTC)
         if self._now() >= ends:
             raise Forbidden(
-                f"The link ended at {wire_time(ends)}. Export the run again for a new one.", expired_at=wire_time(ends)
+                f"The link ended at {format_wire_time(ends)}. Export the run again for a new one.",
+                expired_at=format_wire_time(ends),
             )
         return Scope(query["organization"], query["namespace"])
 
@@ -78,7 +79,7 @@ class Links:
 
     def _key(self) -> bytes:
         if self._secret is None:
-            with locked(self._file.parent):
+            with lock_folder(self._file.parent):
                 self._secret = self._kept() or self._made()
         return self._secret
 
@@ -91,6 +92,6 @@ class Links:
 
     def _made(self) -> bytes:
         secret = secrets.token_bytes(_SECRET_BYTES)
-        with written_whole(self._file, private=True) as file:
+        with atomic_write(self._file, private=True) as file:
             file.write(secret)
         return secret

@@ -270,4 +270,4 @@ def _sent(body: CreateNamespace | CreateStandaloneNamespace | PatchNamespace) ->
     the description."""
     values = {name: getattr(body, name) for name in _COPIED if name in body.model_fields_set}
     kept = {name: value for name, value in values.items() if value is not None or name == "description"}
-    return kept | {"warnings": body.ignored()}
+    return kept | {"warnings": body.describe_ignored()}

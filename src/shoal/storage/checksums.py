@@ -1,8 +1,8 @@
-"""Checksums of what SQLite and the vector files hold, because neither notices a flipped byte by itself.
+"""Checksums of the contents of SQLite and vector files, neither of which notices a flipped byte.
 
-CRC-32, which finds every change of up to 32 neighbouring bits for certain and any other with 1 - 2⁻³². Kept beside the
-thing in the same transaction and looked at whenever it is read. What was written before there were checksums has none
-(null) and counts as sound. This is against damage, not against somebody who can write the data folder.
+CRC-32 detects every change within 32 neighbouring bits, and any other with probability 1 - 2⁻³². Checksums are stored
+beside the data in the same transaction and checked on each read. Data written before there were checksums have none
+(null) and count as sound. They guard against damage, not against an attacker who can write to the data folder.
 """
 
 import hashlib
@@ -16,29 +16,31 @@ import orjson
 from shoal.columns import Points, Rows
 from shoal.storage.protocols.records import Json
 
-__all__ = ["UNKNOWN", "damaged_rows", "manifest_checksum", "row_checksums", "text_checksum"]
+__all__ = ["UNKNOWN", "find_damaged_rows", "manifest_checksum", "row_checksums", "text_checksum"]
 
 UNKNOWN: Final = -1
-"""In an array of checksums: none was kept."""
+"""In an array of checksums: none was stored."""
 
 _MIX: Final = 0x9E3779B1
 
 
 def text_checksum(text: str, *about: str) -> int:
-    """Of a JSON text and what stands beside it in its row, its id first."""
+    """Compute the CRC-32 of a JSON text and of other cells of its row, its id first."""
     return crc32(text.encode(), crc32("\0".join(about).encode()))
 
 
 def manifest_checksum(manifest: Json) -> str:
-    """SHA-256 in hex of a manifest without its own `checksum`, whatever the order of its keys."""
-    told = {key: value for key, value in manifest.items() if key != "checksum"}
-    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """Compute the SHA-256 (hex) of a manifest without its `checksum`, independent of the order of its keys."""
+    content = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def row_checksums(documents: Iterable[int], space: int, values: Points) -> list[int]:
-    """One for each (n, d) float32 row, which is the vector of that document in that space: a row that is sound but
-    another document's differs too."""
-    # The seam to foreign byte orders, as where the rows are written.
+    """Compute the checksum of each row of an (n, d) float32 array of vectors.
+
+    The document and the space enter the checksum, so that an intact vector of another document does not pass.
+    """
+    # Little-endian, as the rows are written.
     rows = np.ascontiguousarray(values, dtype="<f4")
     size = rows.shape[1] * rows.itemsize
     if not size:
@@ -51,9 +53,9 @@ def row_checksums(documents: Iterable[int], space: int, values: Points) -> list[
     ]
 
 
-def damaged_rows(documents: Sequence[int], space: int, values: Points, checksums: Rows) -> Rows:
-    """The rows of `values` that are not what the checksums were taken of."""
+def find_damaged_rows(documents: Sequence[int], space: int, values: Points, checksums: Rows) -> Rows:
+    """Return the indices of the rows of `values` that do not match their checksums."""
     if not len(values):
         return np.empty(0, dtype=np.int64)
-    found = np.array(row_checksums(documents, space, values), dtype=np.int64)
-    return np.flatnonzero((checksums != UNKNOWN) & (found != checksums))
+    computed = np.array(row_checksums(documents, space, values), dtype=np.int64)
+    return np.flatnonzero((checksums != UNKNOWN) & (computed != checksums))

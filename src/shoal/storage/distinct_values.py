@@ -1,4 +1,4 @@
-"""Different values of a field, counted: which are equal, in which order they come, and how many fit into memory."""
+"""Distinct values of a field: equality, order, counting, and the memory limit."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,24 +9,25 @@ import orjson
 from shoal.errors import InvalidField
 from shoal.storage.filters.to_mask import kind_of
 
-__all__ = ["check_values_held", "distinct_key", "tally"]
+__all__ = ["check_values_size", "distinct_key", "tally"]
 
 _MOST_VALUES_BYTES: Final = 256 * 2**20
 
 
-def check_values_held(field: str, held: int) -> None:
-    if held > _MOST_VALUES_BYTES:
+def check_values_size(field: str, size: int) -> None:
+    """Raise InvalidField if the distinct values of a field take too much memory; `size` is in bytes."""
+    if size > _MOST_VALUES_BYTES:
         raise InvalidField(
             field,
-            f"has different values of more than {_MOST_VALUES_BYTES // 2**20} MiB together",
+            f"has distinct values of more than {_MOST_VALUES_BYTES // 2**20} MiB in total",
             remedy="Narrow it down with filters.",
         )
 
 
 def tally(values: Sequence[Any]) -> Iterator[tuple[Any, int]]:
-    """How often each value occurs; a list counts once for each of its different elements."""
-    alike = Counter((type(value), value) for value in values if not isinstance(value, (list, dict)))
-    for (_, value), count in alike.items():
+    """Count the values; a list counts once for each of its distinct elements."""
+    scalars = Counter((type(value), value) for value in values if not isinstance(value, (list, dict)))
+    for (_, value), count in scalars.items():
         yield value, count
     for value in values:
         if isinstance(value, list):
@@ -36,6 +37,6 @@ def tally(values: Sequence[Any]) -> Iterator[tuple[Any, int]]:
 
 
 def distinct_key(value: object) -> tuple[str, Any]:
-    """A key under which equal values meet, and by which they are sorted."""
+    """Return the key that is equal for equal values, and by which values are sorted."""
     kind = kind_of(value)
     return (kind, orjson.dumps(value).decode()) if kind == "other" else (kind, value)

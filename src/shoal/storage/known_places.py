@@ -1,4 +1,4 @@
-"""Whether a place in the document store is on record."""
+"""The check that a collection has a record before documents are written to it."""
 
 from collections.abc import Callable
 
@@ -10,9 +10,11 @@ __all__ = ["check_known"]
 
 
 def check_known(store: RecordReader) -> Callable[[Scope, str], None]:
-    """What the document store asks before it writes, within its own transaction: whether the namespace and the
-    collection of a storage key ("" for none) are on record. A removal deletes the records before it takes the document
-    store's lock, so that nothing can be written which it would miss. The answer raises NotFound."""
+    """Return a check that the document store runs inside its own transaction before it writes.
+
+    The check raises NotFound if the namespace, or the collection of a storage key ("" for none), has no record. A
+    removal deletes the records before it takes the lock of the document store, so that no later write escapes it.
+    """
 
     def check(scope: Scope, key: str) -> None:
         if store.get(scope.organization, "namespace", scope.namespace_id) is None:

@@ -1,6 +1,6 @@
-"""Marks: the shape of what a cluster wrote into a document, with the CRC-32 of each value in its place.
+"""Marks: the fields that a cluster wrote into a document, each with the CRC-32 of its value.
 
-A store keeps a mark beside the document. Comparing it with the payload shows which fields still hold the values that
+A store keeps the mark beside the document. Comparing it with the payload shows which fields still hold the values that
 were written, so that only those are replaced or cleared later.
 """
 
@@ -12,14 +12,22 @@ import orjson
 
 from shoal.errors import Conflict
 
-__all__ = ["cleared", "marks_of", "merged", "overtaken", "paths_of", "unchanged", "without"]
+__all__ = [
+    "clear_fields",
+    "conflict_with_later_run",
+    "keep_unchanged",
+    "marks_of",
+    "merge_fields",
+    "paths_of",
+    "without",
+]
 
 Json = dict[str, Any]
 _NOTHING: Final[Json] = {}
 
 
 def marks_of(update: Json) -> Json:
-    """The mark of an update."""
+    """Return the mark of an update."""
     return {
         name: marks_of(value) if isinstance(value, dict) else crc32(orjson.dumps(value))
         for name, value in update.items()
@@ -27,7 +35,7 @@ def marks_of(update: Json) -> Json:
 
 
 def paths_of(shape: Json, prefix: str = "") -> Iterator[str]:
-    """The dotted path of each leaf."""
+    """Yield the dotted path of each leaf."""
     for name, inner in shape.items():
         if isinstance(inner, dict):
             yield from paths_of(inner, f"{prefix}{name}.")
@@ -35,17 +43,17 @@ def paths_of(shape: Json, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-def merged(old: Json, new: Json) -> Json:
-    """Objects merge key by key, all else is replaced by the value of `new`."""
+def merge_fields(old: Json, new: Json) -> Json:
+    """Merge two objects, recursively; values that are not objects are replaced by those of `new`."""
     result = dict(old)
     for name, value in new.items():
         before = result.get(name)
-        result[name] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+        result[name] = merge_fields(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
     return result
 
 
 def without(shape: Json, other: Json) -> Json:
-    """The leaves of `shape` that are not in `other`."""
+    """Return the leaves of `shape` that are not in `other`."""
     left: Json = {}
     for name, value in shape.items():
         if name not in other:
@@ -55,22 +63,25 @@ def without(shape: Json, other: Json) -> Json:
     return left
 
 
-def unchanged(payload: Json, marks: Json, update: Json) -> Json:
-    """The part of an update whose fields hold the values that they were marked with."""
+def keep_unchanged(payload: Json, marks: Json, update: Json) -> Json:
+    """Return the part of an update whose fields still hold their marked values."""
     left: Json = {}
     for name, value in update.items():
         mark, held = marks.get(name), payload.get(name)
         if isinstance(value, dict):
-            if isinstance(mark, dict) and isinstance(held, dict) and (inner := unchanged(held, mark, value)):
+            if isinstance(mark, dict) and isinstance(held, dict) and (inner := keep_unchanged(held, mark, value)):
                 left[name] = inner
         elif name in payload and not isinstance(mark, dict) and crc32(orjson.dumps(held)) == mark:
             left[name] = value
     return left
 
 
-def cleared(payload: Json, doomed: Json, others: Json = _NOTHING) -> Json:
-    """The payload without the doomed fields that hold the marked value and that no other writer has marked alike; an
-    object that becomes empty goes too."""
+def clear_fields(payload: Json, doomed: Json, others: Json = _NOTHING) -> Json:
+    """Return the payload without the `doomed` fields.
+
+    Only fields that still hold their marked value go, unless another writer has the same mark in `others`. An object
+    that becomes empty is removed too.
+    """
     left = dict(payload)
     for name, mark in doomed.items():
         if name not in left:
@@ -78,7 +89,7 @@ def cleared(payload: Json, doomed: Json, others: Json = _NOTHING) -> Json:
         value, other = left[name], others.get(name)
         if isinstance(mark, dict):
             if isinstance(value, dict):
-                inner = cleared(value, mark, other if isinstance(other, dict) else {})
+                inner = clear_fields(value, mark, other if isinstance(other, dict) else {})
                 if inner or not value:
                     left[name] = inner
                 else:
@@ -88,8 +99,8 @@ def cleared(payload: Json, doomed: Json, others: Json = _NOTHING) -> Json:
     return left
 
 
-def overtaken(run_id: str, later: str) -> Conflict:
-    """The error about results of a run that come after those of a later one."""
+def conflict_with_later_run(run_id: str, later: str) -> Conflict:
+    """Return the error for results of a run that arrive after those of a later run."""
     return Conflict(
         f"The documents hold the results of a later run, {later}; those of {run_id} were not written.", run_id=later
     )

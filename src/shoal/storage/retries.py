@@ -1,4 +1,4 @@
-"""Running a transaction again after a conflict: a bounded number of times, with growing, random pauses."""
+"""Retries of a transaction after a conflict: bounded, with exponential backoff and jitter."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class Conflicted(Exception):  # never leaves the store
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a transaction is run, and how long to wait in between.
+    """The number of attempts of a transaction, and the pauses between them.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class Retries:
         The most runs of one transaction.
     first_seconds, longest_seconds
         The bound of the first pause, which doubles with each attempt up to the longest. A pause is drawn uniformly
-        from zero to its bound, so that transactions that met once do not meet again.
+        from zero to its bound, so that transactions that conflicted once do not conflict again.
     random, sleep
-        Where pauses are drawn from, and how they are spent.
+        The source of randomness, and the function that waits.
     """
 
     attempts: int = 40
@@ -47,6 +47,4 @@ class Retries:
             except Conflicted:
                 deadline.check()
                 self.sleep(self.random.uniform(0.0, min(self.first_seconds * 2**number, self.longest_seconds)))
-        raise Contended(
-            f"The same data were changed by others {self.attempts} times while they were being written. Try again."
-        )
+        raise Contended(f"The transaction conflicted with other writers {self.attempts} times in a row. Try again.")

@@ -1,17 +1,17 @@
-"""The stores of an installation: the only file that names concrete ones."""
+"""The stores of an installation: the only module that names concrete implementations."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shoal.durable import locked
+from shoal.durable import lock_folder
 from shoal.errors import Corrupt
 from shoal.settings import Settings
 from shoal.storage.known_places import check_known
 from shoal.storage.local.artifacts import LocalArtifacts
 from shoal.storage.local.checkpoints import LocalCheckpoints
-from shoal.storage.local.data_folder import held_without_metadata, make_data_folder
+from shoal.storage.local.data_folder import find_data_without_metadata, make_data_folder
 from shoal.storage.local.inspection import LocalInspection
 from shoal.storage.local.privacy import make_private
 from shoal.storage.protocols.artifacts import ArtifactStore
@@ -29,14 +29,14 @@ __all__ = ["Stores", "exclusively", "open_inspection", "open_stores", "store_ver
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """What everything is kept in.
+    """The stores of an installation.
 
     Parameters
     ----------
     metadata, documents, artifacts, checkpoints
         The stores.
     exclusively
-        A lock over all processes that use these stores, by what it is for (one lower-case word).
+        Returns a lock across all processes that use these stores, by its purpose (one lower-case word).
     """
 
     metadata: MetadataStore
@@ -46,7 +46,7 @@ class Stores:
     exclusively: Callable[[str], AbstractContextManager[None]]
 
     def checkpoint(self) -> None:
-        """Give the room of journals back."""
+        """Truncate the journals of the stores."""
         self.metadata.checkpoint()
         self.documents.checkpoint()
 
@@ -59,7 +59,7 @@ class Stores:
 def open_stores(settings: Settings) -> Stores:
     """Open the data folder of the settings, made private (0700): SQLite, vector segments and files on the local disk.
 
-    Raises InvalidField for what cannot be a data folder, Corrupt for one that has lost the record of its contents.
+    Raises InvalidField for a path that cannot be a data folder, Corrupt for a folder without its metadata.
     """
     data = settings.data
     make_data_folder(data)
@@ -77,26 +77,26 @@ def open_stores(settings: Settings) -> Stores:
 
 
 def open_inspection(settings: Settings) -> Inspection:
-    """What the doctor looks through; nothing is opened for writing."""
+    """Open the installation for `shoal doctor`; nothing is opened for writing."""
     return LocalInspection(settings)
 
 
 def store_versions() -> dict[str, str]:
-    """The versions of the databases in use, by their names."""
+    """Return the versions of the databases in use, by name."""
     return {"sqlite": SQLITE_VERSION}
 
 
 def exclusively(folder: Path) -> AbstractContextManager[None]:
-    """A lock over all processes of the data folder."""
+    """Return a lock across all processes that use the data folder."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    return locked(folder)
+    return lock_folder(folder)
 
 
 def _refuse_without_metadata(data: Path) -> None:
-    """Taken for a new installation, the folder would get a new key, and tidying would remove results as nobody's."""
-    held = held_without_metadata(data)
-    if held is not None:
+    # Opened as a new installation, the folder would get a new key, and cleanup would remove its results as unowned.
+    part = find_data_without_metadata(data)
+    if part is not None:
         raise Corrupt(
-            f"{data} holds {held} and has lost its metadata.sqlite, which tells what they are. "
-            "Restore the folder from a backup; for a new beginning name another folder."
+            f"{data} holds {part} but has lost its metadata.sqlite, which describes them. "
+            "Restore the folder from a backup; to start afresh, name another folder."
         )

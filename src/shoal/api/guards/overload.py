@@ -19,8 +19,8 @@ from shoal.api.guards.limits import has_body, is_upload, organization_of, share
 from shoal.api.idempotency import BODY
 from shoal.errors import Overloaded
 from shoal.intake import READERS, readers_needed
+from shoal.permits import Permit, Permits
 from shoal.settings import Settings
-from shoal.turns import Turn, Turns
 
 __all__ = ["Admission", "Gate"]
 
@@ -45,10 +45,10 @@ class Admission:
         self._seconds = settings.request_seconds
         self._gate = Gate(self._most, self._most * _WAITING)
         self._of_large = Gate(_MOST_LARGE, self._most * _WAITING)
-        # In turns they take no longer than side by side, so they wait as long as they might have taken.
+        # One after another they take no longer than side by side, so they wait as long as they might have taken.
         # An upload waits for its reader before it takes a place, which others of its organisation need.
         self._of_readers = Gate(READERS, self._most * _WAITING, self._seconds or _PATIENCE_SECONDS)
-        self._turns = Turns()
+        self._permits = Permits()
         self._of_counting = Gate(_MOST_COUNTING, self._most * _WAITING, self._seconds or _PATIENCE_SECONDS)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
@@ -77,9 +77,9 @@ class Admission:
             except Overloaded as error:
                 await error_reply(error)(scope, receive, send)
                 return
-            turn = Turn(self._turns, organization)
-            with deadline.within(0 if _removes_a_whole(scope) else self._seconds), turn.within():
-                await self._app(scope, receive, _until_answered(send, places, turn))
+            permit = Permit(self._permits, organization)
+            with deadline.within(0 if _removes_a_whole(scope) else self._seconds), permit.activate():
+                await self._app(scope, receive, _until_answered(send, places, permit))
         finally:
             for one in places:
                 one.leave()
@@ -173,15 +173,15 @@ class _Place:
             self._gate.leave(self._organization, taken)
 
 
-def _until_answered(send: Send, places: Sequence[_Place], turn: Turn | None = None) -> Send:
-    """Gives places and turn back when the answer begins: a client that reads slowly holds nothing."""
+def _until_answered(send: Send, places: Sequence[_Place], permit: Permit | None = None) -> Send:
+    """Release places and permit when the answer begins: a client that reads slowly holds nothing."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             for place in places:
                 place.leave()
-            if turn is not None:
-                turn.end()
+            if permit is not None:
+                permit.close()
         await send(message)
 
     return sent

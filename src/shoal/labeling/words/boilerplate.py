@@ -1,4 +1,4 @@
-"""Sentences of long texts that say nothing about a cluster: notices, signatures, navigation."""
+"""Removal of boilerplate from long texts: notices, signatures, navigation."""
 
 import re
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ __all__ = ["drop_boilerplate"]
 
 _SENTENCE = re.compile(r"[^.!?\n。！？]+[.!?\n。！？]*")
 _READ = 100_000
-"""Characters of a text."""
+"""Characters read of a text."""
 _FEWEST, _SHARE_OF_DOCUMENTS, _SHARE_OF_CLUSTER = 3, 0.05, 0.6
 
 
 def drop_boilerplate(texts: Sequence[str], labels: Labels, length: int) -> list[str]:
-    """Leave sentences out of long texts that repeat themselves or stand in documents of many clusters.
+    """Remove sentences from long texts that are repeated or occur in documents of many clusters.
 
-    A sentence is boilerplate where at least three and 5 % of the long texts hold it and no cluster has more than
-    60 % of these. What is left of a text is in its order; a text of boilerplate alone stays as it is.
+    A sentence is boilerplate if at least three, and 5 %, of the long texts contain it, and no cluster has more than 60
+    % of these. The order of sentences stays; a text of nothing but boilerplate is unchanged.
 
     Parameters
     ----------
@@ -29,18 +29,21 @@ def drop_boilerplate(texts: Sequence[str], labels: Labels, length: int) -> list[
     labels : int32 array of shape (n,)
         The cluster of each document; no noise.
     length : int
-        Texts of at most so many characters are returned unchanged: they are read whole.
+        Texts of at most this many characters are returned unchanged.
     """
     rows = [row for row, text in enumerate(texts) if len(text) > length]
-    boilerplate = _repeated([texts[row][:_READ] for row in rows], labels[rows])
+    boilerplate = _find_boilerplate([texts[row][:_READ] for row in rows], labels[rows])
     out = list(texts)
     for row in rows:
         out[row] = _distinct_sentences(texts[row], boilerplate)
     return out
 
 
-def _repeated(texts: Sequence[str], labels: Labels) -> set[int]:
-    """The digests of sentences that are boilerplate. As arrays: a sentence takes 12 bytes, and there are millions."""
+def _find_boilerplate(texts: Sequence[str], labels: Labels) -> set[int]:
+    """Return the digests of boilerplate sentences.
+
+    Works on arrays: there are millions of sentences, of 12 bytes each.
+    """
     marks = [np.fromiter(set(map(_digest, _SENTENCE.findall(text))), np.uint64) for text in texts]
     if not marks:
         return set()
@@ -57,12 +60,12 @@ def _repeated(texts: Sequence[str], labels: Labels) -> set[int]:
 
 
 def _distinct_sentences(text: str, boilerplate: set[int]) -> str:
-    seen, kept = set[int](), list[str]()
+    digests, sentences = set[int](), list[str]()
     for sentence in _SENTENCE.findall(text[:_READ]):
-        if (digest := _digest(sentence)) not in seen and digest not in boilerplate:
-            seen.add(digest)
-            kept.append(sentence)
-    return "".join(kept) if "".join(kept).strip() else text
+        if (digest := _digest(sentence)) not in digests and digest not in boilerplate:
+            digests.add(digest)
+            sentences.append(sentence)
+    return "".join(sentences) if "".join(sentences).strip() else text
 
 
 def _digest(sentence: str) -> int:

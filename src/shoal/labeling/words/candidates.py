@@ -1,4 +1,4 @@
-"""The phrases that could name a cluster, best first, in the form in which its documents write them."""
+"""Candidate labels of a cluster, best first, in the form in which its documents write them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Candidate:
     telling: float
     """Share of all documents with the phrase that are in this cluster."""
     coverage: float
-    """Share of the documents of this cluster that hold the phrase."""
+    """Share of the documents of this cluster that contain the phrase."""
     label: str = ""
     keyword: str = ""
 
@@ -43,15 +43,17 @@ class Candidate:
 def find_candidates(
     phrases: Phrases, scores: NDArray[np.float64], table: TokenTable, labels: Labels
 ) -> list[list[Candidate]]:
-    """For each cluster its best phrases, best first, as it writes them. `scores` are aligned with `phrases.counts`,
-    `labels` (n,) with the documents of the table; -1 is noise."""
-    found = _candidates(phrases, scores, table)
-    _write(found, phrases, table, labels)
-    return found
+    """Find the best phrases of each cluster, best first, in its own spelling.
+
+    `scores` are aligned with `phrases.counts`, `labels` (n,) with the documents of the table; -1 is noise.
+    """
+    candidates = _candidates(phrases, scores, table)
+    _write(candidates, phrases, table, labels)
+    return candidates
 
 
 def _candidates(phrases: Phrases, scores: NDArray[np.float64], table: TokenTable) -> list[list[Candidate]]:
-    """For each cluster its best phrases, best first."""
+    """Score the phrases of each cluster; return the best ones, best first."""
     form = fitness(phrases)
     total = np.bincount(phrases.counts.indices, weights=phrases.counts.data, minlength=phrases.counts.shape[1])
     stems: dict[int, frozenset[int]] = {}
@@ -63,15 +65,15 @@ def _candidates(phrases: Phrases, scores: NDArray[np.float64], table: TokenTable
         best = np.argsort(-values * form[columns], kind="stable")[: 4 * _CANDIDATES]
         best = best[values[best] > 0]
         own = dict(zip(columns.tolist(), values.tolist(), strict=True))
-        found = []
+        own_candidates = []
         for phrase, held in zip(columns[best].tolist(), documents[best].tolist(), strict=True):
             if phrase not in stems:
                 stems[phrase] = phrases.stems(phrase, table)
             score = (own[phrase] + _OWN_WORDS * _mean_of_words(phrase, stems[phrase], own, phrases)) * form[phrase]
             weight = float(phrases.weights[phrase])
             coverage = held / max(float(phrases.sizes[cluster]), 1.0)
-            found.append(Candidate(phrase, score, stems[phrase], weight, held, held / total[phrase], coverage))
-        out.append(_strongest(found))
+            own_candidates.append(Candidate(phrase, score, stems[phrase], weight, held, held / total[phrase], coverage))
+        out.append(_strongest(own_candidates))
     return out
 
 
@@ -82,40 +84,40 @@ def _mean_of_words(phrase: int, stems: Iterable[int], own: dict[int, float], phr
     return sum(words) / max(len(words), 1)
 
 
-def _strongest(found: list[Candidate]) -> list[Candidate]:
-    """Best first, scores relative to the best; a phrase goes where a longer one stands in nearly the same documents."""
-    found.sort(key=lambda each: (-each.score, each.phrase))
-    whole = [each for each in found if each.weight != _LONE_CHARACTER] or found
-    kept: list[Candidate] = []
+def _strongest(candidates: list[Candidate]) -> list[Candidate]:
+    """Sort by score, scale scores to the best, and drop phrases if a longer one occurs in nearly the same documents."""
+    candidates.sort(key=lambda each: (-each.score, each.phrase))
+    whole = [each for each in candidates if each.weight != _LONE_CHARACTER] or candidates
+    strongest: list[Candidate] = []
     for each in whole:
-        if len(kept) == _CANDIDATES:
+        if len(strongest) == _CANDIDATES:
             break
         size, held = len(each.stems), _ABSORBED * each.documents
-        longer = (other.stems for other in found if len(other.stems) > size and other.documents >= held)
+        longer = (other.stems for other in candidates if len(other.stems) > size and other.documents >= held)
         if not any(each.stems < stems for stems in longer):
-            kept.append(each)
-    kept = [each for each in kept if each.score >= _WORTH_TELLING * kept[0].score]
-    for each in reversed(kept):
-        each.score /= kept[0].score
-    return kept
+            strongest.append(each)
+    strongest = [each for each in strongest if each.score >= _WORTH_TELLING * strongest[0].score]
+    for each in reversed(strongest):
+        each.score /= strongest[0].score
+    return strongest
 
 
 # ── how they are written ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _write(candidates: list[list[Candidate]], phrases: Phrases, table: TokenTable, labels: Labels) -> None:
-    """Give each candidate the form in which its cluster writes it most."""
+    """Set the most frequent spelling of each candidate in its cluster."""
     width = phrases.counts.shape[1]
-    wanted = [cluster * width + each.phrase for cluster, found in enumerate(candidates) for each in found]
+    places = [cluster * width + each.phrase for cluster, own in enumerate(candidates) for each in own]
     spans = phrases.spans
     named = np.zeros(width, np.bool_)
-    named[np.array(wanted, np.int64) % max(width, 1)] = True
+    named[np.array(places, np.int64) % max(width, 1)] = True
     here = np.flatnonzero(named[phrases.phrase_of])
     place = labels[table.documents[spans.starts[here]]].astype(np.int64) * width + phrases.phrase_of[here]
-    there = np.isin(place, np.array(wanted, np.int64))
+    there = np.isin(place, np.array(places, np.int64))
     forms = _favourite_forms(place[there], here[there], phrases)
-    for cluster, found in enumerate(candidates):
-        for each in found:
+    for cluster, own in enumerate(candidates):
+        for each in own:
             span = forms[cluster * width + each.phrase]
             start, length = int(spans.starts[span]), int(spans.lengths[span])
             each.keyword = table.phrase(start, length) if bool(spans.remarks[span]) else table.title(start, length)
@@ -123,7 +125,7 @@ def _write(candidates: list[list[Candidate]], phrases: Phrases, table: TokenTabl
 
 
 def _favourite_forms(place: NDArray[np.int64], spans: NDArray[np.int64], phrases: Phrases) -> dict[int, int]:
-    """For each place the span whose form is most frequent there; forms without function words inside are preferred."""
+    """Return for each place the span with its most frequent form; forms without inner function words are preferred."""
     all_spans = phrases.spans
     words = np.concatenate([[0], np.cumsum(~phrases.content)])
     starts, lengths = all_spans.starts[spans], all_spans.lengths[spans]
@@ -135,13 +137,13 @@ def _favourite_forms(place: NDArray[np.int64], spans: NDArray[np.int64], phrases
     return dict(zip(place[first[order]].tolist(), spans[first[order]].tolist(), strict=True))
 
 
-def keywords(found: list[Candidate]) -> tuple[str, ...]:
-    """The best candidates that add a word each."""
+def keywords(candidates: list[Candidate]) -> tuple[str, ...]:
+    """Return the best candidates that each add a word."""
     chosen: list[str] = []
-    known: set[int] = set()
-    for each in found:
-        fits = each.stems - known and len(each.keyword) <= LONGEST_KEYWORD and each.keyword not in chosen
+    stems: set[int] = set()
+    for each in candidates:
+        fits = each.stems - stems and len(each.keyword) <= LONGEST_KEYWORD and each.keyword not in chosen
         if fits and len(chosen) < MOST_KEYWORDS:
             chosen.append(each.keyword)
-            known |= each.stems
+            stems |= each.stems
     return tuple(chosen)

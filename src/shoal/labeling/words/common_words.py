@@ -1,4 +1,4 @@
-"""Words that are frequent and say nothing: spread evenly over the clusters, in any language."""
+"""Detection of function words in any language: frequent, and evenly spread over the clusters."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ Bools = NDArray[np.bool_]
 
 
 def evenly_used(table: TokenTable, partitions: Sequence[Labels]) -> Bools:
-    """(t,) the common words as the first clustering tells them that has clusters enough for it."""
+    """Return (t,) the common words, judged by the first clustering with enough clusters."""
     stems = table.vocabulary.stems[table.words]
     for labels in partitions:
         clusters = int(labels.max(initial=-1)) + 1
@@ -34,10 +34,10 @@ def evenly_used(table: TokenTable, partitions: Sequence[Labels]) -> Bools:
 
 
 def common_words(stems: Ints, clusters: Labels, sizes: NDArray[np.float64]) -> Bools:
-    """(t,) words that are frequent and evenly spread over the clusters: function words of any language.
+    """Return (t,) words that are frequent and evenly spread over the clusters: function words of any language.
 
-    More than 3 uses in 100 documents, and an entropy of the rates per cluster over 0.85 of the largest possible; but
-    not where one cluster has the word in 40 of 100 documents and twice as often as the others.
+    They have more than 3 uses in 100 documents, and an entropy of the rates per cluster above 0.85 of the maximum,
+    unless one cluster has the word in 40 of 100 documents and twice as often as the others.
     """
     k = len(sizes)
     if k < _CLUSTERS:
@@ -55,8 +55,10 @@ def common_words(stems: Ints, clusters: Labels, sizes: NDArray[np.float64]) -> B
 
 
 def _telling(rates: "sp.csc_matrix[np.float64]", sizes: NDArray[np.float64]) -> Bools:
-    """(stems,) words that stand in much of one cluster, and there twice as often as elsewhere: "comedy", which every
-    genre knows. Words of a language stand in much of all."""
+    """Return (stems,) words in a large share of one cluster, twice as frequent there as elsewhere, such as "comedy".
+
+    Function words are frequent in all clusters.
+    """
     own = sizes[rates.indices]
     column = np.repeat(np.arange(rates.shape[1]), np.diff(rates.indptr))
     whole = np.bincount(column, rates.data * own, minlength=rates.shape[1])

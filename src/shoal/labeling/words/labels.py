@@ -1,5 +1,4 @@
-"""Which candidate becomes the name: no two clusters of a layer are called the same, and a cluster and what it divides
-into are not either."""
+"""Choice of the label among candidates: labels are unique in a layer, and differ between a cluster and its parts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,52 +6,51 @@ from itertools import count
 
 from shoal.labeling.words.candidates import Candidate
 
-__all__ = ["Kin", "Label", "choose_labels", "ranked", "spoken_for"]
+__all__ = ["Kin", "Label", "choose_labels", "prefer_own", "rank_candidates"]
 
 LONGEST_LABEL = 80
 
 _RIVAL = 0.35
 _SPEAKS_FOR = 0.35
-"""Of its documents, what a phrase has to be in to speak for a cluster of several parts."""
+"""Minimum share of the documents of a cluster with several parts that contain a phrase that represents it."""
 _TELLING = 0.5
 _SHARE_OF_TELLING, _SHARE_OF_VAGUE = 0.2, 0.08
 _CLOSE = 0.3
 _NEARLY_AS_GOOD = 0.8
 _MOST_JOINED, _JOINED_SHARE = 3, 0.6
 _RARE, _SECOND = 0.03, 0.06
-"""Of the documents of a cluster, what holds a phrase that cannot name it where another can, and one that needs a
-second phrase beside it."""
+"""Shares of the documents of a cluster below which a phrase does not name it if another can, and below which it needs a
+second phrase."""
 _GAIN = 1.5
 _FAIR = 0.2
-"""The score, of the best, from which a phrase that more documents hold stands for one that is rare."""
+"""The relative score from which a more frequent phrase replaces a rare one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A name, the stems of its words, none where it is put together of others, and the phrase that it begins with as
-    texts write it, empty where there is none."""
+    """A label, the stems of its words (none if it combines other labels), and its first phrase as written in texts."""
 
     text: str
     stems: frozenset[int] = frozenset()
     phrase: str = ""
     coverage: float = 0.0
-    """Share of the documents of the cluster that hold one of its phrases, at most."""
+    """Upper bound of the share of documents of the cluster that contain one of its phrases."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kin:
-    """What the names of other layers ask of a layer: for each cluster the names of what it divides into (`below`) or of
-    what it is a part of (`above`), and the names of clusters that are the same one there (`same`)."""
+    """Constraints from the labels of other layers: for each cluster the labels of its parts (`below`) or of its parent
+    (`above`), and the labels of clusters with the same members there (`same`)."""
 
     below: Sequence[Sequence[tuple[int, Label]]] = ()
-    """With the documents of each, largest first."""
+    """With the number of documents of each, largest first."""
     deeper: Sequence[set[frozenset[int]]] = ()
-    """With `below`: the words of the names of everything below each cluster."""
+    """With `below`: the words of the labels of everything below each cluster."""
     above: Sequence[Sequence[Label]] = ()
     same: Mapping[int, Label] | None = None
 
     def allows(self, cluster: int, candidate: Candidate) -> bool:
-        """Whether it is broader than the names below, and narrower than those above."""
+        """Whether a candidate is broader than the labels below, and narrower than those above."""
         if candidate.label.casefold() in self.texts(cluster):
             return False
         if self.above and any(candidate.stems <= label.stems for label in self.above[cluster]):
@@ -66,72 +64,82 @@ class Kin:
         return broader and candidate.documents >= _SPEAKS_FOR * size
 
     def texts(self, cluster: int) -> set[str]:
-        """The names next to a cluster, case-folded."""
+        """Return the labels of the parent and the parts of a cluster, case-folded."""
         above, below = self.above[cluster] if self.above else (), self.below[cluster] if self.below else ()
         return {label.text.casefold() for label in (*above, *(label for _, label in below))}
 
 
 def choose_labels(candidates: Sequence[list[Candidate]], kin: Kin = Kin()) -> list[Label]:
-    """One label a cluster. Of two that claim the same words the stronger claim wins; the other takes its next best."""
-    order = [ranked(_held([each for each in found if kin.allows(c, each)])) for c, found in enumerate(candidates)]
+    """Choose one label for each cluster. Of two with the same words the higher score wins; the other takes its next
+    best."""
+    order = [
+        rank_candidates(_held([each for each in options if kin.allows(c, each)]))
+        for c, options in enumerate(candidates)
+    ]
     labels = dict(kin.same or {})
     words_used = {label.stems for label in labels.values()}
     texts_used = {label.text.casefold() for label in labels.values()}
-    claims = [(each.score, -i, -cluster) for cluster, found in enumerate(order) for i, each in enumerate(found)]
+    claims = [(each.score, -i, -cluster) for cluster, options in enumerate(order) for i, each in enumerate(options)]
     for score, i, c in sorted(claims, reverse=True):
         each = order[-c][-i]
-        # Where the best phrase is the name of a part, the names of the parts together say more than the next best.
+        # If the best phrase is the label of a part, the labels of the parts together say more than the next best.
         best = candidates[-c][0] if kin.below else order[-c][0]
         free = each.stems not in words_used and each.label.casefold() not in texts_used
         if -c not in labels and free and score >= best.score - _RIVAL:
-            labels[-c] = _supported(each, order[-c], candidates[-c], texts_used)
+            labels[-c] = _support_label(each, order[-c], candidates[-c], texts_used)
             words_used.add(each.stems)
             texts_used |= {each.label.casefold(), labels[-c].text.casefold()}
-    for cluster, found in enumerate(candidates):
+    for cluster, options in enumerate(candidates):
         if cluster not in labels:
             below = kin.below[cluster] if kin.below else ()
             taken = texts_used | kin.texts(cluster)
             above = kin.above[cluster] if kin.above else ()
-            label = _joined(below, taken) or _told_apart(ranked(found), taken) or _counted(above, taken)
+            label = (
+                _join_parts(below, taken)
+                or _extend_label(rank_candidates(options), taken)
+                or _number_label(above, taken)
+            )
             labels[cluster] = label or Label(f"Cluster {cluster}")
             texts_used.add(labels[cluster].text.casefold())
     return [labels[cluster] for cluster in range(len(candidates))]
 
 
-def _held(found: list[Candidate]) -> list[Candidate]:
-    """Without what hardly a document of the cluster holds, where there is something else that is fair."""
-    often = [each for each in found if each.coverage >= _RARE]
-    return often if often and often[0].score >= _FAIR else found
+def _held(candidates: list[Candidate]) -> list[Candidate]:
+    """Drop candidates that hardly any document of the cluster contains, if others are good enough."""
+    often = [each for each in candidates if each.coverage >= _RARE]
+    return often if often and often[0].score >= _FAIR else candidates
 
 
-def _supported(head: Candidate, found: Sequence[Candidate], every: Sequence[Candidate], used: set[str]) -> Label:
-    """The label of a phrase; where few documents hold it, its longer form with the next phrase of other words."""
+def _support_label(head: Candidate, options: Sequence[Candidate], every: Sequence[Candidate], used: set[str]) -> Label:
+    """Build the label of a phrase; if few documents contain it, add the next phrase with other words."""
     label = Label(head.label, head.stems, head.keyword, head.coverage)
     if head.coverage >= _SECOND:
         return label
     longer = [each for each in every if each.stems > head.stems and 2 * each.documents >= head.documents]
-    said = longer[0].label if longer else head.label
-    for each in found:
-        text, both = f"{said}, {each.keyword}", head.stems | each.stems
+    base = longer[0].label if longer else head.label
+    for each in options:
+        text, both = f"{base}, {each.keyword}", head.stems | each.stems
         apart = not each.stems & head.stems and not any(other.stems >= both for other in every)
         if apart and each.score >= _FAIR and len(text) <= LONGEST_LABEL and text.casefold() not in used:
             return replace(label, text=text, coverage=min(head.coverage + each.coverage, 1.0))
     return label
 
 
-def spoken_for(own: Sequence[Label], shared: Sequence[Label]) -> list[Label]:
-    """For each of some broad clusters its `own` label where that speaks for it, else the one made from its parts where
-    more documents hold this; no two alike."""
+def prefer_own(own: Sequence[Label], shared: Sequence[Label]) -> list[Label]:
+    """Choose for broad clusters their `own` label if it represents them, else the one from their parts if more
+    documents contain it; labels stay unique."""
     chosen = [
-        one if not other.phrase or one.coverage >= _SPEAKS_FOR or _GAIN * one.coverage >= other.coverage else other
-        for one, other in zip(own, shared, strict=True)
+        label
+        if not other.phrase or label.coverage >= _SPEAKS_FOR or _GAIN * label.coverage >= other.coverage
+        else other
+        for label, other in zip(own, shared, strict=True)
     ]
     texts = [label.text.casefold() for label in chosen]
     return chosen if len(set(texts)) == len(texts) else list(own)
 
 
-def _joined(parts: Sequence[tuple[int, Label]], used: set[str]) -> Label | None:
-    """The names of the largest parts, where no phrase speaks for all of them: two or three that hold most documents."""
+def _join_parts(parts: Sequence[tuple[int, Label]], used: set[str]) -> Label | None:
+    """Join the labels of the two or three largest parts, if no phrase represents all parts."""
     named = [(size, label) for size, label in parts if label.phrase]
     total, held, phrases = sum(size for size, _ in parts), 0, list[str]()
     for size, label in named:
@@ -150,8 +158,8 @@ def _joined(parts: Sequence[tuple[int, Label]], used: set[str]) -> Label | None:
     return Label(text, frozenset(), phrases[0], covered / max(total, 1))
 
 
-def _counted(above: Sequence[Label], used: set[str]) -> Label | None:
-    """The name of the whole with a number, where its parts say the same."""
+def _number_label(above: Sequence[Label], used: set[str]) -> Label | None:
+    """Number the label of the parent, if its parts have the same words."""
     for label in above:
         if label.phrase:
             texts = (f"{label.text[: LONGEST_LABEL - 8]} {number}" for number in count(1))
@@ -159,29 +167,32 @@ def _counted(above: Sequence[Label], used: set[str]) -> Label | None:
     return None
 
 
-def ranked(found: list[Candidate]) -> list[Candidate]:
-    """Candidates short enough for a label; before a single word a phrase with it that says more, where there is one."""
-    found = [each for each in found if 0 < len(each.label) <= LONGEST_LABEL]
-    found = [each for each in found if any(map(str.isalpha, each.label))] or found  # "1099" says less than "tax form"
-    if not found or found[0].weight > 1:
-        return found
-    head = found[0]
+def rank_candidates(candidates: list[Candidate]) -> list[Candidate]:
+    """Return the candidates that are short enough for a label, with a longer phrase before a single word that it
+    contains."""
+    candidates = [each for each in candidates if 0 < len(each.label) <= LONGEST_LABEL]
+    candidates = [
+        each for each in candidates if any(map(str.isalpha, each.label))
+    ] or candidates  # "1099" says less than "tax form"
+    if not candidates or candidates[0].weight > 1:
+        return candidates
+    head = candidates[0]
     share = _SHARE_OF_TELLING if head.telling > _TELLING else _SHARE_OF_VAGUE
-    for each in found[1:]:
+    for each in candidates[1:]:
         enough = max(share * head.documents, min(2, head.documents))
         longer = each.stems > head.stems and each.score >= _CLOSE and each.documents >= enough
         if longer or (each.weight > 1 and each.score >= _NEARLY_AS_GOOD):
-            return [replace(each, score=head.score), *(other for other in found if other is not each)]
-    return found
+            return [replace(each, score=head.score), *(other for other in candidates if other is not each)]
+    return candidates
 
 
-def _told_apart(found: list[Candidate], used: set[str]) -> Label | None:
-    """What is left for a cluster whose names are taken: a longer form of its best one, or that with a keyword."""
-    if not found:
+def _extend_label(candidates: list[Candidate], used: set[str]) -> Label | None:
+    """Extend the best candidate of a cluster whose labels are taken: to a longer phrase, or by a keyword."""
+    if not candidates:
         return None
-    head = found[0]
-    longer = [each.label for each in found if each.stems > head.stems]
-    extended = [f"{head.label} ({each.keyword})" for each in found if not each.stems & head.stems]
+    head = candidates[0]
+    longer = [each.label for each in candidates if each.stems > head.stems]
+    extended = [f"{head.label} ({each.keyword})" for each in candidates if not each.stems & head.stems]
     for label in longer + extended:
         if len(label) <= LONGEST_LABEL and label.casefold() not in used:
             return Label(label, frozenset(), head.keyword)

@@ -1,4 +1,4 @@
-"""From texts to the names of clusters, in one layer or in several."""
+"""Names of clusters from their texts, in one layer or in several."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from shoal.labeling.examples import abridge
 from shoal.labeling.text import LONGEST_EXCERPT, clean
 from shoal.labeling.words.boilerplate import drop_boilerplate
 from shoal.labeling.words.candidates import Candidate, find_candidates, keywords
-from shoal.labeling.words.labels import Kin, Label, choose_labels, ranked, spoken_for
+from shoal.labeling.words.labels import Kin, Label, choose_labels, prefer_own, rank_candidates
 from shoal.labeling.words.numerals import topical_numerals
 from shoal.labeling.words.phrases import Phrases, count_phrases
 from shoal.labeling.words.sample import rows_to_read
@@ -23,11 +23,11 @@ __all__ = ["WordNamer", "name_clusters", "name_layers"]
 
 _FEW_CHARACTERS = 40
 _BROAD = 4
-"""Times as many clusters in the finest layer as in one that is named from the names of its parts."""
+"""Ratio of clusters in the finest layer from which a layer is broad, and named from the labels of its parts."""
 
 
 class WordNamer:
-    """Names clusters by the words of their own documents. Costs nothing, so no budget stops it."""
+    """Names clusters by the words of their own documents. It is free, so it ignores the budget."""
 
     def name(self, brief: Brief, budget: Budget, progress: Progress | None = None) -> list[list[Name]]:
         """See `Namer`."""
@@ -91,20 +91,26 @@ def name_layers(
         return [[Name.of_number(number) for number in range(layer.clusters)] for layer in layers]
     phrases = count_phrases(table, cells, count, [parts[first].labels, *(part.labels for part in parts)])
     report(0.8)
-    found = _in_order(_Reading(table, phrases, parts, chosen, first), lambda fraction: report(0.8 + 0.2 * fraction))
+    named_layers = _in_order(
+        _Reading(table, phrases, parts, chosen, first), lambda fraction: report(0.8 + 0.2 * fraction)
+    )
     named = [
         [
-            Name(label.text, keywords(ranked(each)), score=label.coverage) if label.phrase else Name.of_number(number)
+            Name(label.text, keywords(rank_candidates(each)), score=label.coverage)
+            if label.phrase
+            else Name.of_number(number)
             for number, (label, each) in enumerate(zip(labels, candidates, strict=True))
         ]
-        for labels, candidates in found
+        for labels, candidates in named_layers
     ]
     return [_in_full(names, layer, part, read) for names, layer, part in zip(named, layers, parts, strict=True)]
 
 
 def _in_full(names: list[Name], layer: Partition, part: Partition, read: Sequence[str]) -> list[Name]:
-    """Called by their whole text where several documents of a cluster say the same few words; `part` is the layer among
-    the texts that were `read`."""
+    """Use the whole text as the label of a cluster whose documents all have the same short text.
+
+    `part` is the layer among the texts that were `read`.
+    """
     sizes = np.bincount(layer.labels[layer.labels >= 0], minlength=layer.clusters)
     distinct = np.bincount(part.labels[part.labels >= 0], minlength=layer.clusters)
     only = dict(zip(part.labels.tolist(), range(len(read)), strict=True))
@@ -112,11 +118,11 @@ def _in_full(names: list[Name], layer: Partition, part: Partition, read: Sequenc
     named = list(names)
     for cluster in np.flatnonzero((sizes > 1) & (distinct == 1)).tolist():
         text = " ".join(abridge(clean(read[only[cluster]])).split()).rstrip(" .,;:!?")
-        said = text[:1].upper() + text[1:]
+        label = text[:1].upper() + text[1:]
         few = len(text) <= _FEW_CHARACTERS and "\n" not in read[only[cluster]].strip()
-        if few and any(map(str.isalpha, text)) and said.casefold() not in used:
-            used.add(said.casefold())
-            named[cluster] = Name(said, names[cluster].keywords or (text,))
+        if few and any(map(str.isalpha, text)) and label.casefold() not in used:
+            used.add(label.casefold())
+            named[cluster] = Name(label, names[cluster].keywords or (text,))
     return named
 
 
@@ -150,7 +156,7 @@ def _by_values(values: Values, layers: Sequence[Partition], chosen: int) -> list
 
 
 def _silent(fraction: float) -> None:
-    """For a caller that follows no progress."""
+    """No-op progress callback."""
 
 
 _Found = tuple[list[Label], list[list[Candidate]]]
@@ -158,8 +164,10 @@ _Found = tuple[list[Label], list[list[Candidate]]]
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """The phrases of all documents that were read, and the layers among these documents; the names of a
-    broad chosen layer build on those of `base`."""
+    """The phrases of all documents that were read, and the layers among these documents.
+
+    The labels of a broad chosen layer build on those of the layer `base`.
+    """
 
     table: TokenTable
     phrases: Phrases
@@ -168,18 +176,18 @@ class _Reading:
     base: int
 
     def candidates(self, number: int, parts: Partition | None = None) -> list[list[Candidate]]:
-        """Of a layer; with the layer below it, phrases that one of the parts alone holds count less."""
+        """Find the candidates of a layer; with the layer below, phrases of a single part count less."""
         layer = self.layers[number]
-        phrases = self.phrases.divided(layer.labels, layer.clusters)
+        phrases = self.phrases.recount(layer.labels, layer.clusters)
         scores = score_phrases(phrases, nearest_clusters(phrases, layer.centroids))
         if parts is not None:
             parents = main_parents(parts.labels, layer.labels, parts.clusters)
-            scores = scores * breadth(phrases, self.phrases.divided(parts.labels, parts.clusters), parents)
+            scores = scores * breadth(phrases, self.phrases.recount(parts.labels, parts.clusters), parents)
         return find_candidates(phrases, scores, self.table, layer.labels)
 
 
 def _in_order(reading: _Reading, report: Progress) -> list[_Found]:
-    """The chosen layer first, then those above it, then those below, since each looks at the one before."""
+    """Label the chosen layer first, then those above it, then those below, since each depends on the one before."""
     layers, chosen = reading.layers, reading.chosen
     named: dict[int, _Found] = {chosen: _of_chosen(reading)}
     report(1 / len(layers))
@@ -196,7 +204,8 @@ def _in_order(reading: _Reading, report: Progress) -> list[_Found]:
 
 
 def _of_chosen(reading: _Reading) -> _Found:
-    """By its own words; where it is broad and these speak for too few documents of a cluster, as broader layers are."""
+    """Label the chosen layer by its own words or, if it is broad and these represent too few documents, by its
+    parts."""
     candidates = reading.candidates(reading.chosen)
     own = choose_labels(candidates)
     if reading.base == reading.chosen:
@@ -205,22 +214,22 @@ def _of_chosen(reading: _Reading) -> _Found:
     words = [{label.stems} for label in labels]
     for number in range(reading.base - 1, reading.chosen - 1, -1):
         (labels, _), words = _of_parts(reading, number, labels, words)
-    return spoken_for(own, labels), candidates
+    return prefer_own(own, labels), candidates
 
 
 def _of_parts(
     reading: _Reading, number: int, labels: Sequence[Label], words: Sequence[set[frozenset[int]]]
 ) -> tuple[_Found, list[set[frozenset[int]]]]:
-    """The names of a layer over one with these `labels`, and the words of its names and of all below them."""
+    """Label a layer above one with these `labels`; also return the words of its labels and of all below them."""
     parts = reading.layers[number + 1]
     candidates = reading.candidates(number, parts)
     kin = _below(reading.layers[number], parts, labels, words)
-    found = choose_labels(candidates, kin)
-    return (found, candidates), [{label.stems} | inside for label, inside in zip(found, kin.deeper, strict=True)]
+    own = choose_labels(candidates, kin)
+    return (own, candidates), [{label.stems} | inside for label, inside in zip(own, kin.deeper, strict=True)]
 
 
 def _below(layer: Partition, finer: Partition, labels: Sequence[Label], words: Sequence[set[frozenset[int]]]) -> Kin:
-    """The names of the parts of each cluster, largest first; `words` are of these and of all below them."""
+    """Collect the labels of the parts of each cluster, largest first; `words` are of these and of all below them."""
     parents = main_parents(finer.labels, layer.labels, finer.clusters)
     sizes = np.bincount(finer.labels[finer.labels >= 0], minlength=finer.clusters)
     parts: list[list[tuple[int, Label]]] = [[] for _ in range(layer.clusters)]
@@ -234,10 +243,10 @@ def _below(layer: Partition, finer: Partition, labels: Sequence[Label], words: S
 
 
 def _above(layer: Partition, coarser: Partition, labels: Sequence[Label]) -> Kin:
-    """The name of the cluster that each is a part of."""
+    """Collect the label of the parent of each cluster."""
     parents = main_parents(layer.labels, coarser.labels, layer.clusters)
-    known = parents[parents >= 0]
-    alone = np.bincount(known, minlength=coarser.clusters) == 1
+    with_parent = parents[parents >= 0]
+    alone = np.bincount(with_parent, minlength=coarser.clusters) == 1
     whole = [[labels[parent]] if parent >= 0 else [] for parent in parents.tolist()]
     same = {cluster: own[0] for cluster, own in enumerate(whole) if own and alone[parents[cluster]]}
     return Kin(above=whole, same=same)

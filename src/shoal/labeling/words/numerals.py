@@ -1,4 +1,4 @@
-"""Numerals that make a topic: form 1099, HTTP 404, the report of 2024."""
+"""Numerals that characterise a topic: form 1099, HTTP 404, the report of 2024."""
 
 import re
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ _SHARE_OF_CLUSTER, _SHARE_OF_NUMERAL = 0.3, 0.6
 def topical_numerals(texts: Sequence[str], labels: Labels, clusters: int) -> frozenset[str]:
     """Find the numerals that characterise a cluster.
 
-    A numeral of two to five digits does where two documents of a cluster and at least 30 % of them hold it, and at
-    least 60 % of all documents that hold it are in that cluster. Parts of dates, times, amounts and codes never do.
+    A numeral of two to five digits does if at least two documents, and 30 %, of a cluster contain it, and at least 60 %
+    of all documents that contain it are in that cluster. Parts of dates, times, amounts and codes never do.
 
     Parameters
     ----------

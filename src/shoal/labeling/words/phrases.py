@@ -1,8 +1,8 @@
-"""From words to candidate phrases, and how many documents of each cluster hold each of them.
+"""Extraction of candidate phrases, and the number of documents of each cluster that contain them.
 
-Two kinds. A *term* is a run of 1-5 words that neither begins nor ends in a function word. Its key is the sum of random
-64-bit numbers of its content stems, so that "lost my luggage" and "luggage lost" are one phrase; the forms are told
-apart only when one is shown. A *remark* is a short segment of text taken whole ("how old are you").
+There are two kinds. A *term* is a run of 1 to 5 words that neither begins nor ends with a function word. Its key is the
+sum of random 64-bit numbers of its content stems, so that "lost my luggage" and "luggage lost" are one phrase; the
+forms are only distinguished for display. A *remark* is a short segment of text as a whole ("how old are you").
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ LONGEST_GLUED = 8
 """In scripts without spaces a token is one character."""
 LONGEST_REMARK = 6
 NEGATION_REACH = 6
-"""Words that "isn't" reverses when it begins a question ("isn't my new card working")."""
+"""Words negated by "isn't" at the beginning of a question ("isn't my new card working")."""
 FEW_DOCUMENTS = 6
-"""In a cluster with fewer a phrase may stand in one document only."""
+"""In a smaller cluster a phrase may occur in one document only."""
 
 _REMARK_KEY = np.uint64(0x9E3779B97F4A7C15)
 _FORM_FACTOR = np.uint64(1_000_003)
@@ -44,7 +44,7 @@ class Spans:
     starts: Ints
     """Positions in the token table."""
     lengths: Ints
-    """Words, function words counted."""
+    """Words, including function words."""
     forms: Keys
     """Equal for occurrences of the same words in the same order."""
     remarks: Bools
@@ -70,7 +70,7 @@ class Phrases:
     """The phrases (p of them) of k clusters."""
 
     counts: sp.csr_matrix[np.float32]
-    """(k, p) documents of the cluster that hold the phrase."""
+    """(k, p) documents of the cluster that contain the phrase."""
     sizes: NDArray[np.float64]
     """(k,) documents."""
     spans: Spans
@@ -83,29 +83,29 @@ class Phrases:
     weights: NDArray[np.float64]
     """(p,) content words; a character of a script without spaces counts half, a run of katakana one."""
     finished: NDArray[np.float64]
-    """(p,) share of the occurrences after which no content word follows: low where a phrase is cut short."""
+    """(p,) share of occurrences that no content word follows: low for truncated phrases."""
     content: Bools
-    """(t,) which words of the table have content."""
+    """(t,) which words of the table are content words."""
     word_phrase: Ints
-    """(stem_count,) the phrase that is this stem alone, or -1."""
+    """(stem_count,) the phrase that consists of this stem alone, or -1."""
 
     def stems(self, phrase: int, table: TokenTable) -> frozenset[int]:
-        """The content stems of a phrase; of a remark without content all its stems."""
+        """Return the content stems of a phrase; all stems of a remark without content words."""
         start = self.spans.starts[self.first[phrase]]
         window = slice(start, start + self.spans.lengths[self.first[phrase]])
         stems = table.vocabulary.stems[table.words[window]]
         content = self.content[window]
         return frozenset((stems[content] if content.any() else stems).tolist())
 
-    def divided(self, labels: Labels, clusters: int) -> "Phrases":
-        """The same phrases, counted in other clusters of the same documents; `labels` (n,) may have noise (-1)."""
+    def recount(self, labels: Labels, clusters: int) -> "Phrases":
+        """Count the same phrases in another clustering of the documents; `labels` (n,) may have noise (-1)."""
         sizes = np.bincount(labels[labels >= 0], minlength=clusters).astype(np.float64)
         return replace(self, counts=_counts(self.held, labels, (clusters, len(self.first))), sizes=sizes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """What each of the t words of the table may do, and its place in its segment."""
+    """The roles of the t words of the table, and their places in segments."""
 
     stems: Ints
     roles: NDArray[np.int32]
@@ -117,9 +117,9 @@ class _Words:
     joined: Bools
     opener: Bools
     strong: Bools
-    """Names something on its own: content, and no negation or particle."""
+    """A content word that is neither a negation nor a particle."""
     reversed: Bools
-    """Stands behind a negation that turns it into its contrary."""
+    """Negated by a word outside the phrase."""
     segment_begins: Bools
     segment_ends: Bools
 
@@ -184,28 +184,28 @@ def _words(table: TokenTable, common: Bools) -> _Words:
         joined=joined,
         opener=has(Role.OPENER),
         strong=content & ~negation & ~particle & ~degree & ~modifier,
-        reversed=_reversed(roles, content, opens, closes),
+        reversed=_find_reversed(roles, content, opens, closes),
         segment_begins=opens,
         segment_ends=closes,
     )
 
 
 def _before(mask: Bools, opens: Bools) -> Bools:
-    """Whose left neighbour in the segment is in the mask."""
+    """Return the words whose left neighbour in the segment is in the mask."""
     out = np.roll(mask, 1)
     out[opens] = False
     return out
 
 
 def _after(mask: Bools, closes: Bools) -> Bools:
-    """Whose right neighbour in the segment is in the mask."""
+    """Return the words whose right neighbour in the segment is in the mask."""
     out = np.roll(mask, -1)
     out[closes] = False
     return out
 
 
 def _smallest_clusters(partitions: Sequence[Labels]) -> NDArray[np.float64]:
-    """(n,) the size of the smallest cluster that each document is in."""
+    """Return (n,) the size of the smallest cluster of each document."""
     smallest = np.full(len(partitions[0]), np.inf)
     for labels in partitions:
         sizes = np.bincount(labels[labels >= 0], minlength=1).astype(np.float64)
@@ -213,8 +213,8 @@ def _smallest_clusters(partitions: Sequence[Labels]) -> NDArray[np.float64]:
     return smallest
 
 
-def _reversed(roles: NDArray[np.int32], content: Bools, opens: Bools, closes: Bools) -> Bools:
-    """Words whose sense a negation outside turns round. A phrase that begins with one has to hold the negation too.
+def _find_reversed(roles: NDArray[np.int32], content: Bools, opens: Bools, closes: Bools) -> Bools:
+    """Find words that are negated from outside. A phrase that begins with one must include the negation.
 
     The word after "not" (function words skipped), the word before "nicht", and all that follows a negation which
     begins a question ("isn't my new card working").
@@ -226,12 +226,12 @@ def _reversed(roles: NDArray[np.int32], content: Bools, opens: Bools, closes: Bo
         reach = _before(reach & ~content, opens)
     trailing = _after((roles & int(Role.TRAILING_NEGATION)) > 0, closes)
     out |= trailing | _after(trailing & ~content, closes)
-    asked = negation & (opens | _before((roles & int(Role.OPENER)) > 0, opens)) & _after(~content, closes)
-    return out | _within(asked, opens)
+    questions = negation & (opens | _before((roles & int(Role.OPENER)) > 0, opens)) & _after(~content, closes)
+    return out | _within(questions, opens)
 
 
 def _within(starts: Bools, opens: Bools) -> Bools:
-    """Up to NEGATION_REACH words after a start, in its segment."""
+    """Return up to NEGATION_REACH words after each start, in its segment."""
     position = np.arange(len(starts))
     last = np.maximum.accumulate(np.where(starts, position, -NEGATION_REACH - 1))
     segment = np.maximum.accumulate(np.where(opens, position, 0))
@@ -242,15 +242,17 @@ def _within(starts: Bools, opens: Bools) -> Bools:
 
 
 def _spans(table: TokenTable, words: _Words, sizes: NDArray[np.float64]) -> tuple[Spans, Bools]:
-    """All occurrences of phrases that are frequent enough to matter, and which of them are finished; `sizes` (n,) are
-    those of the clusters that the documents are in."""
+    """Return all occurrences of sufficiently frequent phrases, and which of them are complete.
+
+    `sizes` (n,) are those of the clusters of the documents.
+    """
     stem_count = table.vocabulary.stem_count
     noise = np.random.default_rng(7)
     hashes = noise.integers(1, 2**63, stem_count, dtype=np.uint64)[words.stems]
     folded = table.vocabulary.folded[table.words]
     forms = noise.integers(1, 2**63, int(folded.max(initial=-1)) + 1, dtype=np.uint64)[folded]
     glued = words.has(Role.GLUED)
-    # A fragment of a script without spaces is no word until it comes again.
+    # A fragment of a script without spaces counts as a word only if it recurs.
     tiny = np.where(glued, sizes[table.documents] < 2, sizes[table.documents] < FEW_DOCUMENTS)
     rare = (np.bincount(words.stems, minlength=stem_count) < 2)[words.stems] & words.content & ~tiny
     sums = _Sums(words, rare, glued)
@@ -258,10 +260,10 @@ def _spans(table: TokenTable, words: _Words, sizes: NDArray[np.float64]) -> tupl
     content = np.where(words.content, hashes, np.uint64(0))
     parts: list[Spans] = []
     for length in range(1, longest + 1):
-        terms = _keyed(sums.terms(length), length, content, forms, glued)
-        remarks = _keyed(sums.remarks(length), length, hashes, forms, glued)
+        terms = _make_spans(sums.terms(length), length, content, forms, glued)
+        remarks = _make_spans(sums.remarks(length), length, hashes, forms, glued)
         remarks = replace(remarks, keys=remarks.keys ^ _REMARK_KEY, remarks=~remarks.remarks)
-        parts += [_repeated(terms, tiny), _repeated(remarks, tiny)]
+        parts += [_drop_single(terms, tiny), _drop_single(remarks, tiny)]
     spans = Spans.join(parts)
     last = spans.starts + spans.lengths - 1
     follows = words.content | words.has(Role.LIGHT | Role.DETERMINER)
@@ -269,7 +271,7 @@ def _spans(table: TokenTable, words: _Words, sizes: NDArray[np.float64]) -> tupl
 
 
 class _Sums:
-    """Running sums over the words, to ask of any span how many of its words are this or that."""
+    """Prefix sums over the words, to count the words of a kind in any span."""
 
     def __init__(self, words: _Words, rare: Bools, glued: Bools) -> None:
         self.words = words
@@ -279,7 +281,7 @@ class _Sums:
         )
 
     def terms(self, length: int) -> Ints:
-        """Starts of terms of this many words."""
+        """Return the starts of terms with this many words."""
         words, n = self.words, len(self.words.stems)
         if length > n:
             return np.zeros(0, np.int64)
@@ -295,14 +297,14 @@ class _Sums:
         return np.asarray(start[good])
 
     def _not_cut_by_negation(self, start: Ints, last: Ints) -> Bools:
-        """Not "carte ne fonctionne" where "pas" is next, nor "Karte funktioniert" where "nicht" is."""
+        """Exclude "carte ne fonctionne" before "pas", and "Karte funktioniert" before "nicht"."""
         words = self.words
         trailing = words.has(Role.TRAILING_NEGATION)
         ahead = _after(trailing, words.segment_ends)
         return np.asarray(~ahead[last] | trailing[last])
 
     def remarks(self, length: int) -> Ints:
-        """Starts of remarks of this many words: whole segments, or whole questions at the end of one."""
+        """Return the starts of remarks with this many words: whole segments, or whole questions at the end of one."""
         words, n = self.words, len(self.words.stems)
         if length > min(n, LONGEST_REMARK):
             return np.zeros(0, np.int64)
@@ -310,19 +312,19 @@ class _Sums:
         last = start + length - 1
         good = words.segment_ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
         good &= ~(words.begins[start] & words.ends[last]) & (self.rare[last + 1] == self.rare[start])
-        said = self.content[last + 1] > self.content[start]
+        has_content = self.content[last + 1] > self.content[start]
         dangling = words.has(Role.DETERMINER | Role.PREPOSITION | Role.MODIFIER)
         if length == 1:
             return np.asarray(start[good & ~(dangling | words.opener)[start]])
-        good &= (said | (length > 2)) & (words.opener | (words.content & ~dangling))[start] & ~dangling[last]
+        good &= (has_content | (length > 2)) & (words.opener | (words.content & ~dangling))[start] & ~dangling[last]
         return np.asarray(start[good])
 
 
-def _keyed(starts: Ints, length: int, hashes: Keys, forms: Keys, glued: Bools) -> Spans:
-    """Occurrences with their keys, as terms.
+def _make_spans(starts: Ints, length: int, hashes: Keys, forms: Keys, glued: Bools) -> Spans:
+    """Build occurrences with their keys, as terms.
 
-    A word that comes twice makes it no phrase ("card to card"). Between characters of a script without spaces order
-    matters, and one may come twice.
+    A run with a repeated word is not a phrase ("card to card"). For characters of a script without spaces order
+    matters, and repetition is allowed.
     """
     keys, order = np.zeros(len(starts), np.uint64), np.zeros(len(starts), np.uint64)
     twice = np.zeros(len(starts), np.bool_)
@@ -338,8 +340,8 @@ def _keyed(starts: Ints, length: int, hashes: Keys, forms: Keys, glued: Bools) -
     )
 
 
-def _repeated(spans: Spans, tiny: Bools) -> Spans:
-    """Drop what occurs once, save in tiny clusters: it can name nothing."""
+def _drop_single(spans: Spans, tiny: Bools) -> Spans:
+    """Drop phrases that occur once, except in tiny clusters: they cannot name anything."""
     if not len(spans.keys):
         return spans
     _, inverse, counts = np.unique(spans.keys, return_inverse=True, return_counts=True)
@@ -350,14 +352,14 @@ def _repeated(spans: Spans, tiny: Bools) -> Spans:
 
 
 def _held(table: TokenTable, spans: Spans, phrase_of: Ints) -> tuple[Ints, Ints]:
-    """Each phrase of each document once, and that document."""
+    """Return each phrase of each document once, and the document."""
     texts = max(table.texts, 1)
     phrases, documents = np.divmod(np.unique(phrase_of * np.int64(texts) + table.documents[spans.starts]), texts)
     return phrases, documents
 
 
 def _counts(held: tuple[Ints, Ints], labels: Labels, shape: tuple[int, int]) -> "sp.csr_matrix[np.float32]":
-    """(k, p): each document counts once for each phrase it holds; noise does not."""
+    """Count (k, p) documents: each counts once for each of its phrases; noise does not count."""
     phrases, documents = held
     clusters = labels[documents]
     if (labels < 0).any():

@@ -1,4 +1,4 @@
-"""Which documents are read to name clusters: no noise, no repeated text, an even sample of what is left."""
+"""Selection of the documents to read: no noise, no repeated text, an even sample of the rest."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -13,42 +13,45 @@ __all__ = ["DOCUMENTS_PER_CLUSTER", "TOKEN_BUDGET", "rows_to_read"]
 
 DOCUMENTS_PER_CLUSTER = 2_000
 TOKEN_BUDGET = 6_000_000
-"""Words read of all documents together: bounds the memory at about 1 GB whatever the size of the set."""
+"""Words read in total: bounds the memory to about 1 GB, whatever the size of the set."""
 FEWEST_DOCUMENTS = 30
-"""Read of each cluster even where the budget is spent."""
+"""Documents read of each cluster even beyond the budget."""
 
 
 def rows_to_read(
     texts: Sequence[str], layers: Sequence[Labels], chosen: int = 0
 ) -> tuple[NDArray[np.int64], Labels, int]:
-    """Ascending rows (r,) of texts that are worth reading, the cell (r,) of each, and how many cells there are.
+    """Select the rows (r,) of texts to read, ascending; also return the cell (r,) of each, and the number of cells.
 
-    A cell is a cluster of `layers[chosen]`, or of another layer (n,) where that has a document as noise (-1). No noise
-    of all layers, no blank or repeated text within a cell, an even sample of what is left of each; from each cluster of
-    each layer some are read.
+    A cell is a cluster of `layers[chosen]`, or of another layer (n,) for documents that are noise (-1) there. Documents
+    that are noise in all layers, and blank or repeated texts within a cell, are skipped; the rest is sampled evenly.
+    Some documents of each cluster of each layer are read.
     """
     cells, count = _cells(layers, chosen)
-    seen: set[tuple[int, bytes]] = set()
+    marks: set[tuple[int, bytes]] = set()
     rows: list[int] = []
     for row in np.flatnonzero(cells >= 0).tolist():
         text = texts[row].strip().casefold()
         mark = (int(cells[row]), blake2b(text.encode("utf-8", "replace"), digest_size=12).digest())
-        if text and mark not in seen:
-            seen.add(mark)
+        if text and mark not in marks:
+            marks.add(mark)
             rows.append(row)
-    kept = np.array(rows, np.int64)
-    allowed = _documents_allowed(texts, kept, cells[kept], count)
-    read = _even_sample(kept, cells[kept], allowed)
-    if len(read) < len(kept):
+    distinct = np.array(rows, np.int64)
+    allowed = _documents_allowed(texts, distinct, cells[distinct], count)
+    read = _even_sample(distinct, cells[distinct], allowed)
+    if len(read) < len(distinct):
         few = [
-            _even_sample(own, labels[own], FEWEST_DOCUMENTS) for labels in layers for own in [kept[labels[kept] >= 0]]
+            _even_sample(own, labels[own], FEWEST_DOCUMENTS)
+            for labels in layers
+            for own in [distinct[labels[distinct] >= 0]]
         ]
         read = np.unique(np.concatenate([read, *few]))
     return read, cells[read], count
 
 
 def _cells(layers: Sequence[Labels], chosen: int) -> tuple[Labels, int]:
-    """(n,) the cluster of each row in the chosen layer, else, numbered on, in the finest that has one; and how many."""
+    """Return (n,) the cluster of each row in the chosen layer, else, with further numbers, in the finest layer that has
+    one; and the number of cells."""
     cells = layers[chosen].astype(np.int32)
     count = int(cells.max(initial=-1)) + 1
     for labels in reversed(layers):
@@ -61,7 +64,7 @@ def _cells(layers: Sequence[Labels], chosen: int) -> tuple[Labels, int]:
 
 
 def _documents_allowed(texts: Sequence[str], rows: NDArray[np.int64], labels: Labels, clusters: int) -> int:
-    """Documents of one cluster that may be read within the budget of words."""
+    """Return the number of documents of a cluster that fit into the budget of words."""
     if not len(rows):
         return DOCUMENTS_PER_CLUSTER
     probe = rows[:: max(len(rows) // 1000, 1)]

@@ -1,8 +1,8 @@
-"""How well a phrase tells its cluster from the others.
+"""Scores of phrases: how well a phrase distinguishes its cluster from the others.
 
-A phrase is good that many documents of the cluster hold, and few elsewhere, above all few in the clusters next to it:
+A good phrase occurs in many documents of the cluster, and in few elsewhere, above all in the nearest clusters:
 coverage^0.8 x (0.65 log(rate / rate elsewhere) + 0.35 log(rate / rate in the 4 nearest clusters)), rates smoothed.
-The constants were tuned on two of the labelled sets only and checked on others.
+The constants were tuned on only two of the labelled sets and checked on the others.
 """
 
 import numpy as np
@@ -18,33 +18,33 @@ __all__ = ["breadth", "fitness", "nearest_clusters", "score_phrases"]
 NEIGHBOURS = 4
 _COVERAGE, _SIBLINGS = 0.8, 0.35
 _BY_WEIGHT = np.array([0.0, 0.72, 1.0, 1.03, 0.95, 0.85])
-"""What a phrase of 1..5 content words is worth as a name."""
+"""The weight of a phrase with 1 to 5 content words as a name."""
 _REMARK, _LONE_CHARACTER = 0.9, 0.3
 _LEAST_LIFT = 0.01
-"""Of a phrase that tells nothing apart: a name of last resort, for clusters that say the same."""
+"""The lift of a phrase that distinguishes nothing: a last resort, for clusters with the same words."""
 _BLOCK = 1024
 
 
 def nearest_clusters(phrases: Phrases, centroids: Points | None) -> NDArray[np.int64]:
-    """(k, up to 4) the clusters next to each, nearest first.
+    """Return (k, up to 4) the nearest clusters of each, nearest first.
 
-    By the cosine of the centred centroids (k, d); without them by the phrases that clusters share.
+    By the cosine of the centred centroids (k, d); without them by shared phrases.
     """
     k = len(phrases.sizes)
-    wanted = min(NEIGHBOURS, k - 1)
-    if wanted < 1:
+    neighbours = min(NEIGHBOURS, k - 1)
+    if neighbours < 1:
         return np.zeros((k, 0), np.int64)
-    features = _shared_phrases(phrases) if centroids is None else _directions(centroids)
+    features = _phrase_features(phrases) if centroids is None else _directions(centroids)
     blocks = []
     for start in range(0, k, _BLOCK):
         likeness = features[start : start + _BLOCK] @ features.T
         dense = np.asarray(likeness.todense() if sp.issparse(likeness) else likeness)
         dense[np.arange(len(dense)), start + np.arange(len(dense))] = -np.inf
-        blocks.append(np.argsort(-dense, axis=1, kind="stable")[:, :wanted])
+        blocks.append(np.argsort(-dense, axis=1, kind="stable")[:, :neighbours])
     return np.concatenate(blocks)
 
 
-def _shared_phrases(phrases: Phrases) -> "sp.csr_matrix[np.float64]":
+def _phrase_features(phrases: Phrases) -> "sp.csr_matrix[np.float64]":
     """(k, shared phrases) unit rows of log counts."""
     holders = np.bincount(phrases.counts.indices, minlength=phrases.counts.shape[1])
     features = phrases.counts[:, np.flatnonzero(holders > 1)].astype(np.float64)
@@ -79,14 +79,14 @@ def _rate(count: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.
 
 
 def _in_neighbours(counts: "sp.csr_matrix[np.float32]", nearest: NDArray[np.int64]) -> NDArray[np.float64]:
-    """For each entry of `counts` the documents of the nearest clusters that hold its phrase."""
+    """Return for each entry of `counts` the documents of the nearest clusters that contain its phrase."""
     k, width = nearest.shape
     links = sp.csr_matrix((np.ones(k * width), (np.repeat(np.arange(k), width), nearest.ravel())), shape=(k, k))
-    return _aligned((links @ counts).tocsr(), counts)
+    return _align_values((links @ counts).tocsr(), counts)
 
 
-def _aligned(values: "sp.csr_matrix[np.float64]", counts: "sp.csr_matrix[np.float32]") -> NDArray[np.float64]:
-    """For each entry of `counts` the value there, 0 where there is none."""
+def _align_values(values: "sp.csr_matrix[np.float64]", counts: "sp.csr_matrix[np.float32]") -> NDArray[np.float64]:
+    """Return for each entry of `counts` the value at its place, 0 for none."""
     pattern = counts.copy()
     pattern.data = np.ones_like(pattern.data)
     # The pattern is added so that entries without a value stay in the matrix, in the order of `counts`.
@@ -96,9 +96,11 @@ def _aligned(values: "sp.csr_matrix[np.float64]", counts: "sp.csr_matrix[np.floa
 
 
 def breadth(phrases: Phrases, parts: Phrases, parents: NDArray[np.int32]) -> NDArray[np.float64]:
-    """For each entry of `phrases.counts` how evenly the parts of its cluster hold the phrase: 1 where all do at one
-    rate, the square root of a part's share of the documents where it alone does. `parts` are the same phrases counted
-    in the layer below, and `parents` say of which cluster each of these is a part."""
+    """Return for each entry of `phrases.counts` how evenly the phrase occurs in the parts of its cluster.
+
+    1 for equal rates in all parts; the square root of a part's share of the documents if only that part has the phrase.
+    `parts` are the same phrases counted in the layer below, whose clusters have these `parents`.
+    """
     k, width = phrases.counts.shape
     entries = parts.counts.tocoo()
     own = parents[entries.row]
@@ -112,14 +114,14 @@ def breadth(phrases: Phrases, parts: Phrases, parents: NDArray[np.int32]) -> NDA
     whole = np.bincount(parents[parents >= 0], parts.sizes[parents >= 0], minlength=k)
     rows = np.repeat(np.arange(k), np.diff(phrases.counts.indptr))
     total = phrases.counts.data.astype(np.float64)
-    left = np.maximum(total - _aligned(first, phrases.counts), 0.0)
+    left = np.maximum(total - _align_values(first, phrases.counts), 0.0)
     left_size = np.maximum(phrases.sizes - whole, 1.0)[rows]
-    squares = np.maximum(_aligned(second, phrases.counts) + left**2 / left_size, 1e-12)
+    squares = np.maximum(_align_values(second, phrases.counts) + left**2 / left_size, 1e-12)
     return np.asarray(np.sqrt(np.clip(total**2 / squares / np.maximum(phrases.sizes, 1.0)[rows], 0.0, 1.0)))
 
 
 def fitness(phrases: Phrases) -> NDArray[np.float64]:
-    """(p,) what each phrase is worth as a name by its form alone: length, and whether it is cut short."""
+    """Return (p,) the weight of each phrase as a name by its form alone: its length, and whether it is truncated."""
     weights = np.ceil(phrases.weights).astype(np.int64).clip(1, len(_BY_WEIGHT) - 1)
     remark = phrases.spans.remarks[phrases.first]
     alone = (phrases.weights == 0.5) & ~remark

@@ -1,6 +1,6 @@
-"""From texts to words: clean, cut, recognise the language, fold, stem.
+"""Tokenisation: clean, split, detect the language, fold, stem.
 
-What comes out is flat: one number a word, so that everything after runs on arrays and not on strings.
+The result is flat: one number for each word, so that all further steps work on arrays, not strings.
 """
 
 import re
@@ -20,16 +20,16 @@ from shoal.labeling.text import LONGEST_TEXT, clean
 __all__ = ["Role", "TokenTable", "Vocabulary", "tokenize"]
 
 LONGEST_WORD = 40
-"""Characters; what is longer is no word but data."""
+"""Characters; longer tokens are data, not words."""
 _REPORT_EVERY = 8192
 _SHOUTED = 0.2
-"""Share of words in capitals from which capitals tell nothing."""
+"""Share of words in capitals from which capitals have no meaning."""
 _STEM_ALL = 50_000
-"""Up to so many distinct words all are stemmed, beyond it only those seen twice: stemming is the slow part."""
+"""Up to this many distinct words all are stemmed, beyond it only repeated ones: stemming is slow."""
 
 
 class Role(IntFlag):
-    """What a word may do in a phrase; see `Language` for what the names mean."""
+    """The roles of a word in a phrase; see `Language` for their meaning."""
 
     FUNCTION = 1
     BARRIER = 2
@@ -43,7 +43,7 @@ class Role(IntFlag):
     GLUED = 512
     """Of a script written without spaces."""
     JOINED = 1024
-    """Hangs on the word before it by a hyphen."""
+    """Joined to the word before it by a hyphen."""
     LIGHT = 2048
     MODIFIER = 4096
     CONTRACTED = 8192
@@ -54,23 +54,23 @@ class Role(IntFlag):
     """A whole word of a script without spaces: a run of katakana."""
 
 
-# As plain numbers: arithmetic on enum members is slow where it runs once a word shown.
+# Plain integers: arithmetic on enum members is slow.
 _FILLER, _FUNCTION, _JOINED, _GLUED_ROLE = (int(r) for r in (Role.FILLER, Role.FUNCTION, Role.JOINED, Role.GLUED))
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The distinct words (v of them), told apart by case."""
+    """The distinct words (v of them), case-sensitive."""
 
     words: Sequence[str]
     folded: NDArray[np.int64]
-    """(v,) equal for words that differ in case only."""
+    """(v,) equal for words that differ only in case."""
     stems: NDArray[np.int64]
     """(v,) equal for forms of one word; 0..stem_count-1."""
     roles: NDArray[np.int32]
     """(v,) Role bits."""
     shown: NDArray[np.int64]
-    """(v,) the word to show for this one: its most frequent casing."""
+    """(v,) the word to display for this one: its most frequent casing."""
     stem_count: int
 
 
@@ -91,18 +91,18 @@ class TokenTable:
         return len(self.words)
 
     def phrase(self, start: int, length: int) -> str:
-        """The `length` words from `start` on as people write them: no control characters, spaces where they belong."""
+        """Return the `length` words from `start` on as readable text."""
         return self._written(range(start, start + length))
 
     def title(self, start: int, length: int) -> str:
-        """As `phrase`, without the fillers that a title can spare."""
+        """Return a phrase without the fillers that a title can omit."""
         roles = self.vocabulary.roles[self.words[start : start + length]].tolist()
-        kept = [start]
+        positions = [start]
         for i in range(1, length):
             spare = roles[i] & _FILLER and not roles[i - 1] & _FUNCTION
             if not spare or (i + 1 < length and self._capital(start + i - 1) and self._capital(start + i + 1)):
-                kept.append(start + i)
-        return self._written(kept)
+                positions.append(start + i)
+        return self._written(positions)
 
     def _capital(self, position: int) -> bool:
         return self._word(position)[:1].isupper()
@@ -125,12 +125,12 @@ class TokenTable:
 
 
 def _ranges(characters: Sequence[int]) -> str:
-    """Ascending code points as the inside of a character class."""
+    """Format ascending code points as the inside of a character class."""
     runs = [[c for _, c in run] for _, run in groupby(enumerate(characters), lambda pair: pair[1] - pair[0])]
     return "".join(f"\\U{run[0]:08x}-\\U{run[-1]:08x}" for run in runs)
 
 
-# The stdlib's \w leaves combining marks out, and with them the vowel signs of Hindi, Thai and Tamil.
+# The stdlib's \w excludes combining marks, and thus the vowel signs of Hindi, Thai and Tamil.
 _MARK = _ranges([c for c in range(0x300, 0xFFFF) if unicodedata.category(chr(c))[0] == "M"]) + "\u200c\u200d"
 _ALONE = (
     "\u3005\u3007\u3041-\u309f\u0e00-\u0e4f\u0e80-\u0ecf\u1000-\u103f\u1050-\u109f\u1780-\u17b3"
@@ -153,8 +153,8 @@ _CUT = re.compile(
 
 
 class _WordNumbers(dict[str, int]):
-    """Numbers words as they come. -1, the end of a segment, stands for what is too long for a word, and for numerals
-    other than `numerals`."""
+    """Numbers words in order of appearance. Tokens that are too long, and numerals other than `numerals`, get -1, which
+    ends a segment."""
 
     def __init__(self, numerals: frozenset[str]) -> None:
         self.words: list[str] = []
@@ -174,9 +174,9 @@ def tokenize(
     progress: Callable[[float], None] | None = None,
     numerals: frozenset[str] = frozenset(),
 ) -> TokenTable:
-    """Cut `texts` into words. `progress` receives the fraction that is done and may raise to stop.
+    """Split `texts` into words. `progress` receives the fraction done, and may raise to stop.
 
-    Numerals are no words and end a segment, but for those in `numerals`.
+    Numerals are not words and end a segment, except those in `numerals`.
     """
     numbers = _WordNumbers(numerals)
     flat: list[int] = []
@@ -193,7 +193,7 @@ def tokenize(
 
 
 def _shorten(words: list[int]) -> list[int]:
-    """At most LONGEST_TEXT words, a third each from the head, the middle and the tail."""
+    """Keep at most LONGEST_TEXT words, a third each from the head, the middle and the tail."""
     if len(words) <= LONGEST_TEXT:
         return words
     third = LONGEST_TEXT // 3
@@ -227,12 +227,12 @@ def _vocabulary(words: list[str], tokens: NDArray[np.int64], documents: NDArray[
 
 
 def _fold(word: str, shouted: bool) -> str:
-    """One form for all casings; "IT support" is not "it", save where all is written in capitals."""
+    """Fold the case of a word; "IT support" is not "it", unless everything is in capitals."""
     return word if word in ACRONYMS and not shouted else word.casefold().lstrip("-")
 
 
 def _casing(folded: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each word the most frequent word of the same folded form; the first one of equals."""
+    """Return for each word the most frequent word of the same folded form, the first one of ties."""
     counts = np.bincount(tokens, minlength=len(folded))
     order = np.lexsort((-np.arange(len(folded)), counts, folded))
     best = np.zeros(int(folded.max(initial=-1)) + 1, np.int64)
@@ -243,14 +243,14 @@ def _casing(folded: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.
 def _languages(
     forms: list[str], tokens: NDArray[np.int64], documents: NDArray[np.int64], texts: int
 ) -> NDArray[np.int64]:
-    """For each form the language of most texts that hold it; a text speaks the language of most function words.
+    """Return for each form the language of most texts that contain it; that of a text follows from its function words.
 
-    Texts and words that tell nothing take the language of the whole set.
+    Texts and words without evidence get the language of the whole set.
     """
     votes = np.zeros((texts, len(LANGUAGES)))
     for i, language in enumerate(LANGUAGES):
-        known = language.function | language.negations | language.trailing_negations
-        member = np.array([form in known for form in forms], float)
+        words_of = language.function | language.negations | language.trailing_negations
+        member = np.array([form in words_of for form in forms], float)
         votes[:, i] = np.bincount(documents, weights=member[tokens], minlength=texts)
     spoken = votes.argmax(1)
     spoken[votes.max(1, initial=0) == 0] = votes.sum(0).argmax()
@@ -259,7 +259,7 @@ def _languages(
 
 
 def _stems(forms: list[str], language: NDArray[np.int64], frequent: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(forms,) stem numbers. A form that is not frequent is its own stem."""
+    """Return (forms,) stem numbers. A form that is not frequent is its own stem."""
     stemmers = [snowballstemmer.stemmer(each.stemmer) if each.stemmer else None for each in LANGUAGES]
     numbers: dict[str, int] = {}
     out = np.zeros(len(forms), np.int64)
@@ -272,7 +272,7 @@ def _stems(forms: list[str], language: NDArray[np.int64], frequent: NDArray[np.b
 
 
 def _is_not(form: str, language: Language) -> bool:
-    """All ways to say "not" are one word: "isn't working", "doesn't work" and "not working" are one phrase."""
+    """Whether a form means "not": "isn't working", "doesn't work" and "not working" are one phrase."""
     contracted = form.endswith("n't") or (form in language.negations and form.endswith("nt"))
     return contracted or form == "cannot" or form in language.trailing_negations
 

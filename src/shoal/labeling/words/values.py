@@ -1,7 +1,7 @@
-"""Names from a field of few short values (kinds of products, domains): what most documents of a cluster have.
+"""Names from a field with few short values (product types, domains): the most frequent value in a cluster.
 
-Such texts repeat, so that documents are counted, not phrases: the value of most names the cluster, also where it names
-another one already, since what is left over after that is a minority's.
+Such texts repeat, so documents are counted, not phrases: the most frequent value names the cluster, even if it already
+names another one, since any other value is that of a minority.
 """
 
 import re
@@ -22,15 +22,15 @@ __all__ = ["NamedByValue", "Values", "find_values", "name_by_values"]
 _LONGEST_VALUE, _MOST_WORDS = 60, 9
 _MOST_VALUES = 200
 _REPEATS = 4
-"""Documents a value, on average, from which texts are values and not sentences that come twice."""
+"""Average number of documents for each value from which texts are values, not repeated sentences."""
 
 _MOST_JOINED = 3
 _MINORITY = 0.1
-"""The share of the documents of a cluster below which a value has no place in its name."""
+"""The share of documents of a cluster below which a value is left out of its name."""
 _SENTENCE_WORDS = 4
-"""From so many words on, an article, pronoun or preposition among them makes a value a sentence."""
+"""Number of words from which an article, pronoun or preposition makes a value a sentence."""
 _LARGE_SECOND, _ENOUGH = 1 / 3, 2 / 3
-"""The share from which a value stands beside that of a majority, and that from which a name needs no other value."""
+"""The share from which a value is added to that of a majority, and the one from which a name needs no other value."""
 _KEYWORD_SHARE = 0.02
 _LONGEST_LABEL = 80
 _FUNCTION = frozenset(word for language in LANGUAGES for word in language.function)
@@ -42,50 +42,53 @@ class Values:
     """The values of documents, as pairs of a row and a value."""
 
     written: Sequence[str]
-    """Each as most documents write it."""
+    """Each in its most frequent spelling."""
     rows: Labels
     """(pairs,) int32"""
     numbers: Labels
     """(pairs,) int32, positions in `written`."""
 
-    def counted(self, labels: Labels, clusters: int) -> list[list[tuple[int, int]]]:
-        """For each cluster its values, most frequent first, with their documents; and of equals the first by name."""
+    def count_values(self, labels: Labels, clusters: int) -> list[list[tuple[int, int]]]:
+        """Return for each cluster its values with their number of documents, most frequent first, then by name."""
         own = labels[self.rows]
         width = len(self.written)
         pairs, counts = np.unique(own[own >= 0].astype(np.int64) * width + self.numbers[own >= 0], return_counts=True)
-        found: list[list[tuple[int, int]]] = [[] for _ in range(clusters)]
+        values_of: list[list[tuple[int, int]]] = [[] for _ in range(clusters)]
         for pair, held in zip(pairs.tolist(), counts.tolist(), strict=True):
-            found[pair // width].append((pair % width, held))
-        return [sorted(each, key=lambda one: (-one[1], one[0])) for each in found]
+            values_of[pair // width].append((pair % width, held))
+        return [sorted(each, key=lambda pair: (-pair[1], pair[0])) for each in values_of]
 
-    def described(self, labels: Labels, clusters: int) -> list[int]:
-        """For each cluster the documents that have a value at all."""
+    def count_documents(self, labels: Labels, clusters: int) -> list[int]:
+        """Count the documents of each cluster that have a value."""
         rows = np.unique(self.rows)
         own = labels[rows]
-        described: list[int] = np.bincount(own[own >= 0], minlength=clusters).tolist()
-        return described
+        count_documents: list[int] = np.bincount(own[own >= 0], minlength=clusters).tolist()
+        return count_documents
 
 
 @dataclass(frozen=True, slots=True)
 class NamedByValue:
-    """A label and keywords; both empty where no document of the cluster has a value."""
+    """A label and keywords; both are empty if no document of the cluster has a value."""
 
     label: str
     keywords: tuple[str, ...]
 
 
 def find_values(texts: Sequence[str]) -> Values | None:
-    """The values that `texts` are made of, None where they are sentences: at most 200 short ones that come four times
-    each on average, and most of them again. Letter case, underscores and a mark at the end do not tell values apart."""
+    """Return the values in `texts`; None if these are sentences.
+
+    There are at most 200 short values, with four documents each on average, and most of them occur more than once.
+    Letter case, underscores and final punctuation are ignored in comparisons.
+    """
     spellings: dict[str, Counter[str]] = {}
-    known: dict[str, list[str] | None] = {}
+    parts_of: dict[str, list[str] | None] = {}
     pairs: list[tuple[int, str]] = []
     for row, text in enumerate(texts):
-        if text not in known:
-            known[text] = _parts(text)
-            if len(known) > _MOST_VALUES * _REPEATS:
+        if text not in parts_of:
+            parts_of[text] = _parts(text)
+            if len(parts_of) > _MOST_VALUES * _REPEATS:
                 return None
-        parts = known[text]
+        parts = parts_of[text]
         if parts is None:
             return None
         own = dict.fromkeys(part.casefold() for part in parts)
@@ -101,7 +104,7 @@ def find_values(texts: Sequence[str]) -> Values | None:
         return None
     keys = sorted(spellings)
     number = {key: position for position, key in enumerate(keys)}
-    written = [min(spellings[key].items(), key=lambda one: (-one[1], one[0]))[0] for key in keys]
+    written = [min(spellings[key].items(), key=lambda pair: (-pair[1], pair[0]))[0] for key in keys]
     rows = np.array([row for row, _ in pairs], np.int32)
     return Values(written, rows, np.array([number[key] for _, key in pairs], np.int32))
 
@@ -112,7 +115,7 @@ def _is_sentence(value: str) -> bool:
 
 
 def _parts(text: str) -> list[str] | None:
-    """The values of one document, None where it is longer text."""
+    """Return the values of a document; None if it is longer text."""
     if len(text) > _MOST_JOINED * _MOST_VALUES:
         return None
     parts = [" ".join(visible(part).replace("_", " ").split()).rstrip("?!.:;, ") for part in _PARTS.split(text)]
@@ -124,14 +127,14 @@ def _parts(text: str) -> list[str] | None:
 def name_by_values(
     values: Values, labels: Labels, clusters: int, same: dict[int, NamedByValue] | None = None
 ) -> list[NamedByValue]:
-    """Name each cluster by the value of most of its documents; else by the two or three that most have together, or by
-    the words that the values of most share.
+    """Name each cluster by its majority value; else by the two or three most frequent values, or by words that the
+    values of a majority share.
 
-    Where several have the same, the one with most documents of it has the plain name, and the others add the value that
-    comes next, or a number. Clusters of `same` have their name already.
+    If several clusters have the same name, the one with most documents keeps it, and the others add the next value, or
+    a number. Clusters in `same` already have names.
     """
-    found, described = values.counted(labels, clusters), values.described(labels, clusters)
-    heads = [_head(values, own, of) for own, of in zip(found, described, strict=True)]
+    counts, count_documents = values.count_values(labels, clusters), values.count_documents(labels, clusters)
+    heads = [_head(values, own, of) for own, of in zip(counts, count_documents, strict=True)]
     names = dict(same or {})
     used = {name.label.casefold() for name in names.values() if name.label}
     waiting = []
@@ -142,66 +145,66 @@ def name_by_values(
         if label.casefold() in used:
             waiting.append(cluster)
             continue
-        names[cluster] = NamedByValue(label, _keywords(values, found[cluster], described[cluster]))
+        names[cluster] = NamedByValue(label, _keywords(values, counts[cluster], count_documents[cluster]))
         used |= {label.casefold()} - {""}
     for cluster in waiting:
-        forms = _distinct(values, heads[cluster], found[cluster], described[cluster])
+        forms = _distinct(values, heads[cluster], counts[cluster], count_documents[cluster])
         label = next(form for form in forms if form.casefold() not in used)
-        names[cluster] = NamedByValue(label, _keywords(values, found[cluster], described[cluster]))
+        names[cluster] = NamedByValue(label, _keywords(values, counts[cluster], count_documents[cluster]))
         used.add(label.casefold())
     return [names[cluster] for cluster in range(clusters)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What most documents of a cluster are: the values of the name, or the words that values share."""
+    """The beginning of the name of a cluster: its most frequent values, or the words that values share."""
 
     text: str
     documents: int
     values: Sequence[int] = ()
 
 
-def _head(values: Values, found: Sequence[tuple[int, int]], described: int) -> _Head:
+def _head(values: Values, counts: Sequence[tuple[int, int]], count_documents: int) -> _Head:
     chosen, covered = list[int](), 0
-    for value, held in found[:_MOST_JOINED]:
-        least = _LARGE_SECOND if 2 * covered > described else _MINORITY
-        if chosen and (covered >= _ENOUGH * described or held < least * described):
+    for value, held in counts[:_MOST_JOINED]:
+        least = _LARGE_SECOND if 2 * covered > count_documents else _MINORITY
+        if chosen and (covered >= _ENOUGH * count_documents or held < least * count_documents):
             break
         chosen.append(value)
         covered += held
-    if 2 * covered <= described:
-        shared = _shared(values, found, described)
+    if 2 * covered <= count_documents:
+        shared = _find_shared_words(values, counts, count_documents)
         if shared is not None and shared.documents > covered:
             return shared
-    return _Head(_joined([values.written[value] for value in chosen]), covered, chosen)
+    return _Head(_join_values([values.written[value] for value in chosen]), covered, chosen)
 
 
-def _shared(values: Values, found: Sequence[tuple[int, int]], described: int) -> _Head | None:
-    """The longest run of words that the values of more than half of the documents hold, of equals the most frequent."""
+def _find_shared_words(values: Values, counts: Sequence[tuple[int, int]], count_documents: int) -> _Head | None:
+    """Find the longest run of words in the values of more than half of the documents, the most frequent of ties."""
     held: Counter[tuple[str, ...]] = Counter()
-    for value, documents in found:
+    for value, documents in counts:
         words = values.written[value].casefold().split()
         runs = {tuple(words[i:j]) for i in range(len(words)) for j in range(i + 1, len(words) + 1)}
         for run in runs:
             if not {run[0], run[-1]} & _FUNCTION:
                 held[run] += documents
-    most = [run for run, documents in held.items() if 2 * documents > described]
+    most = [run for run, documents in held.items() if 2 * documents > count_documents]
     if not most:
         return None
     best = min(most, key=lambda run: (-len(run), -held[run], run))
-    return _Head(_joined([" ".join(best)]), held[best])
+    return _Head(_join_values([" ".join(best)]), held[best])
 
 
-def _distinct(values: Values, head: _Head, found: Sequence[tuple[int, int]], described: int) -> Iterator[str]:
-    """Longer and longer names that all begin with what most of the documents are."""
-    for value, held in found:
-        if value not in head.values and held >= _MINORITY * described and len(head.values) < _MOST_JOINED:
-            yield _joined([head.text, values.written[value]])
+def _distinct(values: Values, head: _Head, counts: Sequence[tuple[int, int]], count_documents: int) -> Iterator[str]:
+    """Yield longer and longer names that begin with the head."""
+    for value, held in counts:
+        if value not in head.values and held >= _MINORITY * count_documents and len(head.values) < _MOST_JOINED:
+            yield _join_values([head.text, values.written[value]])
     yield from (f"{head.text[: _LONGEST_LABEL - 8]} {number}" for number in count(2))
 
 
-def _joined(parts: Sequence[str]) -> str:
-    """Those that fit into a label, with a capital."""
+def _join_values(parts: Sequence[str]) -> str:
+    """Join the values that fit into a label, and capitalise it."""
     text = ""
     for part in parts:
         longer = f"{text}, {part}" if text else part
@@ -209,11 +212,11 @@ def _joined(parts: Sequence[str]) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _keywords(values: Values, found: Sequence[tuple[int, int]], described: int) -> tuple[str, ...]:
-    """The values of the cluster, without those that hardly a document has; long ones end at a word."""
-    often = [value for value, held in found if held >= _KEYWORD_SHARE * described][:MOST_KEYWORDS]
-    return tuple(dict.fromkeys(_shortened(values.written[value]) for value in often))
+def _keywords(values: Values, counts: Sequence[tuple[int, int]], count_documents: int) -> tuple[str, ...]:
+    """Return the values of the cluster without rare ones; long ones are cut between words."""
+    often = [value for value, held in counts if held >= _KEYWORD_SHARE * count_documents][:MOST_KEYWORDS]
+    return tuple(dict.fromkeys(_shorten(values.written[value]) for value in often))
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= LONGEST_KEYWORD else text[: LONGEST_KEYWORD + 1].rsplit(" ", 1)[0][:LONGEST_KEYWORD]

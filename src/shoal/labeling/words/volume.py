@@ -1,4 +1,4 @@
-"""How much text there is to name clusters from, and what naming them takes in memory."""
+"""The volume of text for naming clusters, and the memory that naming needs."""
 
 import sys
 from collections.abc import Iterable
@@ -10,17 +10,17 @@ from shoal.labeling.words.sample import DOCUMENTS_PER_CLUSTER, TOKEN_BUDGET
 __all__ = ["Volume"]
 
 _WORD_BYTES = 400
-"""A word while phrases are counted: its place, its spans, their scores. 205 to 350 were seen."""
+"""Memory for a word while phrases are counted: its place, its spans, their scores. Measured: 205 to 350."""
 _DOCUMENT_BYTES = 300
-"""A document while equal texts are found."""
+"""Memory for a document while equal texts are detected."""
 _LONG_COPIES = 1.5
-"""What looking for sentences that repeat takes of long texts."""
+"""Memory for the detection of boilerplate, relative to the size of long texts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """The texts of a clustering: how many, `held_bytes` in memory for all of them, `words` read of all of them at most,
-    and `long_bytes` of those that are searched for repeated sentences."""
+    """The texts of a clustering: their number, `held_bytes` of memory for all of them, at most `words` read in total,
+    and `long_bytes` of those that are searched for boilerplate."""
 
     documents: int
     held_bytes: float = 0
@@ -29,7 +29,7 @@ class Volume:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Volume":
-        """Of texts that are there, as `document_text` makes them."""
+        """Measure texts, as `document_text` builds them."""
         documents, held, words, long = 0, 0, 0.0, 0
         for text in texts:
             size = sys.getsizeof(text)
@@ -38,13 +38,13 @@ class Volume:
             long += size if len(text) > LONGEST_EXCERPT else 0
         return cls(documents, held, words, long)
 
-    def scaled(self, documents: int) -> "Volume":
-        """Of so many documents like these, which are a sample."""
+    def scale(self, documents: int) -> "Volume":
+        """Extrapolate from a sample to this number of documents."""
         factor = documents / max(self.documents, 1)
         return Volume(documents, self.held_bytes * factor, self.words * factor, self.long_bytes * factor)
 
     def naming_bytes(self, clusters: int | None) -> float:
-        """What naming takes beside the texts; `clusters` is None where their number is not known."""
+        """Estimate the memory of naming besides the texts; `clusters` is None if their number is unknown."""
         read = 1.0
         if clusters is not None and self.documents:
             read = min(1.0, clusters * DOCUMENTS_PER_CLUSTER / self.documents)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shoal.analysis.named_clusters import NamedCluster
 from shoal.columns import Labels, Rows
-from shoal.durable import written_alone
+from shoal.durable import atomic_write_after_cleanup
 from shoal.engine.plan import Progress, ignore_progress
 from shoal.errors import Conflict, InvalidField
 from shoal.files import Source
@@ -163,7 +163,7 @@ def write_back(
     dropped |= frozenset(without)
     results = _ResultColumns(clustering, rows, total, names, guarded=separated)
     try:
-        with written_alone(path.resolve()) as file:
+        with atomic_write_after_cleanup(path.resolve()) as file:
             with suppress(FileNotFoundError):  # keep the permissions of the file it replaces
                 os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             if isinstance(first, pa.RecordBatch) or kind not in ("json", "jsonl"):

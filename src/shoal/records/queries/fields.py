@@ -1,5 +1,5 @@
-"""Where a field of a document lies. Filters, sorting, answers and the choice of text all ask here, and so do documents
-that are still in a file, so that a field found by one is found by the others."""
+"""Lookup of the fields of a document, shared by filters, sorting, answers and the choice of text, for stored documents
+and for those in a file, so that all of them resolve a field in the same way."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,11 +16,10 @@ _TIMES: Final = frozenset({"created_at", "updated_at"})
 
 @lru_cache(maxsize=4096)
 def key_paths(field: str) -> tuple[KeyPath, ...]:
-    """The places to look at for a dotted name, in this order; the first that exists is the field.
+    """Return the paths to try for a dotted name, in order; the first that exists is the field.
 
-    Dots mean nesting, at the root or under `metadata`. After that a key with the dots in it counts, as flattened tables
-    have them (`{"info.note": …}`), and the times of a document, unless it has fields of these names, where they are
-    shown.
+    Dots mean nesting, at the root or under `metadata`; then a key that contains the dots, as in flattened tables
+    (`{"info.note": …}`); then the times of a document, unless it has fields of these names.
     """
     written = tuple(field.split("."))
     places = [written, written[1:] if _is_metadata(written) else (_METADATA, *written)]
@@ -34,7 +33,7 @@ def key_paths(field: str) -> tuple[KeyPath, ...]:
 
 
 def find_field(document: Mapping[str, Any], field: str) -> tuple[bool, Any]:
-    """(is it there, its value). See `key_paths` for where it is looked for."""
+    """Return (whether the field exists, its value). See `key_paths` for the lookup order."""
     for path in key_paths(field):
         there, value = _descend(document, path)
         if there:

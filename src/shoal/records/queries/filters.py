@@ -93,7 +93,7 @@ _GROUPS: Final[Mapping[str, type[And] | type[Or] | type[Not]]] = {"AND": And, "O
 
 
 class _Budget:
-    """Counts conditions, and groups within the outermost one, so that a filter cannot grow without bound."""
+    """Counts conditions and nested groups, to bound the size of a filter."""
 
     def __init__(self) -> None:
         self.conditions = 0
@@ -105,7 +105,7 @@ class _Budget:
 
 
 def parse_filter(raw: object, path: str = "filters") -> Filter:
-    """The tree of a wire filter; None and `{}` match everything. Raises InvalidField with the path of the fault."""
+    """Parse a wire filter; None and `{}` match everything. Raises InvalidField with the path of the error."""
     if raw is None:
         return MATCH_ALL
     return _operator(raw, path, False, 0, _Budget())
@@ -146,7 +146,7 @@ def _group(key: str, raw: object, path: str, case: bool, depth: int, budget: _Bu
     members: list[Filter] = []
     for i, item in enumerate(listed):
         members.append(_operator(item, f"{path}[{i}]", case, depth + 1, budget))
-        if members[-1] == MATCH_ALL:  # it holds no condition that would count
+        if members[-1] == MATCH_ALL:  # it contains no condition that would count
             budget.spend(f"{path}[{i}]")
     return _GROUPS[key](tuple(members))
 
@@ -160,7 +160,7 @@ def _shorthand(field: str, value: object, path: str, case: bool, budget: _Budget
             remedy='Write {"field": ..., "operator": ..., "value": ...}.',
         )
     operator: Operator = "in" if isinstance(value, list) else "eq"
-    return _checked(field, operator, value, case, f"{path}.{field}", budget)
+    return _check_condition(field, operator, value, case, f"{path}.{field}", budget)
 
 
 def _condition(raw: Mapping[object, object], path: str, case: bool, budget: _Budget) -> Condition:
@@ -183,10 +183,12 @@ def _condition(raw: Mapping[object, object], path: str, case: bool, budget: _Bud
         )
     if "value" not in raw and operator not in _FLAGS:
         raise InvalidField(f"{path}.value", f"is required: what '{operator}' compares the field with")
-    return _checked(field, cast("Operator", operator), raw.get("value"), case, f"{path}.value", budget)
+    return _check_condition(field, cast("Operator", operator), raw.get("value"), case, f"{path}.value", budget)
 
 
-def _checked(field: str, operator: Operator, value: object, case: bool, path: str, budget: _Budget) -> Condition:
+def _check_condition(
+    field: str, operator: Operator, value: object, case: bool, path: str, budget: _Budget
+) -> Condition:
     budget.spend(path)
     if len(field) > 512 or any(not part for part in field.split(".")):
         raise InvalidField(path, "the field must be a dotted path without empty parts", value=field)
@@ -210,7 +212,7 @@ def _checked(field: str, operator: Operator, value: object, case: bool, path: st
 
 def _scalar(value: object, path: str) -> Scalar:
     if isinstance(value, Mapping) and value.get("type") == "dynamic":
-        raise InvalidField(path, "dynamic values only mean something in a retriever", value=dict(value))
+        raise InvalidField(path, "dynamic values are only available in retrievers", value=dict(value))
     if value is None or isinstance(value, (str, bool, float)):
         return value
     if isinstance(value, int):
@@ -228,10 +230,10 @@ def _check_regex(pattern: str, path: str) -> None:
     try:
         re2.compile(pattern, options)
     except re2.error as error:
-        raise InvalidField(path, f"is no RE2 pattern ({error})", value=pattern) from None
+        raise InvalidField(path, f"is not a valid RE2 pattern ({error})", value=pattern) from None
     options.max_mem = _MAX_REGEX_BYTES
     try:
         re2.compile(_WIDE.sub(lambda wide: wide["kept"] or (wide["negated"] and "[") or "x", pattern), options)
     except re2.error:
-        remedy = "Repeat fewer characters, or ask for several patterns."
-        raise InvalidField(path, "is a pattern of too many steps", value=pattern, remedy=remedy) from None
+        remedy = "Repeat fewer characters, or use several patterns."
+        raise InvalidField(path, "is a pattern with too many states", value=pattern, remedy=remedy) from None

@@ -18,7 +18,7 @@ DEFAULT_LIMIT: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """Order by a dotted field; rows without it come last both ways; ties by id ascending."""
+    """Order by a dotted field; rows without it come last in both directions; ties by id ascending."""
 
     field: str
     descending: bool = False
@@ -26,7 +26,7 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A window on a list: already folded from limit / page_size / offset / page / cursor."""
+    """A window of a list, computed from limit / page_size / offset / page / cursor."""
 
     limit: int = DEFAULT_LIMIT
     offset: int = 0
@@ -35,8 +35,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[Item]):
-    """One page of items. `total` counts everything that matched; `more` says whether a next page exists; `pin` names
-    the results the items are of, where others may take their place before the next page is asked for."""
+    """One page of items.
+
+    `total` counts all matches; `more` says whether a next page exists; `pin` identifies the results that the items
+    belong to, if they may be replaced before the next page is requested.
+    """
 
     items: list[Item]
     total: int
@@ -69,7 +72,7 @@ class SortBody(Body):
     direction: Direction = "asc"
 
     def sort(self, path: str) -> Sort:
-        """Raises InvalidField for a path with an empty part."""
+        """Return the sort. Raises InvalidField for a path with an empty part."""
         if not all(self.field.split(".")):
             raise InvalidField(f"{path}.field", "must be a dotted path without empty parts", value=self.field)
         return Sort(self.field, self.direction == "desc")
@@ -97,7 +100,7 @@ class ListBody(Body):
     search: str | None = Field(None, max_length=500)
 
     def order(self) -> tuple[Sort, ...]:
-        """`sorts` where given, else `sort`. Raises InvalidField."""
+        """Return `sorts` if given, else `sort`. Raises InvalidField."""
         if self.sorts:
             return tuple(sort.sort(f"sorts[{i}]") for i, sort in enumerate(self.sorts))
         return () if self.sort is None else (self.sort.sort("sort"),)
@@ -106,7 +109,7 @@ class ListBody(Body):
 def fold_page(
     limit: int | None, page_size: int | None, offset: int | None, page: int | None, include_total: bool
 ) -> Page:
-    """`limit` beats `page_size`, `offset` beats `page` (contract.md#pages-and-sorting)."""
+    """Compute the page: `limit` overrides `page_size`, `offset` overrides `page` (contract.md#pages-and-sorting)."""
     size = limit or page_size or DEFAULT_LIMIT
     start = offset if offset is not None else ((page or 1) - 1) * size
     return Page(size, start, include_total)

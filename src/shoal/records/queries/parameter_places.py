@@ -1,4 +1,4 @@
-"""Parameters of methods that stand in the wrong place of a body: where they belong."""
+"""Hints for method parameters in the wrong place of a body."""
 
 from difflib import get_close_matches
 from typing import Final
@@ -12,9 +12,9 @@ _OFTEN: Final = (
     *("covariance_type", "cluster_selection_method", "cluster_selection_epsilon", "cluster_method", "max_iter"),
     *("n_init", "random_state", "seed", "distance_threshold", "noise_level", "tol"),
 )
-"""What people write one level too high, other libraries' names for the number of clusters too."""
+"""Parameters that are often written one level too high, including other libraries' names for the number of clusters."""
 _BLOCK_SPELT: Final = 0.8
-"""How much a misspelt name of a parameter block is like it at least: those of two methods are nearly so."""
+"""Minimum similarity of a misspelt parameter block: the names of those of two methods are nearly as similar."""
 
 
 def is_method_parameter(name: str) -> bool:
@@ -22,14 +22,16 @@ def is_method_parameter(name: str) -> bool:
     return name.casefold() in _OFTEN
 
 
-def right_place(name: str, known: list[str], block: str = "algorithm_params") -> str | None:
-    """What to say of a key that is not known, where it is a parameter of a method, or a parameter block that a method
-    does not have; None where it is neither."""
+def right_place(name: str, accepted: list[str], block: str = "algorithm_params") -> str | None:
+    """Return the message for an unknown key that is a parameter of a method, or a parameter block of another method.
+
+    None if it is neither.
+    """
     word = name.casefold()
     is_block = word.endswith(("params", "parameters"))
-    if is_block and get_close_matches(word, known, 1, _BLOCK_SPELT):
+    if is_block and get_close_matches(word, accepted, 1, _BLOCK_SPELT):
         return None
     if not is_block and not is_method_parameter(word):
         return None
     inside = "…" if is_block else f'"{name}": …'
-    return f"is not known. Did you mean {block}? Parameters of a method stand there: {{{inside}}}"
+    return f"is not known. Did you mean {block}? Parameters of a method belong there: {{{inside}}}"

@@ -1,4 +1,4 @@
-"""Groups of a run that finds none of its own: its documents join the groups of the run that is visible, or none."""
+"""Assignment: the documents of a run join the groups of the visible run, or none."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ from shoal.storage.protocols.artifacts import ArtifactStore
 __all__ = ["AssignedGroups", "Earlier", "group_assigned"]
 
 _MOVED = 1e-4
-"""A document whose distance to its centroid differs by more than this from what it was has another vector now."""
+"""A document whose distance to its centroid changed by more than this has a new vector."""
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """The run that is assigned to, with its tables: `centroids` are the groups that documents are in, `above` those
-    that hold other groups."""
+    """The run to assign to, with its tables: `centroids` are the groups with documents, `above` the groups of
+    groups."""
 
     run: Execution
     members: pa.Table
@@ -56,7 +56,7 @@ class Earlier:
 
     @property
     def vectors(self) -> Points:
-        """(k, d) what stands for the groups."""
+        """(k, d) vectors of the groups."""
         flat = self.centroids["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return np.ascontiguousarray(flat.reshape(self.centroids.num_rows, -1), np.float32)
 
@@ -64,8 +64,8 @@ class Earlier:
     def labels(self) -> Labels:
         """(m,) the row in `centroids` of each member, -1 for noise."""
         ids = self.centroids["cluster_id"].cast(pa.string()).combine_chunks()
-        found = pc.index_in(self.members["cluster_id"].cast(pa.string()), value_set=ids)
-        return np.asarray(pc.fill_null(found, NOISE).to_numpy(), np.int32)
+        rows = pc.index_in(self.members["cluster_id"].cast(pa.string()), value_set=ids)
+        return np.asarray(pc.fill_null(rows, NOISE).to_numpy(), np.int32)
 
     @property
     def distances(self) -> NDArray[np.float64]:
@@ -74,9 +74,9 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
-    """Of n documents the group, -1 for none, and how firmly they belong to it; `fresh` are those that were looked at,
-    `changed` of them because their vector is another one now."""
+class _Placement:
+    """The groups of n documents, -1 for none, and their membership strengths; `fresh` documents were assigned,
+    `changed` of them because of a new vector."""
 
     labels: Labels
     strengths: NDArray[np.float32]
@@ -102,11 +102,13 @@ class AssignedGroups:
 def group_assigned(
     source: RunInput, cluster: Cluster, run: Execution, earlier: Earlier, threads: int, progress: Progress
 ) -> AssignedGroups:
-    """The groups of the earlier run with these documents in them. Documents that were there stay where they were unless
-    their vector changed; new ones join the group of the nearest centroid, if they are as near to it as its ordinary
-    members (`compute_reaches`) and, with cosine distances, as similar as the run's `assignment_threshold` asks.
+    """Assign documents to the groups of the earlier run.
 
-    Raises RunFailed where the vectors have other dimensions now, Cancelled.
+    Known documents stay in their groups unless their vector changed. New ones join the group of the nearest centroid,
+    if they are as near as its ordinary members (`compute_reaches`) and, with cosine distances, similar enough for the
+    `assignment_threshold` of the run.
+
+    Raises RunFailed if the dimensions of the vectors changed, and Cancelled.
     """
     space = _space(source, cluster, threads, progress)
     vectors = earlier.vectors
@@ -117,7 +119,7 @@ def group_assigned(
         )
     metric: DistanceMetric = "cosine" if cluster.normalize_features else "euclidean"
     threshold = float(run.request.get("assignment_threshold", 0.0))
-    placed = _placed(space, source, earlier, metric, threshold, threads, progress)
+    placed = _place_documents(space, source, earlier, metric, threshold, threads, progress)
     memberships = measure_memberships(space, placed.labels, vectors, metric)
     progress("describe", 0.0)
     metrics = _metrics(space, placed.labels, memberships, metric, threads)
@@ -129,12 +131,12 @@ def group_assigned(
     centroids = _centroids(earlier, placed.labels, memberships, drawn.places, sizes)
     centroids = pa.concat_tables([centroids, _above(earlier, centroids)], promote_options="permissive")
     tables = GroupTables(
-        members=source.located(_members(source, earlier, placed, memberships, drawn.places)),
+        members=source.add_collections(_members(source, earlier, placed, memberships, drawn.places)),
         centroids=centroids,
         labels=placed.labels,
         metrics={**metrics, **({} if drawn.moved is None else {"map_moved": drawn.moved})},
         params=earlier.run.algorithm_params,
-        warnings=[_told(placed, earlier, metric, threshold), *drawn.warnings],
+        warnings=[_describe(placed, earlier, metric, threshold), *drawn.warnings],
         learned_weights=cluster.learned_weights,
         learning_quality=cluster.learning_quality_score,
         distance_metric=metric,
@@ -147,19 +149,19 @@ def group_assigned(
 
 
 def _space(source: RunInput, cluster: Cluster, threads: int, progress: Progress) -> Points:
-    """As the earlier run made it: with the weights that it learned."""
+    """Build the feature space of the earlier run, with its learned weights."""
     if cluster.multi_feature_strategy == "weighted" and cluster.learned_weights:
         learned = cluster.learned_weights
         uris = zip(source.blocks, cluster.feature_uris or source.blocks, strict=True)
-        # Runs before these were kept by URI had them by the name of the vector.
+        # Earlier versions stored weights by the name of the vector, not by URI.
         by_name = {name: learned.get(uri, learned.get(name, 0.0)) for name, uri in uris}
-        known = {"multi_feature_strategy": "concatenate", "feature_weights": by_name}
-        cluster = cluster.with_changes(**known)
+        settings = {"multi_feature_strategy": "concatenate", "feature_weights": by_name}
+        cluster = cluster.with_changes(**settings)
     points = feature_space(source, cluster, SEED, threads, progress).points
     return unit_rows(points) if cluster.normalize_features else points
 
 
-def _placed(
+def _place_documents(
     space: Points,
     source: RunInput,
     earlier: Earlier,
@@ -167,26 +169,26 @@ def _placed(
     threshold: float,
     threads: int,
     progress: Progress,
-) -> _Placed:
+) -> _Placement:
     vectors, old = earlier.vectors, rows_in(earlier.members, source)
     was = np.where(old >= 0, earlier.labels[old], NOISE).astype(np.int32)
-    moved = _moved(space, was, vectors, metric, earlier.distances[old])
+    moved = _has_moved(space, was, vectors, metric, earlier.distances[old])
     fresh = (old < 0) | moved
     reach = compute_reaches(earlier.distances, earlier.labels, len(vectors), metric=metric)
-    found = Assigner.of(vectors, metric=metric, reach=reach).assign(space[fresh], threads, progress)
+    assignment = Assigner.of(vectors, metric=metric, reach=reach).assign(space[fresh], threads, progress)
     labels, strengths = was, earlier.members["membership_strength"].to_numpy().astype(np.float32)[old]
-    labels[fresh], strengths[fresh] = found.labels, found.strengths
+    labels[fresh], strengths[fresh] = assignment.labels, assignment.strengths
     if metric == "cosine":
         similar = measure_memberships(space[fresh], labels[fresh], vectors, metric).cosine
         unlike = np.flatnonzero(fresh)[similar < threshold]
         labels[unlike], strengths[unlike] = NOISE, 0.0
-    return _Placed(labels, strengths, fresh, int(moved.sum()))
+    return _Placement(labels, strengths, fresh, int(moved.sum()))
 
 
-def _moved(
+def _has_moved(
     space: Points, labels: Labels, vectors: Points, metric: DistanceMetric, before: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """(n,) which rows of a group lie elsewhere now; of those in none nothing is known."""
+    """Return (n,) the rows of groups whose vector changed; it is unknown for rows in no group."""
     now = measure_memberships(space, labels, vectors, metric).distance
     with np.errstate(invalid="ignore"):
         return (labels >= 0) & (np.abs(now - before) > _MOVED * np.maximum(1.0, np.abs(before)))
@@ -195,14 +197,16 @@ def _moved(
 def _metrics(
     space: Points, labels: Labels, memberships: Memberships, metric: DistanceMetric, threads: int
 ) -> Mapping[str, float | None]:
-    """Of the groups that have members."""
+    """Compute the metrics of the groups that have members."""
     used, dense = np.unique(labels[labels >= 0], return_inverse=True)
     own = np.full(len(labels), NOISE, np.int32)
     own[labels >= 0] = dense
     return measure(Grouping(space, own, cluster_means(space, own, len(used)), memberships, metric), SEED, threads)
 
 
-def _members(source: RunInput, earlier: Earlier, placed: _Placed, memberships: Memberships, places: Points) -> pa.Table:
+def _members(
+    source: RunInput, earlier: Earlier, placed: _Placement, memberships: Memberships, places: Points
+) -> pa.Table:
     table = earlier.centroids
     ids = pa.array([*table["cluster_id"].to_pylist(), NOISE_ID], pa.string())
     at = np.where(placed.labels >= 0, placed.labels, table.num_rows)
@@ -224,7 +228,7 @@ def _members(source: RunInput, earlier: Earlier, placed: _Placed, memberships: M
 def _centroids(
     earlier: Earlier, labels: Labels, memberships: Memberships, places: Points, sizes: NDArray[np.int64]
 ) -> pa.Table:
-    """The earlier table with what the members changed; a group without members keeps its place on the map."""
+    """Update the earlier table for the new members; a group without members keeps its place on the map."""
     inside, some = labels >= 0, np.maximum(sizes, 1)
     cosine = memberships.cosine[inside]
     least = np.full(len(sizes), np.inf)
@@ -248,7 +252,7 @@ def _centroids(
 
 
 def _above(earlier: Earlier, centroids: pa.Table) -> pa.Table:
-    """The groups of groups, with the sizes of now."""
+    """Return the groups of groups with their current sizes."""
     table = earlier.above
     if not table.num_rows:
         return table
@@ -272,11 +276,11 @@ def _levels(cluster: Cluster) -> dict[str, int]:
     return {link["parent_cluster_id"]: link["level"] for link in links if link.get("level")}
 
 
-def _told(placed: _Placed, earlier: Earlier, metric: DistanceMetric, threshold: float) -> str:
-    looked = int(placed.fresh.sum())
+def _describe(placed: _Placement, earlier: Earlier, metric: DistanceMetric, threshold: float) -> str:
+    examined = int(placed.fresh.sum())
     joined = int((placed.labels[placed.fresh] >= 0).sum())
-    asked = f" (cosine similarity of at least {threshold:g})" if metric == "cosine" and threshold > 0 else ""
+    condition = f" (cosine similarity of at least {threshold:g})" if metric == "cosine" and threshold > 0 else ""
     return (
-        f"Assigned to the clusters of {earlier.run.run_id}{asked}: of {looked - placed.changed:,} new documents and "
-        f"{placed.changed:,} whose vectors changed, {joined:,} joined a cluster and {looked - joined:,} fit none."
+        f"Assigned to the clusters of {earlier.run.run_id}{condition}: of {examined - placed.changed:,} new documents "
+        f"and {placed.changed:,} whose vectors changed, {joined:,} joined a cluster and {examined - joined:,} fit none."
     )

@@ -1,4 +1,4 @@
-"""Groups of a run by the values of fields; the words of a name are the values themselves."""
+"""Groups of a run by the values of fields, named by these values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ _CENTROIDS: Final = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class ValueGroups:
-    """The combinations of values that documents have, and the levels above them where they are nested."""
+    """The combinations of values in the documents, and the levels above them if they are nested."""
 
     labels: Labels
     groups: pa.Table
@@ -46,7 +46,7 @@ class ValueGroups:
     levels: Rows
     """How far each group is above the innermost ones."""
 
-    def ranked(self, source: RunInput) -> Ranked:
+    def rank(self, source: RunInput) -> Ranked:
         """See `NewGroups`."""
         numbers = pa.array(range(self.groups.num_rows), pa.int64())
         values = pa.table({"number": numbers, "parent": self.groups["parent"], "attributes": self.groups["attributes"]})
@@ -54,7 +54,7 @@ class ValueGroups:
         return Ranked([(number,) for number in range(self.groups.num_rows)], self.labels, keys, values=values)
 
     def clusterings(self, source: RunInput) -> list[Clustering]:
-        """None: a group is called by its values."""
+        """None: groups are named by their values."""
         return []
 
     def tables(self, source: RunInput, ids: RunIds, names: Sequence[Sequence[LayerNames]]) -> GroupTables:
@@ -73,7 +73,7 @@ class ValueGroups:
         }
         sizes = np.bincount(self.labels)
         return GroupTables(
-            members=source.located(pa.table(members)),
+            members=source.add_collections(pa.table(members)),
             centroids=centroids,
             labels=self.labels,
             metrics={"avg_cluster_size": len(self.labels) / int(np.count_nonzero(sizes)), "noise_ratio": 0.0},
@@ -83,34 +83,36 @@ class ValueGroups:
 
 
 def group_by_values(source: RunInput, cluster: Cluster) -> ValueGroups:
-    """One group for each combination of values, and the levels above where they are nested."""
+    """Build one group for each combination of values, and the levels above if they are nested."""
     names = cluster.clustered_attributes or []
     outcome = group_by_attributes(source.values, bool(cluster.hierarchical_grouping))
-    shown = _aggregated(source, outcome, names, cluster.aggregation_method or "most_frequent")
+    shown = _aggregate_values(source, outcome, names, cluster.aggregation_method or "most_frequent")
     groups, members = outcome.groups, _first_members(outcome.labels, len(outcome.groups))
     table = pa.table(
         {
-            "cluster_label": pa.array([found.label for found in groups], pa.string()),
-            "keywords": pa.array([[text for text in found.path if text != MISSING] for found in groups], _TEXTS),
-            "num_members": pa.array([found.size for found in groups], pa.int64()),
-            "parent": pa.array([found.parent for found in groups], pa.int64()),
+            "cluster_label": pa.array([each.label for each in groups], pa.string()),
+            "keywords": pa.array([[text for text in each.path if text != MISSING] for each in groups], _TEXTS),
+            "num_members": pa.array([each.size for each in groups], pa.int64()),
+            "parent": pa.array([each.parent for each in groups], pa.int64()),
             "attributes": pa.array([orjson.dumps(about, default=str).decode() for about in shown], pa.string()),
             "representative_ids": pa.array([[source.ids[row] for row in rows] for rows in members], _TEXTS),
         }
     )
-    return ValueGroups(outcome.labels, table, np.array([len(names) - len(found.path) for found in groups], np.int64))
+    return ValueGroups(outcome.labels, table, np.array([len(names) - len(each.path) for each in groups], np.int64))
 
 
 def _first_members(labels: Labels, groups: int) -> list[list[int]]:
-    """Up to five rows of each group, the first ones."""
+    """Return the first five rows of each group."""
     order = np.argsort(labels, kind="stable")
     starts = np.searchsorted(labels[order], np.arange(groups + 1))
     return [order[start : min(start + _REPRESENTATIVES, end)].tolist() for start, end in pairwise(starts.tolist())]
 
 
-def _aggregated(source: RunInput, outcome: AttributeOutcome, names: Sequence[str], method: Aggregation) -> list[Values]:
-    """What each group shows for every attribute: the values that make it one, and for the attributes below it in the
-    tree the members' aggregated value."""
+def _aggregate_values(
+    source: RunInput, outcome: AttributeOutcome, names: Sequence[str], method: Aggregation
+) -> list[Values]:
+    """Return the attributes of each group: the values that define it and, for attributes below it in the tree, the
+    aggregated values of its members."""
     below: dict[int, list[int]] = {}
     for row, leaf in enumerate(outcome.labels.tolist()):
         number = outcome.groups[leaf].parent
@@ -118,9 +120,9 @@ def _aggregated(source: RunInput, outcome: AttributeOutcome, names: Sequence[str
             below.setdefault(number, []).append(row)
             number = outcome.groups[number].parent
     shown = []
-    for number, found in enumerate(outcome.groups):
-        deeper = source.values[len(found.path) :]
+    for number, group in enumerate(outcome.groups):
+        deeper = source.values[len(group.path) :]
         rows = below.get(number, [])
-        aggregated = [aggregate([column[row] for row in rows], method) for column in deeper]
-        shown.append(dict(zip(names, [*found.values, *aggregated], strict=True)))
+        values = [aggregate([column[row] for row in rows], method) for column in deeper]
+        shown.append(dict(zip(names, [*group.values, *values], strict=True)))
     return shown

@@ -1,4 +1,4 @@
-"""Where the documents of a run are on the map that people see, so that the next one can look like it."""
+"""The coordinates of documents on the visible map, so that the next map can resemble it."""
 
 from dataclasses import replace
 
@@ -15,11 +15,11 @@ from shoal.storage.protocols.artifacts import ArtifactStore
 __all__ = ["rows_in", "with_places"]
 
 _BETWEEN = "\0"
-"""Stands in no id."""
+"""A separator that occurs in no id."""
 
 
 def with_places(source: RunInput, artifacts: ArtifactStore, scope: Scope, run_id: str | None) -> RunInput:
-    """The input with the places its documents have on the map of that run; as it is where there is none."""
+    """Add the coordinates of the documents on the map of a run, if it has one."""
     if run_id is None:
         return source
     try:
@@ -47,10 +47,12 @@ def _with(source: RunInput, members: pa.Table) -> RunInput:
 
 
 def rows_in(members: pa.Table, source: RunInput) -> NDArray[np.int64]:
-    """(n,) the row of each document in a table of members, -1 where it is not in it."""
-    told = pc.binary_join_element_wise(
+    """Return (n,) the row of each document in a table of members, -1 if it is missing."""
+    members_keys = pc.binary_join_element_wise(
         members["collection_id"].cast(pa.string()), members["document_id"].cast(pa.string()), _BETWEEN
     )
     own = pc.binary_join_element_wise(pa.array(source.collection_ids, pa.string()), pa.array(source.ids), _BETWEEN)
-    found = pc.index_in(own, value_set=told.combine_chunks() if isinstance(told, pa.ChunkedArray) else told)
-    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)
+    rows = pc.index_in(
+        own, value_set=members_keys.combine_chunks() if isinstance(members_keys, pa.ChunkedArray) else members_keys
+    )
+    return np.asarray(pc.fill_null(rows, -1).to_numpy(zero_copy_only=False), np.int64)

@@ -1,4 +1,4 @@
-"""Groups of a run by each feature apart, numbered through, and how the features' groups lie in each other."""
+"""Groups of a run for each feature separately, numbered consecutively, and their relationships across features."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,11 +31,11 @@ _OVERLAP: Final = 0.7
 
 @dataclass(frozen=True, slots=True)
 class FeatureGroups:
-    """The clusters of each feature apart, numbered through."""
+    """The clusters of each feature, numbered consecutively."""
 
     features: Mapping[str, VectorGroups]
 
-    def ranked(self, source: RunInput) -> Ranked:
+    def rank(self, source: RunInput) -> Ranked:
         """See `NewGroups`."""
         paths, labels, keys = list[Path](), list[Labels](), list[pa.Array]()
         layers, top = list[RankedLayers](), 0
@@ -43,7 +43,7 @@ class FeatureGroups:
             part, own, ranks = source.parts[feature], groups.found.outcome.labels, groups.found.paths()
             labels.append(np.where(own >= 0, own + len(paths), NOISE).astype(np.int32))
             keys.append(document_keys(part.ids, part.collection_ids, feature))
-            layers += groups.ranked_layers(document_keys(part.ids, part.collection_ids), position, feature)
+            layers += groups.rank_layers(document_keys(part.ids, part.collection_ids), position, feature)
             paths += [(top + path[0], *path[1:]) for path in ranks]
             top += 1 + max((path[0] for path in ranks), default=-1)
         return Ranked(paths, np.concatenate(labels), pa.concat_arrays(keys), layers)
@@ -70,23 +70,23 @@ def group_apart(
     """One clustering for each feature, of the documents that have it. Raises RunFailed, InvalidField, Cancelled."""
     features = dict[str, VectorGroups]()
     for number, (feature, own) in enumerate(source.parts.items()):
-        share = _shared(progress, number, len(source.parts))
+        share = _scale_progress(progress, number, len(source.parts))
         features[feature] = group_by_vectors(own, cluster, run, share, threads, _of_part(keep, number))
     return FeatureGroups(features)
 
 
-def _shared(progress: Progress, number: int, count: int) -> Progress:
-    """Each feature passes through all stages and counts as its share of each."""
+def _scale_progress(progress: Progress, number: int, count: int) -> Progress:
+    """Scale the progress of one feature to its share of each stage."""
     return lambda stage, fraction: progress(stage, (number + fraction) / count)
 
 
 def _of_part(keep: StageCache, number: int) -> StageCache:
-    """Each feature has stages of its own."""
+    """Give each feature its own stages."""
 
-    def kept(stage: str, make: Callable[[], Made]) -> Made:
+    def cache_stage(stage: str, make: Callable[[], Made]) -> Made:
         return keep(f"{stage}-{number}", make)
 
-    return kept
+    return cache_stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +98,10 @@ class _Part:
     row: int
 
     def rows(self) -> list[Values]:
-        """The groups that documents are in, by their labels."""
-        kept = [name for name in self.groups.centroids.column_names if name != "vector"]
-        found: list[Values] = self.groups.centroids.select(kept).slice(0, self.groups.count).to_pylist()
-        return [{**row, "feature": self.feature} for row in found]
+        """Return the groups with documents, by label."""
+        columns = [name for name in self.groups.centroids.column_names if name != "vector"]
+        rows_of_group: list[Values] = self.groups.centroids.select(columns).slice(0, self.groups.count).to_pylist()
+        return [{**row, "feature": self.feature} for row in rows_of_group]
 
     def table(self, table: pa.Table) -> pa.Table:
         """With the feature beside the groups; dictionaries and fixed lengths undone, because they differ between
@@ -115,7 +115,7 @@ class _Part:
         return table.append_column("feature", pc.take(feature, pa.array(np.zeros(table.num_rows, np.int64))))
 
     def links(self) -> list[Values]:
-        """The hierarchy of this feature."""
+        """Return the hierarchy of this feature."""
         features = ("parent_feature", "child_feature")
         return [{**link, **dict.fromkeys(features, self.feature)} for link in self.groups.relationships]
 
@@ -125,7 +125,7 @@ def _with(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.
 
 
 def _join_parts(source: RunInput, parts: Sequence[_Part]) -> GroupTables:
-    aligned = {part.feature: _aligned(source, part) for part in parts}
+    aligned = {part.feature: _align_labels(source, part) for part in parts}
     any_group = np.max(list(aligned.values()), axis=0)
     members = pa.concat_tables([part.table(part.groups.members) for part in parts], promote_options="default")
     for name in ("cluster_id", "cluster_label", "feature"):
@@ -136,7 +136,7 @@ def _join_parts(source: RunInput, parts: Sequence[_Part]) -> GroupTables:
         labels=np.where(any_group >= 0, any_group, NOISE).astype(np.int32),
         metrics=_metrics(parts, aligned),
         params=_params(parts),
-        warnings=[f"{part.feature}: {told}" for part in parts for told in part.groups.warnings],
+        warnings=[f"{part.feature}: {warning}" for part in parts for warning in part.groups.warnings],
         distance_metric=parts[0].groups.distance_metric,
         exact=all(part.groups.exact for part in parts),
         seed=parts[0].groups.seed,
@@ -147,12 +147,12 @@ def _join_parts(source: RunInput, parts: Sequence[_Part]) -> GroupTables:
             for name, table in part.groups.tables.items()
         },
         layers={part.feature: part.groups.layers for part in parts if part.groups.layers} or None,
-        relationships=[link for part in parts for link in part.links()] + _overlapping(parts, aligned),
+        relationships=[link for part in parts for link in part.links()] + _relate_features(parts, aligned),
     )
 
 
 def _with_feature(part: _Part, table: pa.Table) -> pa.Table:
-    """A further table that says which feature it is of; its dictionaries hold their ids in the order of the rows."""
+    """Add the feature to the metadata of a table, and encode its dictionaries in the order of the rows."""
     about = {**(table.schema.metadata or {}), b"feature": part.feature.encode()}
     for name in table.column_names:
         if pa.types.is_dictionary(table.schema.field(name).type):
@@ -160,8 +160,8 @@ def _with_feature(part: _Part, table: pa.Table) -> pa.Table:
     return table.replace_schema_metadata(about)
 
 
-def _aligned(source: RunInput, part: _Part) -> Labels:
-    """The labels of one feature for all documents, `ABSENT` for those without it."""
+def _align_labels(source: RunInput, part: _Part) -> Labels:
+    """Return the labels of one feature for all documents, `ABSENT` for documents without it."""
     rows = rows_in(part.groups.members, source)
     return np.where(rows >= 0, part.groups.labels[rows], ABSENT).astype(np.int32)
 
@@ -169,22 +169,22 @@ def _aligned(source: RunInput, part: _Part) -> Labels:
 def _metrics(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> Values:
     """Each measure is the mean over the features that have it; `features` holds their own, `agreement` how far each two
     features agree."""
-    found: Values = {}
+    means: Values = {}
     for name in dict.fromkeys(name for part in parts for name in part.groups.metrics):
         values = [value for part in parts if (value := part.groups.metrics.get(name)) is not None]
-        found[name] = sum(values) / len(values) if values else None
+        means[name] = sum(values) / len(values) if values else None
     return {
-        **found,
+        **means,
         "features": {part.feature: dict(part.groups.metrics) for part in parts},
         "agreement": [
-            {"features": [one, two], **asdict(measure_agreement(aligned[one], aligned[two]))}
-            for one, two in combinations(aligned, 2)
+            {"features": [first, second], **asdict(measure_agreement(aligned[first], aligned[second]))}
+            for first, second in combinations(aligned, 2)
         ],
     }
 
 
 def _params(parts: Sequence[_Part]) -> dict[str, Any]:
-    """What is the same for all, and under `features` what is not."""
+    """Return the common parameters, and those that differ under `features`."""
     head = parts[0].groups.params
     same = {name for name in head if all(part.groups.params.get(name) == head[name] for part in parts)}
     own = {
@@ -193,19 +193,21 @@ def _params(parts: Sequence[_Part]) -> dict[str, Any]:
     return {**{name: head[name] for name in head if name in same}, **({"features": own} if any(own.values()) else {})}
 
 
-def _overlapping(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> list[Values]:
-    """A group with most of its documents in a group of another feature is its child; where that holds both ways they
-    are the same, and the larger one counts as the parent."""
+def _relate_features(parts: Sequence[_Part], aligned: Mapping[str, Labels]) -> list[Values]:
+    """Relate groups of different features: a group with most of its documents in another one is its child.
+
+    If this holds both ways they are the same, and the larger one is the parent.
+    """
     links, rows_of = [], {part.feature: part.rows() for part in parts}
-    for one, two in combinations(parts, 2):
-        found = find_overlaps(aligned[one.feature], aligned[two.feature], least=_OVERLAP)
+    for first, second in combinations(parts, 2):
+        overlaps = find_overlaps(aligned[first.feature], aligned[second.feature], least=_OVERLAP)
         pairs = zip(
-            *(found.left.tolist(), found.right.tolist(), found.rows.tolist()),
-            *(found.share_of_left.tolist(), found.share_of_right.tolist()),
+            *(overlaps.left.tolist(), overlaps.right.tolist(), overlaps.rows.tolist()),
+            *(overlaps.share_of_left.tolist(), overlaps.share_of_right.tolist()),
             strict=True,
         )
         for left, right, rows, of_left, of_right in pairs:
-            ends = [rows_of[one.feature][left], rows_of[two.feature][right]]
+            ends = [rows_of[first.feature][left], rows_of[second.feature][right]]
             child, parent = ends if of_left >= of_right else reversed(ends)
             links.append(
                 relationship(

@@ -15,7 +15,7 @@ __all__ = ["FeatureSpace", "feature_space"]
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpace:
-    """`points` (n, d), with the `weights` of the features where there are several, and what is to be told."""
+    """`points` (n, d), with the `weights` of several features, and warnings."""
 
     points: Points
     normalize: bool
@@ -27,15 +27,19 @@ class FeatureSpace:
 def feature_space(
     source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress, keep: StageCache = bypass_cache
 ) -> FeatureSpace:
-    """The features side by side, with equal, given or learned weights, after the preprocessing steps. `keep` is asked
-    for "fuse" where that is more than the vectors as they are stored."""
+    """Concatenate the features, with equal, given or learned weights, and apply the preprocessing steps.
+
+    `keep` caches the stage "fuse", unless the result is just the stored vectors.
+    """
     if len(source.blocks) == 1 and not cluster.preprocessing_steps:
-        return _joined(source, cluster, seed, threads, progress)
-    return keep("fuse", lambda: _fused(source, cluster, seed, threads, progress))
+        return _join_features(source, cluster, seed, threads, progress)
+    return keep("fuse", lambda: _apply_preprocessing(source, cluster, seed, threads, progress))
 
 
-def _fused(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
-    joined = _joined(source, cluster, seed, threads, progress)
+def _apply_preprocessing(
+    source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress
+) -> FeatureSpace:
+    joined = _join_features(source, cluster, seed, threads, progress)
     steps = check_steps(cluster.preprocessing_steps or [], "preprocessing_steps")
     if not steps:
         return joined
@@ -44,15 +48,15 @@ def _fused(source: RunInput, cluster: Cluster, seed: int, threads: int, progress
     return FeatureSpace(points, normalize, joined.weights, [*joined.warnings, *notes])
 
 
-def _joined(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
+def _join_features(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
     if len(source.blocks) == 1:
         return FeatureSpace(next(iter(source.blocks.values())), cluster.normalize_features)
     weights, warnings = cluster.feature_weights or dict.fromkeys(source.blocks, 1 / len(source.blocks)), list[str]()
     if cluster.multi_feature_strategy == "weighted":
-        how = WeightLearning(**(cluster.weight_learning_config or {}))
-        learned = learn_weights(source.blocks, how, seed=seed, threads=threads, progress=progress)
+        settings = WeightLearning(**(cluster.weight_learning_config or {}))
+        learned = learn_weights(source.blocks, settings, seed=seed, threads=threads, progress=progress)
         weights = dict(learned.weights)
-        told = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
-        warnings.append(f"Feature weights were learned from {learned.rows:,} documents: {told}.")
+        listed = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+        warnings.append(f"Feature weights were learned from {learned.rows:,} documents: {listed}.")
     points = concatenate_features(source.blocks, weights, normalize=bool(cluster.normalize_features))
     return FeatureSpace(points, cluster.normalize_features, weights, warnings)

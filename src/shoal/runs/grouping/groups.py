@@ -1,4 +1,4 @@
-"""What a run found: groups by number, and, once they have ids and names, the tables that are published."""
+"""The groups of a run: numbered at first, and as tables to publish once they have ids and names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,22 +31,22 @@ class Clustering:
 
 
 class Groups(Protocol):
-    """What grouping found, by number: neither ids nor names are known yet. One class for each kind of grouping."""
+    """Numbered groups, without ids and names. One class for each kind of grouping."""
 
     def clusterings(self, source: RunInput) -> Sequence[Clustering]:
-        """What a namer is asked about; nothing where the names follow from the groups themselves."""
+        """Return the clusterings to name; none if the names follow from the groups themselves."""
         ...
 
     def tables(self, source: RunInput, ids: RunIds, names: Sequence[Sequence[LayerNames]]) -> "GroupTables":
-        """The groups as tables. `names` has for each clustering what its briefs got."""
+        """Build the tables of the groups. `names` has the names for the briefs of each clustering."""
         ...
 
 
 class NewGroups(Groups, Protocol):
-    """Groups that the run found itself, and that an earlier run may have found as well."""
+    """Groups computed by the run itself, which an earlier run may have had too."""
 
-    def ranked(self, source: RunInput) -> Ranked:
-        """The clusters by rank, as identity compares them with those of an earlier run."""
+    def rank(self, source: RunInput) -> Ranked:
+        """Return the clusters by rank, to be matched with those of an earlier run."""
         ...
 
 
@@ -95,9 +95,9 @@ class GroupTables:
 
     def summary(self) -> list[Values]:
         """The groups without their vectors, named as in ClusterExecutionCentroid."""
-        kept = [name for name in self.centroids.column_names if name != "vector"]
-        rows: list[Values] = self.centroids.select(kept).to_pylist()
-        return [{"label": row["cluster_label"], **row, **_decoded(row)} for row in rows]
+        columns = [name for name in self.centroids.column_names if name != "vector"]
+        rows: list[Values] = self.centroids.select(columns).to_pylist()
+        return [{"label": row["cluster_label"], **row, **_decode_attributes(row)} for row in rows]
 
 
 def above(centroids: pa.Table) -> NDArray[np.bool_]:
@@ -140,19 +140,19 @@ def relationship(
 
 
 def tree_of(centroids: pa.Table, levels: Mapping[str, int]) -> list[Values]:
-    """The relationships that the column `parent_cluster_id` tells; `levels` are those of the parents."""
-    kept = [name for name in centroids.column_names if name != "vector"]
-    rows: dict[str, Values] = {row["cluster_id"]: row for row in centroids.select(kept).to_pylist()}
+    """Return the relationships in the column `parent_cluster_id`; `levels` are those of the parents."""
+    columns = [name for name in centroids.column_names if name != "vector"]
+    rows: dict[str, Values] = {row["cluster_id"]: row for row in centroids.select(columns).to_pylist()}
     links = [(rows[row["parent_cluster_id"]], row) for row in rows.values() if row.get("parent_cluster_id") in rows]
     return [relationship(parent, row, level=levels[parent["cluster_id"]]) for parent, row in links]
 
 
 def with_link_labels(links: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[Values]:
-    """Relationships with these labels, by id, of their two clusters; the others keep theirs."""
-    return [_labelled_link(link, labels) for link in links]
+    """Set labels, by id, in relationships of clusters; other clusters keep theirs."""
+    return [_set_link_labels(link, labels) for link in links]
 
 
-def _labelled_link(link: Mapping[str, Any], labels: Mapping[str, str]) -> Values:
+def _set_link_labels(link: Mapping[str, Any], labels: Mapping[str, str]) -> Values:
     new: dict[str, Any] = {
         f"{end}_label": labels[link[f"{end}_cluster_id"]]
         for end in ("parent", "child")
@@ -161,5 +161,5 @@ def _labelled_link(link: Mapping[str, Any], labels: Mapping[str, str]) -> Values
     return {**link, **new}
 
 
-def _decoded(row: Values) -> Values:
+def _decode_attributes(row: Values) -> Values:
     return {"attributes": orjson.loads(row["attributes"])} if row.get("attributes") else {}

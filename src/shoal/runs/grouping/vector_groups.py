@@ -49,18 +49,18 @@ class VectorGroups:
     learned_weights: Mapping[str, float] | None = None
     learning_quality: float | None = None
 
-    def ranked(self, source: RunInput) -> Ranked:
+    def rank(self, source: RunInput) -> Ranked:
         """See `NewGroups`."""
         keys = document_keys(source.ids, source.collection_ids)
-        return Ranked(self.found.paths(), self.found.outcome.labels, keys, self.ranked_layers(keys))
+        return Ranked(self.found.paths(), self.found.outcome.labels, keys, self.rank_layers(keys))
 
-    def ranked_layers(self, keys: pa.Array, position: int = 0, feature: str | None = None) -> list[RankedLayers]:
+    def rank_layers(self, keys: pa.Array, position: int = 0, feature: str | None = None) -> list[RankedLayers]:
         """The layers of the clusters, where the method has several; `position` is that of the feature."""
-        found = self.found
-        if found.outcome.layers is None:
+        clusters = self.found
+        if clusters.outcome.layers is None:
             return []
-        labels = [layer.labels for layer in found.outcome.layers.layers]
-        series = [None if number == found.chosen else found.series(number) for number in range(len(labels))]
+        labels = [layer.labels for layer in clusters.outcome.layers.layers]
+        series = [None if number == clusters.chosen else clusters.series(number) for number in range(len(labels))]
         artifact = LAYERS if feature is None else f"{LAYERS}_{position}"
         return [RankedLayers(position, artifact, series, labels, keys, feature)]
 
@@ -80,7 +80,7 @@ class VectorGroups:
         analysis = build_analysis(source.ids, source.texts, self.found, ids, names)
         centroids = centroids_table(analysis)
         return GroupTables(
-            members=source.located(members_table(analysis)),
+            members=source.add_collections(members_table(analysis)),
             centroids=centroids,
             labels=outcome.labels,
             metrics=outcome.metrics,

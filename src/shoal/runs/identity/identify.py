@@ -72,13 +72,13 @@ class Past:
         )
         published = runs_of(run.cluster_id, Condition("published", "eq", True), same)
         order = (Sort("sequence", descending=True), Sort("created_at", descending=True))
-        found = executions.search(scope, Query(published.filter, order, Page(limit=1))).items
-        if not found:
+        latest = executions.search(scope, Query(published.filter, order, Page(limit=1))).items
+        if not latest:
             return None
-        origin = found[0]
+        origin = latest[0]
         while origin.mode == "assign" and (earlier := executions.find_one(scope, origin.request["assigned_to"])):
             origin = earlier
-        return replace(Past.of(artifacts, scope, found[0]), layers=_layers_before(artifacts, scope, origin))
+        return replace(Past.of(artifacts, scope, latest[0]), layers=_layers_before(artifacts, scope, origin))
 
     @staticmethod
     def of(artifacts: ArtifactStore, scope: Scope, run: Execution) -> "Past":
@@ -111,24 +111,26 @@ def _layers_before(artifacts: ArtifactStore, scope: Scope, run: Execution) -> La
 
 
 def _layer_keys(tables: Mapping[str, pa.Table], members: pa.Table) -> dict[str, pa.Array]:
-    """For each table of layers what tells the document of each of its rows, which are those of the members (of one
-    feature, where features were clustered apart)."""
-    found = {}
+    """Return the document key of each row of each table of layers.
+
+    The rows are those of the members, of one feature if features were clustered separately.
+    """
+    keys = {}
     for name, table in tables.items():
         feature = (table.schema.metadata or {}).get(b"feature")
         rows = members
         if feature is not None:
             rows = members.filter(pc.equal(members["feature"].cast(pa.string()), feature.decode()))
         if rows.num_rows == table.num_rows:
-            found[name] = member_keys(rows.select(["document_id", "collection_id"]))
-    return found
+            keys[name] = member_keys(rows.select(["document_id", "collection_id"]))
+    return keys
 
 
 def identify(ranked: Ranked, past: Past | None) -> Identity:
-    """Give each cluster of a run its id: that of the cluster of the run before which it is, else a new one.
+    """Assign each cluster of a run its id: that of the matching cluster of the run before, else a new one.
 
-    Clusters are matched by their values where they are groups of values, else by the documents that are in a cluster in
-    both runs. Without a run before the ids by rank stay. Takes O(n log n) time and O(n) memory for n documents.
+    Groups of values are matched by their values, other clusters by their common documents. Without a run before, ids
+    are ranks. Takes O(n log n) time and O(n) memory for n documents.
     """
     used = {} if past is None else numbers_used(past.run)
     ids, next_numbers = _identify_clusters(ranked, past, used)
@@ -162,22 +164,22 @@ def _identify_clusters(
 
 def _next_numbers(paths: Iterable[Path]) -> dict[str, int]:
     """For each parent of these paths ("" for the top) the number after the largest below it."""
-    found: dict[str, int] = {"": 0}
+    numbers: dict[str, int] = {"": 0}
     for path in paths:
         parent = format_cluster_id(path[:-1])
-        found[parent] = max(found.get(parent, 0), path[-1] + 1)
-    return found
+        numbers[parent] = max(numbers.get(parent, 0), path[-1] + 1)
+    return numbers
 
 
 def numbers_used(run: Execution) -> Mapping[str, int]:
     """For each parent of clusters ("" for the top) the first number that no cluster below it had up to this run."""
     # Runs of before ids lasted know their own clusters alone.
-    return run.next_numbers or _next_numbers(parse_cluster_id(one.cluster_id) for one in run.centroids or [])
+    return run.next_numbers or _next_numbers(parse_cluster_id(centroid.cluster_id) for centroid in run.centroids or [])
 
 
 _NO_MATCH: Mapping[Path, Path] = {}
-_NOBODY: Final = -2
-"""No place, not even that of what ends on a level above."""
+_NONE: Final = -2
+"""No place, distinct from that of paths that end on a level above."""
 
 
 def _number_paths(ranks: Iterable[Path], matched: Mapping[Path, Path], used: dict[Path, int]) -> dict[Path, Path]:
@@ -214,11 +216,11 @@ def _clusters_by_values(
     """The cluster, by its id or number, of the attributes that make it one, with their values."""
     above = dict(zip(clusters.to_pylist(), parents.to_pylist(), strict=True))
     nested = any(parent is not None for parent in above.values())
-    found = {}
+    clusters_by_values = {}
     for cluster, about in zip(above, attributes.to_pylist(), strict=True):
         values = [(name, format_value(value)) for name, value in orjson.loads(about).items()]
-        found[tuple(values[: _depth(cluster, above)] if nested else values)] = cluster
-    return found
+        clusters_by_values[tuple(values[: _depth(cluster, above)] if nested else values)] = cluster
+    return clusters_by_values
 
 
 def _depth(cluster: Any, parents: Mapping[Any, Any]) -> int:
@@ -243,10 +245,10 @@ def _match_documents(ranked: Ranked, past: pa.Table) -> dict[Path, Path]:
         old, old_places = _level(before, depth)
         new, new_places = _level(now, depth)
         cells = SharedRows(old_places[shared.old], new_places[shared.new], shared.rows)
-        found = match_clusters(cells, allowed)
-        matched |= {new[after]: old[place] for after, place in found.items()}
-        heir = np.full(len(new) + 1, _NOBODY, np.int64)
-        heir[list(found)] = list(found.values())
+        matches = match_clusters(cells, allowed)
+        matched |= {new[after]: old[place] for after, place in matches.items()}
+        heir = np.full(len(new) + 1, _NONE, np.int64)
+        heir[list(matches)] = list(matches.values())
         allowed = heir[cells.new] == cells.old
     return matched
 
@@ -264,10 +266,10 @@ def _order_clusters(ranked: Ranked) -> tuple[list[Path], Labels]:
 def _read_clusters(members: pa.Table) -> tuple[list[Path], Labels]:
     """The same of a table of members."""
     ids = members["cluster_id"].cast(pa.string()).combine_chunks().dictionary_encode()
-    known = ids.dictionary.to_pylist()
-    paths = sorted(parse_cluster_id(id) for id in known if id != NOISE_ID)
+    all_ids = ids.dictionary.to_pylist()
+    paths = sorted(parse_cluster_id(id) for id in all_ids if id != NOISE_ID)
     place = {path: number for number, path in enumerate(paths)}
-    places = np.array([NOISE if id == NOISE_ID else place[parse_cluster_id(id)] for id in known] or [NOISE], np.int32)
+    places = np.array([NOISE if id == NOISE_ID else place[parse_cluster_id(id)] for id in all_ids] or [NOISE], np.int32)
     return paths, places[ids.indices.to_numpy()]
 
 
@@ -282,6 +284,6 @@ def _align(keys: pa.Array, past: pa.Table, earlier: Labels) -> Labels:
     """(n,) for each member the cluster of the same document, and feature, in the past; -1 where it was in none."""
     rows = pc.index_in(keys, value_set=member_keys(past))
     rows = np.asarray(pc.fill_null(rows, -1).to_numpy(zero_copy_only=False), np.int64)
-    known: Labels = np.append(earlier, np.int32(NOISE))
-    aligned: Labels = known[rows]
+    labels: Labels = np.append(earlier, np.int32(NOISE))
+    aligned: Labels = labels[rows]
     return aligned

@@ -1,4 +1,4 @@
-"""What a run found, as what was there before: lasting ids, and the labels that people gave."""
+"""The groups of a run under lasting ids, with the custom labels of the earlier run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +20,7 @@ _LISTED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class LastingGroups:
-    """The groups of a run under their lasting ids. `labels` are those that people gave to clusters of the run
-    `labels_from`, by the ids that are still there."""
+    """The groups of a run under lasting ids. `labels` are custom labels of the run `labels_from`, by surviving ids."""
 
     groups: GroupTables
     next_numbers: Mapping[str, int]
@@ -29,34 +28,33 @@ class LastingGroups:
     labels_from: str | None
     warnings: Sequence[str]
     keeps_layers: bool = False
-    """Whether the clusters are those of an earlier run, whose other layers are not there but come back with a full
-    run."""
+    """Whether the clusters are those of an earlier run, whose other layers are absent until the next full run."""
 
-    def carried(self, labels: Mapping[str, str]) -> dict[str, str]:
-        """Of labels that people gave in the run before, those that the run takes over."""
-        return _taken_over(self.groups, labels, assigned=self.keeps_layers)
+    def carry_labels(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """Return the custom labels of the run before that this run takes over."""
+        return _select_labels(self.groups, labels, assigned=self.keeps_layers)
 
     @staticmethod
     def of(groups: GroupTables, identity: Identity) -> "LastingGroups":
-        """The groups of a run with the labels that people gave in the run they were compared with."""
+        """Combine the groups of a run with the custom labels of the run they were matched with."""
         run = identity.earlier
         if run is None:
             return LastingGroups(groups, identity.next_numbers, {}, None, ())
         if not identity.comparable:
             return LastingGroups(groups, identity.next_numbers, {}, None, [_gone(run)])
-        return _carried(groups, identity, run)
+        return _carry_over(groups, identity, run)
 
 
-def _carried(groups: GroupTables, identity: Identity, run: Execution) -> LastingGroups:
-    labels = _taken_over(groups, run.label_overrides, assigned=identity.assigned)
+def _carry_over(groups: GroupTables, identity: Identity, run: Execution) -> LastingGroups:
+    labels = _select_labels(groups, run.label_overrides, assigned=identity.assigned)
     lost = [(id, label) for id, label in sorted(run.label_overrides.items()) if id not in labels]
     warnings = [_lost(run, lost)] if lost else []
     shown = replace(groups, relationships=with_link_labels(groups.relationships, labels))
     return LastingGroups(shown, identity.next_numbers, labels, run.run_id, warnings, identity.assigned)
 
 
-def _taken_over(groups: GroupTables, labels: Mapping[str, str], *, assigned: bool) -> dict[str, str]:
-    """The labels of clusters that are there, and of those that are the whole of one of another layer now."""
+def _select_labels(groups: GroupTables, labels: Mapping[str, str], *, assigned: bool) -> dict[str, str]:
+    """Return the labels of existing clusters, and of clusters with the same members in another layer."""
     there = {id: label for id, label in labels.items() if _has(groups, id, assigned=assigned)}
     tables = [table for name, table in groups.tables.items() if is_hierarchy(name)] if there else []
     return with_inner_labels(there, [whole for table in tables for whole in wholes_of(table)])

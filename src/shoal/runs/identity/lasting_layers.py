@@ -59,8 +59,8 @@ def identify_layers(
     """
     free = {series: used.get(series, 0) for series in SERIES}
     taken = set[str]()
-    ids = {one.clustering: _empty(one) for one in ranked}
-    for layers in sorted(ranked, key=lambda one: one.artifact):
+    ids = {layers_of.clustering: _empty(layers_of) for layers_of in ranked}
+    for layers in sorted(ranked, key=lambda layers_of: layers_of.artifact):
         earlier = _same_feature(layers.feature, before)
         rows = None
         if before is not None and earlier is not None and earlier in before.keys:
@@ -71,13 +71,13 @@ def identify_layers(
             if rows is not None and before is not None and earlier is not None:
                 old = _read_layers(before.tables[earlier], series, rows)
             for layer, matched in zip(own, _match_layers(own, old), strict=True):
-                found = ids[layers.clustering][layer.position] = [""] * len(layer.clusters)
+                layer_ids = ids[layers.clustering][layer.position] = [""] * len(layer.clusters)
                 for cluster in layer.clusters:
                     lasting = matched.get(cluster)
                     if lasting is None or lasting in taken:
                         lasting = format_layer_id(series, free[series])
                         free[series] += 1
-                    found[cluster] = lasting
+                    layer_ids[cluster] = lasting
                     taken.add(lasting)
     return ids, {series: number for series, number in free.items() if number}
 
@@ -103,25 +103,25 @@ def _same_feature(feature: str | None, before: LayersBefore | None) -> str | Non
 def _layers_of_series(layers: RankedLayers, series: Series) -> list[_Layer]:
     """The layers of a series that have clusters, coarse to fine. Where features are clustered apart, clusters count in
     the order of their documents, which decides ties and who gets the next number."""
-    found = list[_Layer]()
+    layers_found = list[_Layer]()
     for position, (own, labels) in enumerate(zip(layers.series, layers.labels, strict=True)):
         clusters = int(labels.max(initial=-1)) + 1
         if own != series or not clusters:
             continue
         if layers.feature is None:
-            found.append(_Layer(range(clusters), labels, position))
+            layers_found.append(_Layer(range(clusters), labels, position))
             continue
         first = np.unique(labels[labels >= 0], return_index=True)[1]
         order = np.argsort(first)
         places = np.full(clusters + 1, NOISE, np.int32)
         places[order] = np.arange(clusters)
-        found.append(_Layer(order.tolist(), places[labels], position))
-    return found
+        layers_found.append(_Layer(order.tolist(), places[labels], position))
+    return layers_found
 
 
 def _read_layers(table: pa.Table, series: Series, rows: pa.Array) -> list[_Layer]:
     """The layers of a series in a table, coarse to fine, in the order of `rows`; null is a row without."""
-    found = list[_Layer]()
+    layers = list[_Layer]()
     for name in table.column_names[1:]:
         column = table[name].combine_chunks()
         if not pa.types.is_dictionary(column.type):
@@ -130,8 +130,8 @@ def _read_layers(table: pa.Table, series: Series, rows: pa.Array) -> list[_Layer
         if not ids or not is_layer_id(ids[0]) or parse_layer_id(ids[0]).series != series:
             continue
         labels = np.asarray(pc.fill_null(column.indices, NOISE).to_numpy(zero_copy_only=False), np.int32)
-        found.append(_Layer(ids, _take(labels, rows)))
-    return found
+        layers.append(_Layer(ids, _take(labels, rows)))
+    return layers
 
 
 def _take(labels: Labels, rows: pa.Array) -> Labels:
@@ -143,18 +143,18 @@ def _match_layers(own: Sequence[_Layer], old: Sequence[_Layer]) -> list[dict[int
     """For each layer the earlier id of each of its clusters that has one, from the earlier layer that shares most with
     it; an earlier layer is that of one layer."""
     pairs = list[tuple[int, int, int, dict[int, str]]]()
-    for one, layer in enumerate(own):
+    for mine_at, layer in enumerate(own):
         for other, earlier in enumerate(old):
             shared = count_shared_rows(earlier.labels, layer.labels)
-            found = match_clusters(shared)
-            kept = np.array([found.get(int(new), -1) for new in shared.new], np.int64) == shared.old
-            names = {layer.clusters[new]: str(earlier.clusters[before]) for new, before in found.items()}
-            pairs.append((-int(shared.rows[kept].sum()), one, other, names))
+            matches = match_clusters(shared)
+            is_match = np.array([matches.get(int(new), -1) for new in shared.new], np.int64) == shared.old
+            names = {layer.clusters[new]: str(earlier.clusters[before]) for new, before in matches.items()}
+            pairs.append((-int(shared.rows[is_match].sum()), mine_at, other, names))
     matched: list[dict[int, str]] = [{} for _ in own]
     mine, theirs = set[int](), set[int]()
-    for _, one, other, names in sorted(pairs, key=lambda pair: pair[:3]):
-        if one not in mine and other not in theirs:
-            mine.add(one)
+    for _, mine_at, other, names in sorted(pairs, key=lambda pair: pair[:3]):
+        if mine_at not in mine and other not in theirs:
+            mine.add(mine_at)
             theirs.add(other)
-            matched[one] = names
+            matched[mine_at] = names
     return matched

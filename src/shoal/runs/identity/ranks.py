@@ -63,7 +63,7 @@ class RunIds:
 
 
 def document_keys(ids: Sequence[str], collections: Sequence[str], feature: str | None = None) -> pa.Array:
-    """(n,) a text that tells documents, and features, apart."""
+    """Return (n,) texts that identify documents, and features."""
     columns = {"collection_id": pa.array(collections, pa.string()), "document_id": pa.array(ids, pa.string())}
     if feature is not None:
         columns = {"feature": pa.repeat(pa.scalar(feature, pa.string()), len(ids)), **columns}
@@ -71,7 +71,7 @@ def document_keys(ids: Sequence[str], collections: Sequence[str], feature: str |
 
 
 def member_keys(members: pa.Table) -> pa.Array:
-    """One text a member. Their bytes together may be more than 32 bits can count."""
+    """Return one text for each member. Their total size may exceed 32 bits."""
     names = [name for name in ("feature", "collection_id", "document_id") if name in members.column_names]
     columns = [members[name].cast(pa.string()).cast(pa.large_string()) for name in names]
     joined = pc.binary_join_element_wise(*columns, pa.scalar("\0", pa.large_string()))

@@ -1,6 +1,6 @@
-"""Dates in text, as moments.
+"""Dates in text, as points in time.
 
-JSON has no dates, so they are texts; `2024-01-01T01:00:00+01:00` and `2024-01-01T00:00:00.000Z` are one moment.
+JSON has no dates, so they are texts; `2024-01-01T01:00:00+01:00` and `2024-01-01T00:00:00.000Z` are the same instant.
 """
 
 import re
@@ -21,16 +21,16 @@ _LAST: Final = "9999-12-31T23:59:59.999999999"
 
 @lru_cache(maxsize=4096)
 def instant_of(text: str) -> str | None:
-    """The moment that a text names, in UTC to the nanosecond: texts of one length that sort by time.
+    """Parse a date into a text of fixed length that sorts by time: UTC, to the nanosecond. None for any other text.
 
-    A date is `YYYY-MM-DD`, alone (its midnight) or with a time, up to nine digits of a second and an offset; without an
-    offset it is UTC (RFC 3339, and what pandas and databases write). None for any other text. Moments that UTC puts
-    outside of the years 1 to 9999 count as the first or the last of these.
+    A date is `YYYY-MM-DD`, alone (midnight) or with a time, up to nine digits of a second and an offset; without an
+    offset it is UTC (RFC 3339, and the formats of pandas and databases). Instants outside the years 1 to 9999 in UTC
+    are clamped to the first or the last one.
     """
-    found = _DATE.fullmatch(text)
-    if found is None:
+    match = _DATE.fullmatch(text)
+    if match is None:
         return None
-    year, month, day, hour, minute, second, fraction, _, sign, hours, minutes = found.groups()
+    year, month, day, hour, minute, second, fraction, _, sign, hours, minutes = match.groups()
     try:
         local = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0))
         offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
@@ -45,8 +45,10 @@ def instant_of(text: str) -> str | None:
 
 
 def days_around(text: str) -> tuple[str, str]:
-    """Of a text that is a date: (a, b) such that every text below `a` is before it, and every text from `b` on after
-    it, whether one reads them as dates or as texts. Offsets move a date by less than a day, so three days are enough.
+    """Return (a, b) for a date: every text below `a` is earlier, every text from `b` on is later.
+
+    This holds whether the texts are compared as dates or as texts. Offsets shift a date by less than a day, so three
+    days are enough.
     """
     day = date.fromisoformat(text[:10]).toordinal()
     return (

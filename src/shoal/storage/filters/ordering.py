@@ -1,4 +1,4 @@
-"""The order of a sorted list in plain Python; `to_sql.order_sql` is the same order in SQL."""
+"""Sorting in plain Python; `to_sql.order_sql` is the same order in SQL."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -17,7 +17,7 @@ _Key: TypeAlias = tuple[int, Any]
 
 
 def in_order(rows: Sequence[Row], sorts: Sequence[Sort]) -> list[Row]:
-    """Sort rows whose first two items are an id and the document that is sorted by.
+    """Sort rows whose first two items are an id and a document.
 
     Documents without the field come last in both directions; ties are broken by id, ascending.
     """
@@ -31,7 +31,10 @@ def in_order(rows: Sequence[Row], sorts: Sequence[Sort]) -> list[Row]:
 
 
 def _sort_key(value: object) -> _Key | None:
-    """Numbers, and booleans as 0 and 1, before text; lists and objects as their JSON; None for null."""
+    """Return the sort key of a value: numbers, and booleans as 0 and 1, before text; lists and objects as JSON text.
+
+    None for null.
+    """
     kind = kind_of(value)
     if kind == "null":
         return None

@@ -1,7 +1,7 @@
-"""Filters over plain dicts: the semantics of `records/queries/filters.py` in their simplest form.
+"""Filters over plain dicts: the reference implementation of `records/queries/filters.py`.
 
-Every other compiler is tested against this one. Documents are what `orjson.loads` gives, so an integer beyond 64 bits
-is already a float.
+Every other compiler is tested against this one. Documents are the output of `orjson.loads`, so an integer beyond 64
+bits is already a float.
 """
 
 import operator
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from shoal.records.queries.fields import find_field
 from shoal.records.queries.filters import And, Condition, Filter, Operator, Or
 from shoal.storage.filters.instants import instant_of
-from shoal.storage.filters.words import holds_phrase, holds_words, phrase_of, tokens_of, wanted_words
+from shoal.storage.filters.words import holds_phrase, holds_words, parse_words, phrase_of, tokens_of
 
 __all__ = [
+    "contains_text",
     "element_matches",
-    "found",
     "kind_of",
     "mask",
     "matches",
@@ -30,7 +30,7 @@ Kind = Literal["text", "number", "boolean", "null", "other"]
 
 
 def mask(filter: Filter, documents: Sequence[dict[str, Any]]) -> NDArray[np.bool_]:
-    """(n,) bool: which of the documents match."""
+    """Return an (n,) boolean mask of the documents that match."""
     return np.fromiter((matches(filter, document) for document in documents), dtype=np.bool_, count=len(documents))
 
 
@@ -44,9 +44,11 @@ def matches(filter: Filter, document: dict[str, Any]) -> bool:
     return any(answers) if isinstance(filter, Or) else not any(answers)
 
 
-def found(text: str, fields: Sequence[str], document: dict[str, Any]) -> bool:
-    """Whether one of the fields, or any text of the document but those below `_internal` where none is named, holds
-    `text` in any case."""
+def contains_text(text: str, fields: Sequence[str], document: dict[str, Any]) -> bool:
+    """Whether one of the fields contains `text`, ignoring case.
+
+    Without fields, any text of the document counts, except below `_internal`.
+    """
     if fields:
         return any(matches(Condition(field, "contains", text), document) for field in fields)
     needle = text.casefold()
@@ -54,12 +56,12 @@ def found(text: str, fields: Sequence[str], document: dict[str, Any]) -> bool:
 
 
 def element_matches(condition: Condition, element: object) -> bool:
-    """Whether one scalar, or one element of a list, passes a condition that looks at values."""
+    """Whether a scalar, or an element of a list, passes a condition on values."""
     return _TESTS[condition.operator](element, condition)
 
 
 def kind_of(value: object) -> Kind:
-    """What a JSON value counts as: values of different kinds are unequal and never ordered."""
+    """Return the kind of a JSON value: values of different kinds are unequal and not ordered."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -103,11 +105,11 @@ def _equal(element: object, operand: object, case_sensitive: bool) -> bool:
     return element == operand
 
 
-def _alike(one: str, other: str) -> bool:
-    if one.casefold() == other.casefold():
+def _alike(element: str, other: str) -> bool:
+    if element.casefold() == other.casefold():
         return True
     instant = instant_of(other)
-    return instant is not None and instant == instant_of(one)
+    return instant is not None and instant == instant_of(element)
 
 
 def _is_equal(element: object, condition: Condition) -> bool:
@@ -119,7 +121,7 @@ def _is_in(element: object, condition: Condition) -> bool:
     return any(_equal(element, operand, condition.case_sensitive) for operand in operands)
 
 
-def _ordered(compare: Callable[[Any, Any], bool]) -> "Test":
+def _comparison(compare: Callable[[Any, Any], bool]) -> "Test":
     def test(element: object, condition: Condition) -> bool:
         operand = condition.value
         if isinstance(element, str) and isinstance(operand, str):
@@ -130,8 +132,8 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> "Test":
     return test
 
 
-def _text(holds: Callable[[str, str], bool]) -> "Test":
-    """A test on two texts that are folded first, unless case matters."""
+def _text_test(holds: Callable[[str, str], bool]) -> "Test":
+    """Return a test of two texts, case-folded unless case matters."""
 
     def test(element: object, condition: Condition) -> bool:
         operand = condition.value
@@ -145,9 +147,9 @@ def _text(holds: Callable[[str, str], bool]) -> "Test":
 
 
 def _contains(element: object, condition: Condition) -> bool:
-    # A list is searched for an element, a text for a part; what is no text can only be an element.
+    # A list is searched for an element, a text for a substring; an operand that is not text can only be an element.
     if isinstance(condition.value, str):
-        return _text(operator.contains)(element, condition)
+        return _text_test(operator.contains)(element, condition)
     return _is_equal(element, condition)
 
 
@@ -166,7 +168,7 @@ def _pattern(pattern: str, case_sensitive: bool) -> Any:
 
 
 def _words(element: object, condition: Condition) -> bool:
-    return isinstance(element, str) and holds_words(element, wanted_words(cast("str", condition.value)))
+    return isinstance(element, str) and holds_words(element, parse_words(cast("str", condition.value)))
 
 
 def _phrase(element: object, condition: Condition) -> bool:
@@ -179,15 +181,15 @@ _NEGATIONS: Final[Mapping[Operator, Operator]] = {"ne": "eq", "nin": "in"}
 _TESTS: Final[Mapping[Operator, Test]] = {
     "eq": _is_equal,
     "in": _is_in,
-    "gt": _ordered(operator.gt),
-    "lt": _ordered(operator.lt),
-    "gte": _ordered(operator.ge),
-    "lte": _ordered(operator.le),
+    "gt": _comparison(operator.gt),
+    "lt": _comparison(operator.lt),
+    "gte": _comparison(operator.ge),
+    "lte": _comparison(operator.le),
     "contains": _contains,
-    "starts_with": _text(str.startswith),
-    "ends_with": _text(str.endswith),
+    "starts_with": _text_test(str.startswith),
+    "ends_with": _text_test(str.endswith),
     "regex": _regex,
-    "text": _text(operator.contains),
+    "text": _text_test(operator.contains),
     "phrase": _phrase,
     "words": _words,
 }

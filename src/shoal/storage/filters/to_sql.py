@@ -1,9 +1,9 @@
 """Filters as SQL over a JSON text column of SQLite.
 
-What SQLite can decide is decided there, without a call back into Python: such a call has to take the interpreter's
-lock for each row, and in a busy server each taking may cost a thread switch. Python is asked (with the oracle of
-`to_mask`) only for what SQLite cannot know: case folding of text beyond ASCII, RE2, words, dates that are within three
-days of the one asked for, and the few rows that SQLite reads wrongly:
+What SQLite can decide is decided there, without a callback into Python: a callback takes the interpreter's lock for
+each row, which may cost a thread switch in a busy server. Python (the reference implementation, `to_mask`) is called
+only for what SQLite cannot do: case folding of text beyond ASCII, RE2, words, dates within three days of the operand,
+and the few rows that SQLite reads wrongly:
 
 - text with U+0000, which SQLite cuts there;
 - numbers within rounding error of the operand (integers beyond 64 bits are rounded on reading);
@@ -21,10 +21,10 @@ from typing import Any, Final, NamedTuple, cast
 import orjson
 
 from shoal import deadline
-from shoal.records.ids import encoded
+from shoal.records.ids import encode_text
 from shoal.records.queries.fields import KeyPath, find_field, key_paths
 from shoal.records.queries.filters import And, Condition, Filter, Operator, Or
-from shoal.storage.filters.expressions import FALSE, TRUE, Sql, folded, joined, one_of, sql
+from shoal.storage.filters.expressions import FALSE, TRUE, Sql, fold, join, one_of, sql
 from shoal.storage.filters.instants import instant_of
 from shoal.storage.filters.text_tests import (
     COMPARISONS,
@@ -34,7 +34,7 @@ from shoal.storage.filters.text_tests import (
     text_test,
     write_condition,
 )
-from shoal.storage.filters.to_mask import element_matches, found, kind_of, matches
+from shoal.storage.filters.to_mask import contains_text, element_matches, kind_of, matches
 from shoal.storage.filters.words import fold_words
 
 __all__ = ["compile_filter", "compile_search", "field_sql", "order_sql", "register_functions"]
@@ -51,25 +51,38 @@ _WRITTEN_BY_SHOAL: Final = f"{DAY}T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0
 
 
 def compile_filter(filter: Filter, body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
-    """A boolean SQL expression that is 1 for the rows that match.
+    """Compile a filter to a boolean SQL expression that is 1 for the rows that match.
 
-    `body_column` is the SQL name of a TEXT column with a JSON object in canonical form (as `orjson` writes it).
-    `columns` names fields that live outside the body, as SQL expressions that give text and never NULL. Raises
-    InvalidField for text that is no Unicode. The connection needs `register_functions`.
+    Parameters
+    ----------
+    filter
+        The filter.
+    body_column
+        The SQL name of a TEXT column with a JSON object in canonical form (as `orjson` writes it).
+    columns
+        Fields outside the body, as SQL expressions that yield text and never NULL.
+
+    Returns
+    -------
+    An expression for a connection with `register_functions`.
+
+    Raises
+    ------
+    InvalidField
+        A text is not valid Unicode.
     """
     if isinstance(filter, Condition):
         return _Place(body_column, columns).condition(filter)
     members = [compile_filter(member, body_column, columns) for member in filter.members]
     if isinstance(filter, And):
-        return joined(" AND ", members, TRUE)
-    either = joined(" OR ", members, FALSE)
+        return join(" AND ", members, TRUE)
+    either = join(" OR ", members, FALSE)
     return either if isinstance(filter, Or) else sql("NOT {}", either)
 
 
 def compile_search(text: str, fields: Sequence[str], body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
-    """A boolean SQL expression: one of the fields, or any text in the body but those below `_internal` where none is
-    named, holds `text` in any case."""
-    encoded("search", text)
+    """Compile a search, as in `to_mask.contains_text`, to a boolean SQL expression."""
+    encode_text("search", text)
     if fields:
         return compile_filter(Or(tuple(Condition(f, "contains", text) for f in fields)), body_column, columns)
     body = Sql(body_column, ())
@@ -77,20 +90,20 @@ def compile_search(text: str, fields: Sequence[str], body_column: str, columns: 
         "EXISTS (SELECT 1 FROM json_tree(json_remove({}, '$._internal')) AS leaf "
         "WHERE leaf.type = 'text' AND instr({}, {}) > 0)",
         body,
-        folded(Sql("leaf.value", ()), False),
+        fold(Sql("leaf.value", ()), False),
         text.casefold(),
     )
     return _unless_cut(body, sql("shoal_found({}, {})", text, body), leaves)
 
 
 def field_sql(field: str, body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
-    """The value of a field for ORDER BY: NULL where it is absent or null, numbers before text, 0 and 1 for booleans,
-    JSON text for lists and objects."""
+    """Compile the value of a field for ORDER BY: NULL if absent or null, 0 and 1 for booleans, JSON text for lists and
+    objects; numbers sort before text."""
     return _Place(body_column, columns).value(field)
 
 
 def order_sql(field: str, body_column: str, columns: Mapping[str, str] = _NO_COLUMNS) -> Sql:
-    """What a field sorts by: its value, and of a text that is a date its moment."""
+    """Compile the sort key of a field: its value, or the instant of a text that is a date."""
     value = field_sql(field, body_column, columns)
     return sql(
         f"(SELECT CASE WHEN value GLOB '{_WRITTEN_BY_SHOAL}' THEN substr(value, 1, 23) || '000000' "
@@ -101,7 +114,7 @@ def order_sql(field: str, body_column: str, columns: Mapping[str, str] = _NO_COL
 
 
 def register_functions(connection: sqlite3.Connection) -> None:
-    """Teach a connection the functions that compiled filters call."""
+    """Register the functions that compiled filters call."""
     for name, arguments, function in _FUNCTIONS:
         connection.create_function(name, arguments, function, deterministic=True)
 
@@ -118,7 +131,7 @@ def _matches(condition: str, body: str) -> bool:
 
 def _found(text: str, body: str) -> bool:
     deadline.check()
-    return found(text, (), orjson.loads(body))
+    return contains_text(text, (), orjson.loads(body))
 
 
 def _field(field: str, body: str) -> str | float | None:
@@ -142,7 +155,7 @@ _FUNCTIONS: Final[Sequence[tuple[str, int, Callable[..., str | float | None]]]] 
 
 
 class _Place(NamedTuple):
-    """Where fields are looked up."""
+    """The place where fields are looked up."""
 
     body_column: str
     columns: Mapping[str, str]
@@ -166,7 +179,7 @@ class _Place(NamedTuple):
         return self._first([(self._type(place), self._test(condition, place)) for place in places])
 
     def _places(self, field: str) -> list[KeyPath]:
-        """Where the field is looked for; nothing comes after a column, which is always there."""
+        """Return the paths where a field may be; a column ends the list, because it always exists."""
         places: list[KeyPath] = []
         for place in key_paths(field):
             places.append(place)
@@ -177,15 +190,15 @@ class _Place(NamedTuple):
     def _column(self, place: KeyPath) -> str | None:
         return self.columns.get(".".join(place))
 
-    def _first(self, found: Sequence[tuple[Sql, Sql]]) -> Sql:
-        """Of pairs (type, answer) the answer of the first place where there is something, else of the last."""
-        *before, (_, answer) = found
+    def _first(self, contains_text: Sequence[tuple[Sql, Sql]]) -> Sql:
+        """Return the answer of the first pair (type, answer) whose type is not NULL, else of the last one."""
+        *before, (_, answer) = contains_text
         for there, earlier in reversed(before):
             answer = sql("(CASE WHEN {} IS NULL THEN {} ELSE {} END)", there, answer, earlier)
         return answer
 
     def value(self, field: str) -> Sql:
-        encoded("field", field)
+        encode_text("field", field)
         if field in self.columns:
             return Sql(self.columns[field], ())
         ask = sql("shoal_field({}, {})", field, self.body)
@@ -193,7 +206,7 @@ class _Place(NamedTuple):
         if not all(self._column(place) or _addressable(place) for place in places):
             return ask
         look = self._first([(self._type(place), self._at(place)) for place in places])
-        if self._column(places[-1]):  # which is out of Python's sight
+        if self._column(places[-1]):  # which Python does not see
             ask = self._first([*((self._type(place), ask) for place in places[:-1]), (TRUE, self._at(places[-1]))])
         return _unless_cut(self.body, ask, look)
 
@@ -202,7 +215,7 @@ class _Place(NamedTuple):
         return sql("json_extract({}, {})", self.body, _json_path(place)) if column is None else Sql(column, ())
 
     def _type(self, place: KeyPath) -> Sql:
-        """The JSON type at exactly this path as SQL; NULL where there is nothing."""
+        """Compile the JSON type at exactly this path; NULL if there is nothing."""
         if self._column(place):
             return Sql("'text'", ())
         return sql("json_type({}, {})", self.body, _json_path(place))
@@ -211,12 +224,12 @@ class _Place(NamedTuple):
         kind = Sql("'absent'", ())
         for place in reversed(places):
             kind = sql("coalesce({}, {})", self._type(place), kind)
-        wanted, unwanted = ("<>", "=") if condition.operator == "exists" else ("IN", "NOT IN")
+        operator, opposite = ("<>", "=") if condition.operator == "exists" else ("IN", "NOT IN")
         absent = "'absent'" if condition.operator == "exists" else "('absent', 'null')"
-        return sql(f"({{}} {wanted if condition.value else unwanted} {absent})", kind)
+        return sql(f"({{}} {operator if condition.value else opposite} {absent})", kind)
 
     def _test(self, condition: Condition, place: KeyPath) -> Sql:
-        """Whether the value at exactly this path, or one of its elements, passes."""
+        """Compile a test of the value at exactly this path, or of its elements."""
         column = self._column(place)
         if column is not None:
             return _cases(condition, Sql(column, ()), None).get("text", FALSE)
@@ -228,7 +241,7 @@ class _Place(NamedTuple):
 
 
 def _cases(condition: Condition, value: Sql, body: Sql | None) -> Cases:
-    """The tests of a value read from `body`; None for a column, which holds nothing but text."""
+    """Compile the tests of a value read from `body`; None for a column, which contains only text."""
     if condition.operator == "in":
         return _membership(condition, value, body)
     kind = kind_of(condition.value)
@@ -281,7 +294,7 @@ def _membership(condition: Condition, value: Sql, body: Sql | None) -> Cases:
 
 
 def _as_integers(numbers: Iterable[float]) -> list[int]:
-    """The numbers that a 64-bit integer can equal."""
+    """Return the numbers that a 64-bit integer can equal."""
     whole = (int(number) for number in numbers if math.isfinite(number) and number == int(number))
     return [number for number in whole if -(2**63) <= number < 2**63]
 
@@ -295,13 +308,13 @@ def _unless_cut(body: Sql, ask: Sql, test: Sql) -> Sql:
 
 
 def _case_of(kind: Sql, cases: Cases) -> Sql:
-    """CASE takes its ELSE where the type is NULL: this is what keeps NULL out of the answers."""
+    """Select a test by type. CASE takes its ELSE for NULL, which keeps NULL out of the answers."""
     whens = [sql(f"WHEN '{name}' THEN {{}}", test) for name, test in cases.items()]
-    return sql("(CASE {} {} ELSE 0 END)", kind, joined(" ", whens, FALSE)) if whens else FALSE
+    return sql("(CASE {} {} ELSE 0 END)", kind, join(" ", whens, FALSE)) if whens else FALSE
 
 
 def _addressable(place: KeyPath) -> bool:
-    """Whether SQLite finds the path by comparing bytes: no key that JSON would escape, and none that is empty."""
+    """Whether SQLite can find the path by comparing bytes: no key is empty or needs an escape in JSON."""
     return all(place) and not any(c in '"\\' or c < " " for key in place for c in key)
 
 
@@ -313,4 +326,4 @@ def _check_unicode(condition: Condition) -> None:
     values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
     for text in (condition.field, *values):
         if isinstance(text, str):
-            encoded(condition.field, text)
+            encode_text(condition.field, text)

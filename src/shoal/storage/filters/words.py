@@ -1,7 +1,7 @@
-"""The words of a text, as filters see them.
+"""Word search in filters.
 
-Most scripts put spaces between words. Chinese, Japanese, Thai and some others do not, and where their words end takes a
-dictionary; there a word is found wherever its characters stand next to each other.
+Most scripts separate words with spaces. Chinese, Japanese, Thai and some others do not, and splitting them takes a
+dictionary; there a word matches wherever its characters occur next to each other.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Any, Final
 import re2
 import snowballstemmer
 
-__all__ = ["Wanted", "fold_words", "holds_phrase", "holds_words", "phrase_of", "tokens_of", "wanted_words"]
+__all__ = ["WordQuery", "fold_words", "holds_phrase", "holds_words", "parse_words", "phrase_of", "tokens_of"]
 
 _UNSPACED: Final = (
     r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tai_Tham}\p{New_Tai_Lue}\p{Javanese}\p{Balinese}"
@@ -26,46 +26,49 @@ _RUN: Final[Any] = re2.compile(r"[\p{L}\p{M}\p{N}_]+")
 _PART: Final[Any] = re2.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 _GLUED: Final[Any] = re2.compile(f"[{_UNSPACED}]")
 _STEMMER: Final = snowballstemmer.stemmer("english")
-_UNSEEN: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
-_ONE_AT_A_TIME: Final = threading.Lock()
+_INVISIBLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
+_STEMMER_LOCK: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a text has to hold: words by their stems, and runs of a script without spaces as they are."""
+class WordQuery:
+    """The words to search for: stems, and runs of a script without spaces."""
 
     stems: frozenset[str]
     runs: tuple[str, ...]
 
 
 def fold_words(text: str) -> str:
-    """Without regard to case, to how marks are put together and to the width of characters (Unicode NFKC), and without
-    soft hyphens and spaces of no width."""
+    """Normalise case, composition and width of characters (Unicode NFKC), and remove soft hyphens and zero-width
+    spaces."""
     if text.isascii():
         return text.casefold()
-    return unicodedata.normalize("NFKC", text).translate(_UNSEEN).casefold()
+    return unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold()
 
 
 @lru_cache(maxsize=256)
-def wanted_words(text: str) -> Wanted:
-    """The words to look for, without regard to case."""
+def parse_words(text: str) -> WordQuery:
+    """Parse the words of a query."""
     parts = _parts(fold_words(text))
     glued = tuple(part for part in parts if _is_glued(part))
-    return Wanted(frozenset(_stem(part) for part in parts if not _is_glued(part)), glued)
+    return WordQuery(frozenset(_stem(part) for part in parts if not _is_glued(part)), glued)
 
 
-def holds_words(text: str, wanted: Wanted) -> bool:
-    """Whether every word occurs in the text as a word, in any form that has its English stem. No words: False."""
-    if not wanted.stems and not wanted.runs:
+def holds_words(text: str, query: WordQuery) -> bool:
+    """Whether every word of the query occurs in the text, in any form with the same English stem.
+
+    False without words.
+    """
+    if not query.stems and not query.runs:
         return False
     folded = fold_words(text)
-    if not all(run in folded for run in wanted.runs):
+    if not all(run in folded for run in query.runs):
         return False
-    return not wanted.stems or wanted.stems <= {_stem(part) for part in _parts(folded)}
+    return not query.stems or query.stems <= {_stem(part) for part in _parts(folded)}
 
 
 def tokens_of(text: str) -> list[str]:
-    """The words in their order, without regard to case; of scripts without spaces each character is one."""
+    """Return the folded words of a text in order; in scripts without spaces each character counts as one."""
     tokens: list[str] = []
     for part in _parts(fold_words(text)):
         if _is_glued(part):
@@ -77,20 +80,20 @@ def tokens_of(text: str) -> list[str]:
 
 @lru_cache(maxsize=256)
 def phrase_of(text: str) -> Sequence[str]:
-    """The words of a phrase, which is looked for in many texts."""
+    """Return the words of a phrase; cached, since a phrase is searched for in many texts."""
     return tuple(tokens_of(text))
 
 
 def holds_phrase(tokens: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Whether the words of the phrase follow each other in the text. An empty phrase: False."""
+    """Whether the words of the phrase occur consecutively in the text. False for an empty phrase."""
     size = len(phrase)
     starts = range(len(tokens) - size + 1) if size else range(0)
-    wanted = list(phrase)
-    return any(tokens[start] == wanted[0] and tokens[start : start + size] == wanted for start in starts)
+    words = list(phrase)
+    return any(tokens[start] == words[0] and tokens[start : start + size] == words for start in starts)
 
 
 def _parts(folded: str) -> list[str]:
-    """Runs of letters, marks, digits and underscores, cut where a script without spaces begins or ends."""
+    """Split into runs of letters, marks, digits and underscores, and where a script without spaces begins or ends."""
     if folded.isascii():
         return _ASCII_RUN.findall(folded)
     runs: list[str] = _RUN.findall(folded)
@@ -105,6 +108,6 @@ def _is_glued(part: str) -> bool:
 def _stem(word: str) -> str:
     if not word.isalpha():
         return word
-    with _ONE_AT_A_TIME:  # a stemmer keeps the word it works on
+    with _STEMMER_LOCK:  # a stemmer is stateful
         stem: str = _STEMMER.stemWord(word)
     return stem

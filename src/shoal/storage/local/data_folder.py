@@ -1,11 +1,11 @@
-"""The data folder before anything in it is opened: whether it can be one, and is the caller's."""
+"""Checks of the data folder before anything in it is opened: that it can be one, and is accessible."""
 
 import os
 import shlex
 from pathlib import Path
 from typing import Final
 
-from shoal.durable import make_folder, on_read_only_disk, sync_folder
+from shoal.durable import is_on_read_only_disk, make_folder, sync_folder
 from shoal.errors import InvalidField
 from shoal.storage.local.privacy import not_ours
 
@@ -13,7 +13,7 @@ __all__ = [
     "BACKUP_MANIFEST",
     "check_data_folder",
     "check_no_backup",
-    "held_without_metadata",
+    "find_data_without_metadata",
     "holds_installation",
     "make_data_folder",
 ]
@@ -23,7 +23,7 @@ BACKUP_MANIFEST: Final = "shoal-backup.json"
 
 
 def make_data_folder(data: Path) -> None:
-    """Make the folder, private, where there is none. Raises InvalidField where it cannot be used."""
+    """Create the folder, private, if there is none. Raises InvalidField if it cannot be used."""
     check_data_folder(data)
     if data.is_dir():
         return
@@ -36,13 +36,10 @@ def make_data_folder(data: Path) -> None:
 
 
 def check_data_folder(data: Path) -> None:
-    """Raises InvalidField for a file, a folder that this user may not use, and a backup; a folder that is not there
-    yet is in order."""
+    """Raise InvalidField for a file, a folder that this user may not use, and a backup; a missing folder is fine."""
     try:
         if data.exists() and not data.is_dir():
-            raise InvalidField(
-                "--data", "is a file", value=str(data), remedy="Name a folder, or one that is to be made."
-            )
+            raise InvalidField("--data", "is a file", value=str(data), remedy="Name a folder, or one to be created.")
     except PermissionError:
         raise not_ours(_nearest(data)) from None
     if not data.is_dir():
@@ -58,31 +55,32 @@ def holds_installation(data: Path) -> bool:
 
 
 def check_no_backup(data: Path) -> None:
-    """Raises InvalidField for a folder that `shoal backup` wrote: its data lie below it, and it looks new."""
+    """Raise InvalidField for a folder that `shoal backup` wrote, which would look like an empty data folder."""
     if (data / BACKUP_MANIFEST).exists() and not holds_installation(data):
         raise InvalidField(
             "--data",
             "is a backup, not a data folder",
             value=str(data),
-            remedy=f"Make a data folder from it: shoal restore {shlex.quote(str(data))} --data NEW_FOLDER",
+            remedy=f"Restore it into a data folder: shoal restore {shlex.quote(str(data))} --data NEW_FOLDER",
         )
 
 
 def _may_use(data: Path) -> bool:
-    wanted = os.R_OK | os.X_OK | (0 if on_read_only_disk(data) else os.W_OK)
-    return os.access(data, wanted, effective_ids=True)
+    mode = os.R_OK | os.X_OK | (0 if is_on_read_only_disk(data) else os.W_OK)
+    return os.access(data, mode, effective_ids=True)
 
 
 def _nearest(path: Path) -> Path:
-    """The folder that is seen to be there, of a path and those above it."""
-    return next(one for one in (path, *path.parents) if os.path.isdir(one))  # noqa: PTH112 - raises nothing
+    """Return the nearest existing folder: the path or one of its parents."""
+    return next(folder for folder in (path, *path.parents) if os.path.isdir(folder))  # noqa: PTH112 - raises nothing
 
 
-def held_without_metadata(data: Path) -> str | None:
-    """Which part of a data folder holds something though the metadata, which tell what it is, are gone or empty."""
+def find_data_without_metadata(data: Path) -> str | None:
+    """Return the part of a data folder that has data although its metadata are missing or empty, if any."""
     path = data / "metadata.sqlite"
     for name in ("documents", "artifacts"):
-        if not _has_content(path) and any((data / name).glob("*/*/*")) and not _has_content(path):  # still not
+        # Checked twice: another process may create the metadata first and the data next.
+        if not _has_content(path) and any((data / name).glob("*/*/*")) and not _has_content(path):
             return name
     return None
 

@@ -1,23 +1,23 @@
-"""An installation on a local disk, looked through: SQLite files, vector segments, artifacts and what lies between."""
+"""Integrity checks of an installation on a local disk: SQLite files, vector segments, artifacts and leftovers."""
 
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from shoal.durable import is_abandoned, on_read_only_disk, remove_tree
+from shoal.durable import is_abandoned, is_on_read_only_disk, remove_tree
 from shoal.errors import ShoalError
 from shoal.records.scope import Scope
 from shoal.settings import Settings
 from shoal.storage.local.artifacts import LocalArtifacts
-from shoal.storage.local.data_folder import held_without_metadata
+from shoal.storage.local.data_folder import find_data_without_metadata
 from shoal.storage.local.disk import Disk
-from shoal.storage.protocols.inspection import Checked, DiskRoom, Leftover, MetadataSeen, NamespaceSeen
+from shoal.storage.protocols.inspection import Checked, DiskSpace, Leftover, MetadataReport, NamespaceReport
 from shoal.storage.sqlite import inspection as sqlite
 from shoal.storage.sqlite.documents.namespaces import (
     DOCUMENTS_FORMAT,
     namespace_databases,
     namespace_folders,
-    removed_folders,
+    tombstone_folders,
 )
 from shoal.storage.sqlite.metadata_schema import METADATA_FORMAT
 from shoal.storage.sqlite.migrations import copies_of
@@ -38,16 +38,16 @@ class LocalInspection:
     def has_metadata(self) -> bool:
         return self._metadata.exists()
 
-    def held_without_metadata(self) -> str | None:
-        return held_without_metadata(self.data)
+    def find_data_without_metadata(self) -> str | None:
+        return find_data_without_metadata(self.data)
 
     def check_metadata(self, *, quick: bool) -> Checked:
         return Checked(
             self._metadata.name,
-            *_known(METADATA_FORMAT, sqlite.check_file(self._metadata, METADATA_FORMAT, quick=quick)),
+            *_with_newest(METADATA_FORMAT, sqlite.check_file(self._metadata, METADATA_FORMAT, quick=quick)),
         )
 
-    def read_metadata(self) -> MetadataSeen:
+    def read_metadata(self) -> MetadataReport:
         return sqlite.inspect_metadata(self._metadata)
 
     def namespaces(self) -> list[Path]:
@@ -62,10 +62,11 @@ class LocalInspection:
     def check_namespace(self, place: Path, *, quick: bool) -> Checked:
         path = place / "documents.sqlite"
         return Checked(
-            f"namespace {place.name}", *_known(DOCUMENTS_FORMAT, sqlite.check_file(path, DOCUMENTS_FORMAT, quick=quick))
+            f"namespace {place.name}",
+            *_with_newest(DOCUMENTS_FORMAT, sqlite.check_file(path, DOCUMENTS_FORMAT, quick=quick)),
         )
 
-    def read_namespace(self, place: Path) -> NamespaceSeen:
+    def read_namespace(self, place: Path) -> NamespaceReport:
         return sqlite.inspect_namespace(place)
 
     def lost_namespaces(self) -> list[Path]:
@@ -74,8 +75,8 @@ class LocalInspection:
     def holds_nothing(self, place: Path) -> bool:
         return sqlite.holds_nothing(place)
 
-    def touched(self, place: Path) -> float:
-        database = place / "documents.sqlite"  # its folder is touched by everybody who reads it
+    def last_write(self, place: Path) -> float:
+        database = place / "documents.sqlite"  # reading the database already changes the time of its folder
         return (database if database.exists() else place).stat().st_mtime
 
     def check_artifacts(self, scope: Scope, run_id: str) -> tuple[int, list[str]]:
@@ -88,18 +89,18 @@ class LocalInspection:
             yield Leftover(path, "was being written when its process ended")
         artifacts = self.data / "artifacts"
         gone = [*sorted(artifacts.glob("*/.*.gone")), *sorted(artifacts.glob("*/*/.*.gone"))]
-        for path in gone + removed_folders(self._documents):
+        for path in gone + tombstone_folders(self._documents):
             yield Leftover(path, "was being deleted")
         for path in sorted((self.data / "spool").glob("*")):
             if is_abandoned(path):
-                yield Leftover(path, "is an upload that did not end")
+                yield Leftover(path, "is an unfinished upload")
         for path in self._empty_folders():
-            yield Leftover(path, "is an empty folder: what was to be in it did not come", empty=True)
-        for path in LocalArtifacts.unnamed(artifacts):
-            yield Leftover(path, "is named by no manifest")
+            yield Leftover(path, "is an empty folder: its contents were never written", empty=True)
+        for path in LocalArtifacts.find_orphans(artifacts):
+            yield Leftover(path, "is not in any manifest")
         for folder in namespace_folders(self._documents):
             for path in sqlite.stray_files(folder):
-                yield Leftover(path, "holds vectors that no row speaks of")
+                yield Leftover(path, "holds vectors that no row refers to")
 
     def remove(self, leftover: Leftover) -> bool:
         path = leftover.path
@@ -114,14 +115,14 @@ class LocalInspection:
         return True
 
     def is_read_only(self) -> bool:
-        return on_read_only_disk(self.data)
+        return is_on_read_only_disk(self.data)
 
-    def room(self) -> DiskRoom:
-        kept = self._settings
-        room = Disk(self.data, reserve_mib=kept.disk_reserve_mib, ballast_mib=kept.ballast_mib).room()
-        return DiskRoom(room.free, room.total, room.reserve, room.low)
+    def space(self) -> DiskSpace:
+        settings = self._settings
+        space = Disk(self.data, reserve_mib=settings.disk_reserve_mib, ballast_mib=settings.ballast_mib).space()
+        return DiskSpace(space.free, space.total, space.reserve, space.low)
 
-    def exposed(self) -> Iterator[Path]:
+    def insecure_paths(self) -> Iterator[Path]:
         for path in (self.data, self.data / "key", self.data / "links.secret"):
             if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 yield path
@@ -131,7 +132,7 @@ class LocalInspection:
             yield from copies_of(path)
 
     def _empty_folders(self) -> Iterator[Path]:
-        """Folders of namespaces and runs in which there is nothing."""
+        """Yield the empty folders of namespaces and runs."""
         for pattern in ("documents/*/[!.]*", "artifacts/*/[!.]*/[!.]*", "checkpoints/*/*/*"):
             yield from (path for path in sorted(self.data.glob(pattern)) if path.is_dir() and not any(path.iterdir()))
 
@@ -141,12 +142,12 @@ class LocalInspection:
         return not any(folder.iterdir())
 
 
-def _known(known: int, checked: tuple[int, list[str]]) -> tuple[int, int, list[str]]:
-    return checked[0], known, checked[1]
+def _with_newest(newest: int, checked: tuple[int, list[str]]) -> tuple[int, int, list[str]]:
+    return checked[0], newest, checked[1]
 
 
 def _check_artifacts(store: LocalArtifacts, scope: Scope, run_id: str) -> tuple[int, list[str]]:
-    """How many tables the artifacts of a run have, 0 where there are none, and what is wrong with them."""
+    """Count the tables in the artifacts of a run, 0 if there are none, and describe their damage."""
     damage: list[str] = []
     try:
         manifest = store.manifest(scope, run_id)

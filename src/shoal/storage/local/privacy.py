@@ -1,4 +1,4 @@
-"""A data folder is its owner's alone, also one that was made by hand or by an earlier version."""
+"""Permissions of the data folder: private to its owner, even if it was created by hand or by an earlier version."""
 
 import logging
 import os
@@ -16,18 +16,18 @@ OURS: Final = (
     *("documents", "artifacts", "checkpoints", "spool"),
     *("workers", "servers", "housekeeping", "removals"),
 )
-"""The folders that Shoal makes in it."""
+"""The folders that Shoal creates in a data folder."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _log = logging.getLogger("shoal.privacy")
 
 
 def others_may_enter(path: Path) -> bool:
-    """Whether a file or folder is open to others than its owner."""
+    """Whether other users than the owner have any permission on a file or folder."""
     return bool(path.stat().st_mode & _OTHERS)
 
 
 def not_ours(folder: Path) -> InvalidField:
-    """The error about a folder that the user who runs Shoal may not write to: whose it is, and the remedy."""
+    """Return the error for a folder that the user running Shoal may not write to: its owner, and the remedy."""
     about = folder.stat()
     runs, owner = f"{_user(os.geteuid())} ({os.geteuid()})", f"{_user(about.st_uid)} ({about.st_uid})"
     give = f"chown -R {os.geteuid()}:{os.getegid()} {shlex.quote(str(folder))}"
@@ -35,7 +35,7 @@ def not_ours(folder: Path) -> InvalidField:
         "--data",
         f"the folder {folder} belongs to {owner}, mode {stat.S_IMODE(about.st_mode):04o}, and Shoal runs as {runs}, "
         "who may not write there",
-        remedy=f"Give it away ({give}, as root), or name another folder.",
+        remedy=f"Change its owner ({give}, as root), or name another folder.",
     )
 
 
@@ -47,17 +47,17 @@ def _user(number: int) -> str:
 
 
 def make_private(data: Path) -> None:
-    """Take the rights of others from the data folder and from the folders in it, and say so in the log.
+    """Remove the permissions of other users from the data folder and its subfolders, and log it.
 
-    A folder that holds other things than ours, or belongs to another user, is left as it is, with a warning: what Shoal
-    makes in it is private all the same.
+    A folder with foreign contents, or of another user, is left as it is, with a warning: what Shoal creates in it is
+    private in any case.
     """
-    known = (data / "metadata.sqlite").exists() or not any(data.iterdir())
+    is_ours = (data / "metadata.sqlite").exists() or not any(data.iterdir())
     for folder in (data, *(data / name for name in OURS)):
         if not folder.is_dir() or not others_may_enter(folder):
             continue
         about = {"folder": str(folder), "mode": f"{stat.S_IMODE(folder.stat().st_mode):04o}"}
-        if folder.stat().st_uid != os.geteuid() or (folder == data and not known):
+        if folder.stat().st_uid != os.geteuid() or (folder == data and not is_ours):
             _log.warning("data.open_to_others", extra=about)
             continue
         try:

@@ -31,7 +31,7 @@ class _Run:
 
 
 class MemoryArtifacts:
-    """The ArtifactStore in memory: Parquet bytes under a manifest that is replaced at one moment. For tests."""
+    """The ArtifactStore in memory, for tests: Parquet bytes under a manifest that is replaced atomically."""
 
     def __init__(self, *, faults: Faults = NO_FAULTS) -> None:
         self._faults = faults
@@ -39,7 +39,7 @@ class MemoryArtifacts:
         self._lock = Lock()
 
     def write(self, scope: Scope, run_id: str, tables: Mapping[str, pa.Table], meta: Json, *, attempt: int = 0) -> Json:
-        """See ArtifactStore. Raises InvalidField for a name that is no lower-case word."""
+        """See ArtifactStore. Raises InvalidField for a name that is not a lower-case word."""
         place = _place(scope, run_id)
         for name in tables:
             if not _TABLE.fullmatch(name):
@@ -62,7 +62,9 @@ class MemoryArtifacts:
             if latest is None and before is not None:
                 raise Conflict("The artifacts were deleted while they were being written.")
             if latest is not None and latest.attempt > attempt:
-                raise Conflict(f"Attempt {latest.attempt} of {run_id} has written its results; {attempt} comes late.")
+                raise Conflict(
+                    f"Attempt {latest.attempt} of {run_id} has written its results; attempt {attempt} is too late."
+                )
             self._runs[place] = _Run(manifest, attempt, files)
         self._faults.step("written")
         written: Json = orjson.loads(manifest)
@@ -109,7 +111,7 @@ class MemoryArtifacts:
 
 
 def _place(scope: Scope, run_id: str) -> tuple[Scope, str]:
-    """The key of a run. Raises InvalidField for ids that no server makes."""
+    """Return the key of a run. Raises InvalidField for ids that no server generates."""
     ids = {"organization_id": scope.organization_id, "namespace_id": scope.namespace_id or "none", "run_id": run_id}
     for field, id in ids.items():
         if not _ID.fullmatch(id):

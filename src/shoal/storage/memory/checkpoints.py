@@ -32,10 +32,10 @@ class MemoryCheckpoints:
 
     def read(self, scope: Scope, run_id: str, stage: str, made_from: str) -> Kept | None:
         """See CheckpointStore."""
-        kept = self._stages.get((scope, run_id), {}).get(stage)
-        if kept is None or kept[0] != made_from:
+        stage_data = self._stages.get((scope, run_id), {}).get(stage)
+        if stage_data is None or stage_data[0] != made_from:
             return None
-        return Kept({name: values.copy() for name, values in kept[1].items()}, orjson.loads(kept[2]))
+        return Kept({name: values.copy() for name, values in stage_data[1].items()}, orjson.loads(stage_data[2]))
 
     def delete(self, scope: Scope, run_id: str, stage: str | None = None) -> None:
         """See CheckpointStore."""

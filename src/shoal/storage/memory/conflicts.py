@@ -1,4 +1,4 @@
-"""Conflicts on request, so that tests see every transaction run again."""
+"""Injected conflicts, so that tests see every transaction retried."""
 
 import random
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ __all__ = ["NO_CONFLICTS", "Conflicts"]
 
 @dataclass(slots=True)
 class Conflicts:
-    """Decides which commits are refused although nothing is in their way.
+    """Decides which commits are refused without a real conflict.
 
     Parameters
     ----------
@@ -18,14 +18,14 @@ class Conflicts:
     seed
         The seed of that generator.
     most
-        How many attempts of one transaction are refused at most, so that none of them gives up for this reason.
+        Maximum number of refused attempts of one transaction, so that none runs out of retries.
     """
 
     rate: float = 0.0
     seed: int = 0
     most: int = 4
     refused: int = 0
-    """How many commits were refused."""
+    """Number of refused commits."""
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

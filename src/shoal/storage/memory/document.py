@@ -1,4 +1,4 @@
-"""One document in memory, and what filters, sorting and reading see of it."""
+"""A document in memory, and the fields that filters, sorting and readers see."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from shoal.records.base import wire_time
+from shoal.records.base import format_wire_time
 from shoal.records.scope import Scope
-from shoal.storage.filters.to_mask import found, matches
+from shoal.storage.filters.to_mask import contains_text, matches
 from shoal.storage.protocols.records import Json, Query
 
-__all__ = ["Document", "Mark", "as_seen", "passes"]
+__all__ = ["Document", "Mark", "passes", "to_visible_fields"]
 
 _SHOWN: Final = ("document_id", "collection_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a cluster wrote into a document. `fields` and `stale` have the shape of `result_marks`."""
+    """The fields that a cluster wrote into a document. `fields` and `stale` have the shape of `result_marks`."""
 
     intent: str
     run_id: str
@@ -34,7 +34,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as it is stored; a change makes another one. `payload` is JSON."""
+    """An immutable stored document. `payload` is JSON."""
 
     payload: bytes
     created_at: datetime
@@ -43,32 +43,32 @@ class Document:
     marks: Mapping[str, Mark] = field(default_factory=dict)
     """By cluster."""
 
-    def decoded(self) -> Json:
-        """The payload."""
+    def decode(self) -> Json:
+        """Decode the payload."""
         loaded: Json = orjson.loads(self.payload)
         return loaded
 
 
-def as_seen(scope: Scope, collection: str, id: str, document: Document) -> Json:
-    """The fields that filters, sorting and reading look at: the payload, and beside it what Shoal knows."""
-    payload = document.decoded()
-    known = {
+def to_visible_fields(scope: Scope, collection: str, id: str, document: Document) -> Json:
+    """Return the fields that filters, sorting and readers see: the payload, and Shoal's own fields."""
+    payload = document.decode()
+    own_fields = {
         "internal_id": scope.organization_id,
         "namespace_id": scope.namespace_id,
         "document_id": id,
         "collection_id": collection.partition("@")[0],
-        "created_at": wire_time(document.created_at),
-        "updated_at": wire_time(document.updated_at),
+        "created_at": format_wire_time(document.created_at),
+        "updated_at": format_wire_time(document.updated_at),
     }
-    own = payload.get("_internal")
-    shown = {name: known[name] for name in _SHOWN}
-    return payload | shown | {"_internal": {**(own if isinstance(own, dict) else {}), **known}}
+    internal = payload.get("_internal")
+    shown = {name: own_fields[name] for name in _SHOWN}
+    return payload | shown | {"_internal": {**(internal if isinstance(internal, dict) else {}), **own_fields}}
 
 
-def passes(seen: Json, document: Document, query: Query) -> bool:
-    """Whether a document belongs to the answer of a query; `seen` is what `as_seen` makes of it."""
-    if not matches(query.filter, seen):
+def passes(visible: Json, document: Document, query: Query) -> bool:
+    """Whether a document matches a query; `visible` is the result of `to_visible_fields`."""
+    if not matches(query.filter, visible):
         return False
     if not query.search:
         return True
-    return found(query.search, query.search_fields, seen if query.search_fields else document.decoded())
+    return contains_text(query.search, query.search_fields, visible if query.search_fields else document.decode())

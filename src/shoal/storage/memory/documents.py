@@ -1,7 +1,7 @@
-"""Documents in memory: the protocol over dictionaries, without transactions, as on a store of points.
+"""Documents in memory: the protocol over dictionaries, without transactions, as on a vector database.
 
-Meant for tests: it shows that the protocol asks for nothing that only a database with transactions could give, and it
-fails between two steps on request.
+Meant for tests: it shows that the protocol needs nothing that only a database with transactions provides, and it fails
+between two steps on request.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from shoal.storage.memory.namespace import Change, Namespace, Receipt
 from shoal.storage.memory.reads import MemoryReads, rows_of
 from shoal.storage.protocols.documents import Results, Write, WriteCount
 from shoal.storage.protocols.records import Json
-from shoal.storage.result_marks import merged, paths_of
+from shoal.storage.result_marks import merge_fields, paths_of
 
 __all__ = ["MemoryDocuments"]
 
@@ -32,23 +32,23 @@ Made = TypeVar("Made")
 Answer = TypeVar("Answer")
 Check = Callable[[Scope, str], None]
 Row = tuple[str, str, Document, Json]
-"""Id, collection, document, and the document as it is seen."""
+"""Id, collection, document, and its visible fields."""
 
 _CLEARED_AT_ONCE: Final = 5_000
 _VALUE_BYTES: Final = 400
 
 
 def _check_nothing(scope: Scope, key: str) -> None:
-    """No record is kept of namespaces and collections: all exist."""
+    """Accept every namespace and collection."""
 
 
 class MemoryDocuments(MemoryReads):
-    """The DocumentStore in memory. See `storage.protocols.documents` for the promises.
+    """The DocumentStore in memory. See `storage.protocols.documents` for the guarantees.
 
     Parameters
     ----------
     check : callable, optional
-        Called with the scope and the storage key ("" for none) before each write; raises where they were removed.
+        Called with the scope and the storage key ("" for none) before each write; raises if they were removed.
     faults : Faults, optional
         Which steps fail.
     """
@@ -91,15 +91,17 @@ class MemoryDocuments(MemoryReads):
             inserted = replaced = 0
             for batch in batches:
                 self._faults.step("batch")
-                known = {id: one for id in batch.ids if (one := space.document(change, collection, id)) is not None}
-                if known and on_conflict == "fail":
-                    raise AlreadyExists("document", next(id for id in batch.ids if id in known))
+                existing = {
+                    id: document for id in batch.ids if (document := space.document(change, collection, id)) is not None
+                }
+                if existing and on_conflict == "fail":
+                    raise AlreadyExists("document", next(id for id in batch.ids if id in existing))
                 vectors = _vectors_of(space, change, batch)
                 for id, payload in zip(batch.ids, batch.payloads, strict=True):
-                    born = known[id].created_at if id in known else now
-                    marks = known[id].marks if id in known else {}
+                    born = existing[id].created_at if id in existing else now
+                    marks = existing[id].marks if id in existing else {}
                     change.puts[collection, id] = Document(payload, born, now, vectors.get(id, {}), marks)
-                inserted, replaced = inserted + len(batch) - len(known), replaced + len(known)
+                inserted, replaced = inserted + len(batch) - len(existing), replaced + len(existing)
             return WriteCount(inserted, replaced)
 
         return self._once(scope, collection, write, stage)
@@ -119,20 +121,20 @@ class MemoryDocuments(MemoryReads):
         """See DocumentStore."""
 
         def stage(space: Namespace, change: Change) -> list[str]:
-            found = dict[str, None]()
+            present = dict[str, None]()
             for id, update in updates:
                 document = space.document(change, collection, id)
                 if document is None:
                     continue
-                found[id] = None
-                text = orjson.dumps(merged(document.decoded(), update) if merge else update)
+                present[id] = None
+                text = orjson.dumps(merge_fields(document.decode(), update) if merge else update)
                 if not only_changes or text != document.payload:
                     change.puts[collection, id] = replace(document, payload=text, updated_at=now)
-            for id, given in ({} if vectors is None else _vectors_of(space, change, vectors)).items():
+            for id, new_vectors in ({} if vectors is None else _vectors_of(space, change, vectors)).items():
                 document = space.document(change, collection, id)
                 if document is not None:
-                    change.puts[collection, id] = replace(document, vectors={**document.vectors, **given})
-            return list(found)
+                    change.puts[collection, id] = replace(document, vectors={**document.vectors, **new_vectors})
+            return list(present)
 
         return self._once(scope, collection, write, stage)
 
@@ -151,7 +153,7 @@ class MemoryDocuments(MemoryReads):
         def stage(space: Namespace, change: Change) -> int:
             rows = rows_of(scope, space, [collection], filter)
             for id, _, document, _ in rows:
-                text = orjson.dumps(merged(document.decoded(), update))
+                text = orjson.dumps(merge_fields(document.decode(), update))
                 change.puts[collection, id] = replace(document, payload=text, updated_at=now)
             return len(rows)
 
@@ -179,7 +181,7 @@ class MemoryDocuments(MemoryReads):
     def forget_writes(self, scope: Scope, before: datetime) -> None:
         """See DocumentStore."""
         with self._writing(scope, None) as space:
-            space.receipts = {id: one for id, one in space.receipts.items() if one.at >= before}
+            space.receipts = {id: receipt for id, receipt in space.receipts.items() if receipt.at >= before}
 
     # ── results of clusters ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -188,7 +190,7 @@ class MemoryDocuments(MemoryReads):
     ) -> list[str]:
         """See DocumentStore."""
         with self._writing(scope, results.target) as space:
-            return self._committed(space, marking.write(space, results, updates, step, now))
+            return self._commit(space, marking.write(space, results, updates, step, now))
 
     def rewrite_results(
         self,
@@ -202,17 +204,17 @@ class MemoryDocuments(MemoryReads):
     ) -> int:
         """See DocumentStore."""
         with self._writing(scope, None) as space:
-            return self._committed(space, marking.rewrite(space, collection, cluster_id, run_id, updates, now))
+            return self._commit(space, marking.rewrite(space, collection, cluster_id, run_id, updates, now))
 
     def clear_results(self, scope: Scope, results: Results, *, after: str, now: datetime) -> str | None:
         """See DocumentStore."""
         with self._writing(scope, None) as space:
-            return self._committed(space, marking.clear_earlier(space, results, after, _CLEARED_AT_ONCE, now))
+            return self._commit(space, marking.clear_earlier(space, results, after, _CLEARED_AT_ONCE, now))
 
     def clear_all_results(self, scope: Scope, cluster_id: str, *, now: datetime) -> bool:
         """See DocumentStore."""
         with self._writing(scope, None) as space:
-            return self._committed(space, marking.clear_all(space, cluster_id, _CLEARED_AT_ONCE, now))
+            return self._commit(space, marking.clear_all(space, cluster_id, _CLEARED_AT_ONCE, now))
 
     def forget_results(self, scope: Scope, cluster_id: str) -> None:
         """See DocumentStore."""
@@ -243,7 +245,7 @@ class MemoryDocuments(MemoryReads):
         with self._reading(scope) as space:
             return list(space.generations().get(collection_id, []))
 
-    def generated_collections(self, scope: Scope) -> list[str]:
+    def list_generated_collections(self, scope: Scope) -> list[str]:
         """See DocumentStore."""
         with self._reading(scope) as space:
             return list(space.generations())
@@ -254,7 +256,7 @@ class MemoryDocuments(MemoryReads):
             del self._spaces[scope]
 
     def compact(self, scope: Scope) -> int:
-        """See DocumentStore. What is deleted is gone at once, so nothing is left to free."""
+        """See DocumentStore. Deleted documents are freed at once."""
         return 0
 
     def checkpoint(self) -> None:
@@ -277,12 +279,12 @@ class MemoryDocuments(MemoryReads):
         write: Write | None,
         stage: Callable[[Namespace, Change], Answer],
     ) -> Answer:
-        """Stage a write and commit it; one that was done before under its name is answered as then."""
+        """Stage a write and commit it; a repetition of a named write returns the stored answer."""
         with self._writing(scope, collection) as space:
             receipt = None if write is None else space.receipts.get(write.id)
             if receipt is not None:
-                known: Answer = receipt.answer
-                return known
+                answered: Answer = receipt.answer
+                return answered
             change = Change()
             answer = stage(space, change)
             if write is not None:
@@ -290,14 +292,14 @@ class MemoryDocuments(MemoryReads):
             space.commit(change, self._faults)
             return answer
 
-    def _committed(self, space: Namespace, staged: tuple[Change, Answer]) -> Answer:
+    def _commit(self, space: Namespace, staged: tuple[Change, Answer]) -> Answer:
         change, answer = staged
         space.commit(change, self._faults)
         return answer
 
     @contextmanager
     def _writing(self, scope: Scope, key: str | None = "") -> Iterator[Namespace]:
-        """The namespace, for one write; `key` is the collection that is written to, None for writes that make none."""
+        """Open the namespace for one write to the collection `key`; None for writes that create no collection."""
         if not scope.namespace_id:
             raise InvalidField("namespace_id", "must not be empty", remedy="Documents live in a namespace.")
         if key is not None:
@@ -322,7 +324,7 @@ class MemoryDocuments(MemoryReads):
 
 
 def _vectors_of(space: Namespace, change: Change, batch: DocumentBatch) -> dict[str, dict[str, Any]]:
-    """The vectors of each document of a batch by name. Raises InvalidField for a wrong dimension."""
+    """Return the vectors of each document of a batch by name. Raises InvalidField for a wrong dimension."""
     vectors: dict[str, dict[str, Any]] = {}
     for name, column in batch.vectors.items():
         space.declare(change, name, column.dimension)

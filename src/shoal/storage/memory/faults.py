@@ -1,4 +1,4 @@
-"""Failures on request: a store in memory passes a numbered step wherever a real one could lose its connection."""
+"""Injected failures: a store in memory passes a numbered step wherever a real one could lose its connection."""
 
 import random
 from dataclasses import dataclass, field
@@ -27,14 +27,14 @@ class Faults:
     rate: float = 0.0
     seed: int = 0
     passed: int = 0
-    """How many steps were passed, the ones that failed included."""
+    """Number of steps passed, including the failed ones."""
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
 
     def step(self, name: str) -> None:
-        """Pass one step. Raises Unavailable where it is to fail."""
+        """Pass one step. Raises Unavailable if it is to fail."""
         self.passed += 1
         if self.passed == self.at or (self.rate and self._random.random() < self.rate):
             raise Unavailable(f"The store in memory failed on request, at {name}.")

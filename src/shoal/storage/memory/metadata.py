@@ -1,4 +1,4 @@
-"""A metadata store in memory: snapshots, made serialisable by looking at what was read again when it commits."""
+"""A metadata store in memory: snapshots, made serialisable by validating the reads of a transaction at its commit."""
 
 import threading
 import time
@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 
 class MemoryMetadata(MemoryQueue, MemoryOutbox):
-    """The MetadataStore of one process, for as long as it lives.
+    """The MetadataStore of one process, without persistence.
 
     Parameters
     ----------
     conflicts
-        Which commits are refused although nothing is in their way.
+        Which commits are refused without a real conflict.
     retries
-        How often a transaction is run again after a conflict.
+        How often a transaction is retried after a conflict.
     """
 
     def __init__(self, conflicts: Conflicts = NO_CONFLICTS, retries: Retries | None = None) -> None:
@@ -48,7 +48,7 @@ class MemoryMetadata(MemoryQueue, MemoryOutbox):
         result, transaction = self._retries.run(lambda attempt: self._attempt(body, attempt))
         if transaction.writes:
             deadline.lift()
-        transaction.committed()
+        transaction.run_commit_actions()
         return result
 
     def _attempt(self, body: Callable[[Transaction], T], attempt: int) -> tuple[T, OutboxTransaction]:
@@ -90,24 +90,24 @@ class MemoryMetadata(MemoryQueue, MemoryOutbox):
         """See JobReader."""
         return self._look(lambda view: view.get_job(scope, job_id))
 
-    def queued(self, scope: Scope, queue: str) -> int:
+    def count_queued(self, scope: Scope, queue: str) -> int:
         """See JobReader."""
-        return self._look(lambda view: view.queued(scope, queue))
+        return self._look(lambda view: view.count_queued(scope, queue))
 
-    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+    def get_reply(self, scope: Scope, key: str) -> SavedReply | None:
         """See ReplyReader."""
-        return self._look(lambda view: view.saved_reply(scope, key))
+        return self._look(lambda view: view.get_reply(scope, key))
 
     def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
         """See CounterReader."""
         return self._look(lambda view: view.counters())
 
-    def wait_for_change(self, seen: int | None, seconds: float) -> int:
+    def wait_for_change(self, version: int | None, seconds: float) -> int:
         """See JobQueue. Every commit wakes the callers."""
         self._check_usable()
         end = time.monotonic() + seconds
         with self._state.changed:
-            while self._state.moment == seen and (left := end - time.monotonic()) > 0 and not self._closed:
+            while self._state.moment == version and (left := end - time.monotonic()) > 0 and not self._closed:
                 self._state.changed.wait(left)
             return self._state.moment
 
@@ -129,7 +129,7 @@ class MemoryMetadata(MemoryQueue, MemoryOutbox):
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _look(self, read: Callable[[OutboxView], T]) -> T:
-        """Read what is committed; the lock stands for a snapshot while it lasts."""
+        """Read committed data; the lock serves as the snapshot."""
         self._check_usable()
         deadline.check()
         with self._state.lock:
@@ -155,4 +155,4 @@ class MemoryMetadata(MemoryQueue, MemoryOutbox):
         if self._closed:
             raise Unavailable("The metadata store is closed.")
         if getattr(self._inside, "body", False):
-            raise RuntimeError("The store is used inside a transaction's body: use the Transaction that the body got.")
+            raise RuntimeError("The store was used inside the body of a transaction: use the Transaction it receives.")

@@ -1,9 +1,8 @@
-"""What a namespace holds in memory, and how one write of several documents becomes visible at once.
+"""The contents of a namespace in memory, and atomic writes of several documents.
 
-The store has no transactions. A write is staged where no reader looks, then one assignment decides that it counts
-(the flip), then its documents are put in place one by one. What was staged and never flipped is dropped with the next
-call; what was flipped and not put in place is put there by the next call. Each put is a whole document and may be
-repeated.
+The store has no transactions. A write is staged out of sight of readers, then committed by one assignment (the flip),
+then its documents are put in place one by one. The next call drops what was staged but not flipped, and completes what
+was. Each put is a whole document and may be repeated.
 """
 
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ __all__ = ["Change", "Fence", "Namespace", "Receipt"]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a write with a name came to."""
+    """The answer of a named write."""
 
     answer: Any
     at: datetime
@@ -37,7 +36,7 @@ class Fence:
 
 @dataclass(slots=True)
 class Change:
-    """One write, staged: documents by (collection, id), None for those that go."""
+    """A staged write: documents by (collection, id), None for deleted ones."""
 
     puts: dict[tuple[str, str], Document | None] = field(default_factory=dict)
     dimensions: dict[str, int] = field(default_factory=dict)
@@ -55,34 +54,34 @@ class Namespace:
     """By (collection, cluster)."""
     receipts: dict[str, Receipt] = field(default_factory=dict)
     flipped: Change | None = None
-    """A write that counts and may not be in place yet."""
+    """A committed write that may not be in place yet."""
 
     def document(self, change: Change, collection: str, id: str) -> Document | None:
-        """A document as the change leaves it."""
+        """Return a document as the change leaves it."""
         if (collection, id) in change.puts:
             return change.puts[collection, id]
         return self.collections.get(collection, {}).get(id)
 
     def declare(self, change: Change, name: str, dimension: int) -> None:
-        """Fix the dimension of a vector name. Raises InvalidField where it is fixed otherwise."""
-        known = {**self.dimensions, **change.dimensions}.get(name, dimension)
-        if known != dimension:
+        """Fix the dimension of a vector name. Raises InvalidField if it already has another one."""
+        fixed = {**self.dimensions, **change.dimensions}.get(name, dimension)
+        if fixed != dimension:
             raise InvalidField(
                 f"vectors.{name}",
-                f"has {dimension} dimensions, but vectors of this name have {known} in this namespace",
-                remedy=f"Send {known} numbers, or use another vector name.",
+                f"has {dimension} dimensions, but vectors of this name have {fixed} in this namespace",
+                remedy=f"Send {fixed} numbers, or use another vector name.",
             )
         change.dimensions[name] = dimension
 
     def commit(self, change: Change, faults: Faults) -> None:
-        """Make a staged write visible, all of it or nothing."""
+        """Commit a staged write atomically."""
         faults.step("staged")
         self.flipped = change
         faults.step("flipped")
         self.settle(faults)
 
     def settle(self, faults: Faults) -> None:
-        """Put a write that counts in place."""
+        """Put a committed write in place."""
         change = self.flipped
         if change is None:
             return
@@ -107,15 +106,15 @@ class Namespace:
         self.fences |= change.fences
 
     def drop(self, collection: str) -> None:
-        """Remove a collection, and what is known of the results in it."""
+        """Remove a collection and its fences."""
         self.collections.pop(collection, None)
         self.fences = {key: fence for key, fence in self.fences.items() if key[0] != collection}
 
     def generations(self) -> Mapping[str, list[str]]:
-        """The generations of each output collection."""
-        found: dict[str, list[str]] = {}
+        """Return the generations of each output collection."""
+        generations: dict[str, list[str]] = {}
         for key in self.collections:
             id, at, generation = key.partition("@")
             if at:
-                found.setdefault(id, []).append(generation)
-        return found
+                generations.setdefault(id, []).append(generation)
+        return generations

@@ -29,8 +29,8 @@ class OutboxView(View):
         place = (scope.organization_id, scope.namespace_id)
         last = self.row(self.state.event_heads, place) or 0
         numbers = range(max(after, last - EVENTS_KEPT) + 1, last + 1)[:most]
-        found = [self.row(self.state.events, (*place, number)) for number in numbers]
-        return [event for event in found if event is not None]
+        events = [self.row(self.state.events, (*place, number)) for number in numbers]
+        return [event for event in events if event is not None]
 
     def get_schedule(self, scope: Scope, schedule_id: str) -> Schedule | None:
         """See ScheduleReader."""
@@ -38,7 +38,7 @@ class OutboxView(View):
         return None if leased is None else leased.schedule
 
     def schedules(self) -> list[LeasedSchedule]:
-        """All schedules, the one due first in front."""
+        """Return all schedules, by due time."""
         rows = self.rows(self.state.schedules, EVERY_SCHEDULE)
         return [leased for _, leased in sorted(rows, key=lambda row: (row[1].schedule.due, row[0]))]
 
@@ -63,7 +63,7 @@ class OutboxTransaction(MemoryTransaction, OutboxView):
         return self.change_feed(feed, lambda leased: leased._replace(position=position))
 
     def change_feed(self, feed: Feed, change: Callable[[LeasedFeed], LeasedFeed]) -> bool:
-        """Change a feed that is leased under this fence. False where it is not."""
+        """Change a feed that is leased under this fence. Returns False if it is not."""
         key = (feed.consumer, feed.scope.organization_id, feed.scope.namespace_id)
         with self._writing():
             leased = self.row(self.state.feeds, key)
@@ -122,11 +122,11 @@ class MemoryAccess(ABC):
 
     @abstractmethod
     def _look(self, read: Callable[[OutboxView], T]) -> T:
-        """Read what is committed."""
+        """Read committed data."""
 
     @abstractmethod
     def _change(self, body: Callable[[OutboxTransaction], T]) -> T:
-        """Run a body that cannot be in conflict."""
+        """Run a body that cannot conflict."""
 
 
 class MemoryOutbox(MemoryAccess):
@@ -185,7 +185,7 @@ class MemoryOutbox(MemoryAccess):
 
     def next_due(self) -> datetime | None:
         """See ScheduleStore."""
-        return self._look(lambda view: next((one.schedule.due for one in view.schedules()), None))
+        return self._look(lambda view: next((leased.schedule.due for leased in view.schedules()), None))
 
 
 def _is_free(lease_until: datetime | None, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""The moves of the queue in memory. Each is made under the store's lock, so that it is never in conflict itself."""
+"""The moves of the queue in memory. Each runs under the lock of the store, so that it never conflicts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -67,7 +67,9 @@ class MemoryQueue(MemoryAccess):
         """See JobQueue."""
 
         def release(transaction: MemoryTransaction) -> int:
-            held = [one for one in transaction.places() if one.job.worker == worker and one.job.state == "running"]
+            held = [
+                place for place in transaction.places() if place.job.worker == worker and place.job.state == "running"
+            ]
             for place in held:
                 transaction.move(place, _back(place, crashed=False))
             return len(held)
@@ -87,11 +89,11 @@ class MemoryQueue(MemoryAccess):
     def waiting(self, queue: str) -> tuple[int, datetime | None]:
         """See JobQueue."""
         places = self._look(lambda view: list(view.places()))
-        since = [one.created_at for one in places if one.job.state == "queued" and one.job.queue == queue]
+        since = [place.created_at for place in places if place.job.state == "queued" and place.job.queue == queue]
         return len(since), min(since, default=None)
 
     def _move(self, job_id: str, fence: int, change: Callable[[Place], Place]) -> Job | None:
-        """Change the place of a job that is running under a fence; None where it is not."""
+        """Change the place of a job that is running under a fence; None if it is not."""
 
         def move(transaction: MemoryTransaction) -> Job | None:
             place = transaction.row(transaction.state.jobs, job_id)
@@ -108,7 +110,7 @@ def _back(place: Place, *, crashed: bool) -> Place:
 
 
 def _next(view: View, queue: str, now: datetime, most: int | None) -> Place | None:
-    """The job that may be claimed and whose turn it is, by the conditions of `JobQueue.claim`."""
+    """Return the next job that may be claimed, by the conditions of `JobQueue.claim`."""
     open_jobs = [place for place in view.places() if place.job.queue == queue and place.job.state != "done"]
     running = [place for place in open_jobs if place.job.state == "running"]
     busy: dict[str, int] = {}
@@ -126,8 +128,12 @@ def _next(view: View, queue: str, now: datetime, most: int | None) -> Place | No
         if (job.state == "queued" or _has_ended(job, now)) and not (place.subject is not None and others):
             first.setdefault(job.scope.organization_id, place)
     served = {key[1]: number for key, number in view.rows(view.state.turns, queue)}
-    free = [one for one in first if most is None or busy.get(one, 0) < most]
-    chosen = min(free, key=lambda one: (busy.get(one, 0), served.get(one, 0), one), default=None)
+    free = [organization for organization in first if most is None or busy.get(organization, 0) < most]
+    chosen = min(
+        free,
+        key=lambda organization: (busy.get(organization, 0), served.get(organization, 0), organization),
+        default=None,
+    )
     return None if chosen is None else first[chosen]
 
 

@@ -15,9 +15,9 @@ from shoal.records.queries.fields import find_field
 from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
-from shoal.storage.distinct_values import check_values_held, distinct_key, tally
+from shoal.storage.distinct_values import check_values_size, distinct_key, tally
 from shoal.storage.filters.ordering import in_order
-from shoal.storage.memory.document import Document, as_seen, passes
+from shoal.storage.memory.document import Document, passes, to_visible_fields
 from shoal.storage.memory.namespace import Namespace
 from shoal.storage.protocols.documents import StoredDocument
 from shoal.storage.protocols.records import Json, Query
@@ -26,7 +26,7 @@ __all__ = ["MemoryReads", "rows_of"]
 
 Made = TypeVar("Made")
 Row = tuple[str, str, Document, Json]
-"""Id, collection, document, and the document as it is seen."""
+"""Id, collection, document, and its visible fields."""
 
 _VALUE_BYTES: Final = 400
 
@@ -43,7 +43,7 @@ class MemoryReads:
         """See DocumentStore."""
         with self._reading(scope) as space:
             there = space.collections.get(collection, {})
-            return [_stored(id, collection, there[id], vectors) if id in there else None for id in ids]
+            return [_to_stored(id, collection, there[id], vectors) if id in there else None for id in ids]
 
     def find(
         self, scope: Scope, collection: str, query: Query, *, vectors: Sequence[str] | Literal["all"] = ()
@@ -51,13 +51,15 @@ class MemoryReads:
         """See DocumentStore."""
         with self._reading(scope) as space:
             there = space.collections.get(collection, {})
-            seen = {id: as_seen(scope, collection, id, document) for id, document in there.items()}
-        chosen = [(id, one) for id, one in seen.items() if passes(one, there[id], query)]
+            visible = {id: to_visible_fields(scope, collection, id, document) for id, document in there.items()}
+        chosen = [
+            (id, visible_fields) for id, visible_fields in visible.items() if passes(visible_fields, there[id], query)
+        ]
         page = query.page
         window = in_order(chosen, query.sort)[page.offset : page.offset + page.limit + 1]
-        found = [_stored(id, collection, there[id], vectors) for id, _ in window]
-        _check_size(found[: page.limit], query.most_bytes)
-        return Listing(found[: page.limit], len(chosen) if page.include_total else 0, len(found) > page.limit)
+        stored = [_to_stored(id, collection, there[id], vectors) for id, _ in window]
+        _check_size(stored[: page.limit], query.most_bytes)
+        return Listing(stored[: page.limit], len(chosen) if page.include_total else 0, len(stored) > page.limit)
 
     def count(self, scope: Scope, collection: str, filter: Filter = MATCH_ALL) -> int:
         """See DocumentStore."""
@@ -68,13 +70,13 @@ class MemoryReads:
     ) -> tuple[list[tuple[Any, int]], int]:
         """See DocumentStore."""
         counts, shown, held = Counter[tuple[str, Any]](), dict[tuple[str, Any], Any](), 0
-        values = [find_field(seen, field)[1] for *_, seen in self._rows(scope, [collection], filter)]
+        values = [find_field(visible, field)[1] for *_, visible in self._rows(scope, [collection], filter)]
         for value, count in tally(values):
             key = distinct_key(value)
             counts[key] += count
             held += 0 if key in shown else _VALUE_BYTES
             shown.setdefault(key, value)
-            check_values_held(field, held)
+            check_values_size(field, held)
         counts.pop(("null", None), None)
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return [(shown[key], count) for key, count in ranked[:limit]], len(ranked)
@@ -91,19 +93,19 @@ class MemoryReads:
     ) -> Matrix:
         """See DocumentStore."""
         rows = self._rows(scope, collections, filter)
-        kept = [row for row in rows if all(name in row[2].vectors for name in vector_names)]
-        missing = len(rows) - len(kept)
-        if sample is not None and sample < len(kept):
-            chosen = np.sort(np.random.default_rng(seed).choice(len(kept), size=sample, replace=False))
-            kept = [kept[place] for place in chosen.tolist()]
+        complete = [row for row in rows if all(name in row[2].vectors for name in vector_names)]
+        missing = len(rows) - len(complete)
+        if sample is not None and sample < len(complete):
+            chosen = np.sort(np.random.default_rng(seed).choice(len(complete), size=sample, replace=False))
+            complete = [complete[place] for place in chosen.tolist()]
         dimensions = self._dimensions(scope)
         blocks = {
-            name: np.array([row[2].vectors[name] for row in kept], dtype=np.float32).reshape(
-                len(kept), dimensions.get(name, 0)
+            name: np.array([row[2].vectors[name] for row in complete], dtype=np.float32).reshape(
+                len(complete), dimensions.get(name, 0)
             )
             for name in vector_names
         }
-        ids, keys = [row[0] for row in kept], [row[1] for row in kept]
+        ids, keys = [row[0] for row in complete], [row[1] for row in complete]
         digest = hashlib.blake2b(orjson.dumps([ids, keys, list(blocks)]), digest_size=16)
         for block in blocks.values():
             digest.update(block.data if block.size else b"")
@@ -127,8 +129,8 @@ class MemoryReads:
     ) -> tuple[list[str], list[str], list[Made]]:
         """See DocumentStore."""
         rows = self._rows(scope, collections, filter)
-        made = [make([find_field(seen, field)[1] for field in fields]) for *_, seen in rows]
-        return [row[0] for row in rows], [row[1] for row in rows], made
+        values = [make([find_field(visible, field)[1] for field in fields]) for *_, visible in rows]
+        return [row[0] for row in rows], [row[1] for row in rows], values
 
     def each_fields(
         self,
@@ -154,24 +156,26 @@ class MemoryReads:
 
 
 def rows_of(scope: Scope, space: Namespace, collections: Sequence[str], filter: Filter) -> list[Row]:
-    """The documents that match, by (id, collection)."""
+    """Return the documents that match, sorted by (id, collection)."""
     query = Query(filter=filter)
     rows = [
-        (id, key, document, seen)
+        (id, key, document, visible)
         for key in dict.fromkeys(collections)
         for id, document in space.collections.get(key, {}).items()
-        if passes(seen := as_seen(scope, key, id, document), document, query)
+        if passes(visible := to_visible_fields(scope, key, id, document), document, query)
     ]
     return sorted(rows, key=lambda row: (row[0].encode(), row[1].encode()))
 
 
-def _stored(id: str, collection: str, document: Document, vectors: Sequence[str] | Literal["all"]) -> StoredDocument:
+def _to_stored(id: str, collection: str, document: Document, vectors: Sequence[str] | Literal["all"]) -> StoredDocument:
     shown = {name: values for name, values in document.vectors.items() if vectors == "all" or name in vectors}
-    return StoredDocument(id, collection, document.decoded(), document.created_at, document.updated_at, shown)
+    return StoredDocument(id, collection, document.decode(), document.created_at, document.updated_at, shown)
 
 
 def _check_size(documents: Sequence[StoredDocument], most_bytes: int | None) -> None:
-    size = sum(len(orjson.dumps(one.payload)) + 20 * sum(map(len, one.vectors.values())) for one in documents)
+    size = sum(
+        len(orjson.dumps(document.payload)) + 20 * sum(map(len, document.vectors.values())) for document in documents
+    )
     if most_bytes is not None and size > most_bytes and len(documents) > 1:
         raise InvalidField(
             "limit",

@@ -1,4 +1,4 @@
-"""Results of clusters in documents in memory: written, rewritten and cleared under the guards of the protocol."""
+"""Writing, rewriting and clearing results of clusters in documents in memory, under the guards of the protocol."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,7 +10,14 @@ from shoal.storage.memory.document import Document, Mark
 from shoal.storage.memory.namespace import Change, Fence, Namespace
 from shoal.storage.protocols.documents import Results
 from shoal.storage.protocols.records import Json
-from shoal.storage.result_marks import cleared, marks_of, merged, overtaken, unchanged, without
+from shoal.storage.result_marks import (
+    clear_fields,
+    conflict_with_later_run,
+    keep_unchanged,
+    marks_of,
+    merge_fields,
+    without,
+)
 
 __all__ = ["clear_all", "clear_earlier", "forget", "rewrite", "write"]
 
@@ -21,19 +28,19 @@ def write(
     """See DocumentStore.write_results."""
     for place in {results.target, *([""] if results.by_run else [])}:
         _check_latest(space, results, place)
-    change, found = Change(), dict[str, None]()
+    change, present = Change(), dict[str, None]()
     for id, update in updates:
         document = space.document(change, results.target, id)
         if document is None:
             continue
-        found[id] = None
+        present[id] = None
         mark = document.marks.get(results.cluster_id)
         if mark is None or mark.intent != results.id or mark.step < step:
-            put = _with_payload(document, merged(document.decoded(), update), now)
+            put = _with_payload(document, merge_fields(document.decode(), update), now)
             marks = {**document.marks, results.cluster_id: _next_mark(results, mark, update, step)}
             change.puts[results.target, id] = replace(put, marks=marks)
     change.fences[results.target, results.cluster_id] = Fence(results.sequence, results.run_id, now)
-    return change, list(found)
+    return change, list(present)
 
 
 def rewrite(
@@ -54,12 +61,12 @@ def rewrite(
             continue
         for other in later & document.marks.keys():
             update = without(update, document.marks[other].fields)
-        before = document.decoded()
-        fresh = unchanged(before, mark.fields, update)
-        after = merged(before, fresh)
+        before = document.decode()
+        fresh = keep_unchanged(before, mark.fields, update)
+        after = merge_fields(before, fresh)
         if after != before:
             changed += 1
-            fields = merged(mark.fields, marks_of(fresh))
+            fields = merge_fields(mark.fields, marks_of(fresh))
             marks = {**document.marks, cluster_id: replace(mark, fields=fields)}
             change.puts[collection, id] = replace(_with_payload(document, after, now), marks=marks)
     return change, changed
@@ -90,7 +97,7 @@ def clear_earlier(
 
 def clear_all(space: Namespace, cluster_id: str, most: int, now: datetime) -> tuple[Change, bool]:
     """See DocumentStore.clear_all_results."""
-    doomed = [(place, id, one) for place, id, one in _every(space) if cluster_id in one.marks][:most]
+    doomed = [(place, id, document) for place, id, document in _every(space) if cluster_id in document.marks][:most]
     change = Change()
     for place, id, document in doomed:
         change.puts[place, id] = _without_results(document, cluster_id, now)
@@ -108,22 +115,24 @@ def forget(space: Namespace, cluster_id: str) -> Change:
 
 
 def _every(space: Namespace) -> list[tuple[str, str, Document]]:
-    return [(place, id, one) for place, documents in space.collections.items() for id, one in documents.items()]
+    return [
+        (place, id, document) for place, documents in space.collections.items() for id, document in documents.items()
+    ]
 
 
 def _check_latest(space: Namespace, results: Results, collection: str) -> None:
     fence = space.fences.get((collection, results.cluster_id))
     if fence is not None and fence.sequence > results.sequence:
-        raise overtaken(results.run_id, fence.run_id)
+        raise conflict_with_later_run(results.run_id, fence.run_id)
 
 
 def _next_mark(results: Results, mark: Mark | None, update: Json, step: int) -> Mark:
-    """The mark after an update; what earlier intents wrote and this one has not written so far is stale."""
+    """Return the mark after an update; fields of earlier intents that this one has not written yet are stale."""
     fields, stale, by_run = marks_of(update), dict[str, object](), False
     if mark is not None and mark.intent == results.id:
-        fields, stale, by_run = merged(mark.fields, fields), mark.stale, mark.by_run
+        fields, stale, by_run = merge_fields(mark.fields, fields), mark.stale, mark.by_run
     elif mark is not None:
-        stale, by_run = merged(mark.fields, mark.stale), mark.by_run
+        stale, by_run = merge_fields(mark.fields, mark.stale), mark.by_run
     return Mark(
         intent=results.id,
         run_id=results.run_id,
@@ -144,20 +153,20 @@ def _is_earlier(mark: Mark | None, results: Results) -> bool:
 
 
 def _without_results(document: Document, cluster_id: str, now: datetime, kept_run: str | None = None) -> Document:
-    """The document without what a cluster wrote, or, of the run to keep, without what is stale."""
+    """Return the document without what a cluster wrote or, for the run to keep, without the stale fields."""
     mark = document.marks[cluster_id]
-    kept = kept_run is not None and mark.run_id == kept_run
-    doomed = mark.stale if kept else merged(mark.fields, mark.stale)
+    is_kept_run = kept_run is not None and mark.run_id == kept_run
+    doomed = mark.stale if is_kept_run else merge_fields(mark.fields, mark.stale)
     others: Json = {}
     for cluster, other in document.marks.items():
-        others = others if cluster == cluster_id else merged(others, other.fields)
-    marks = {cluster: one for cluster, one in document.marks.items() if cluster != cluster_id}
-    if kept:
+        others = others if cluster == cluster_id else merge_fields(others, other.fields)
+    marks = {cluster: mark for cluster, mark in document.marks.items() if cluster != cluster_id}
+    if is_kept_run:
         marks[cluster_id] = replace(mark, stale={})
-    return replace(_with_payload(document, cleared(document.decoded(), doomed, others), now), marks=marks)
+    return replace(_with_payload(document, clear_fields(document.decode(), doomed, others), now), marks=marks)
 
 
 def _with_payload(document: Document, payload: Json, now: datetime) -> Document:
-    """A document that stays as it was keeps its time too."""
+    """Replace the payload; a document whose payload does not change keeps its update time."""
     text = orjson.dumps(payload)
     return document if text == document.payload else replace(document, payload=text, updated_at=now)

@@ -1,4 +1,4 @@
-"""Everything an in-memory metadata store holds, as tables of versions under one lock."""
+"""The state of an in-memory metadata store: multi-version tables under one lock."""
 
 import threading
 from bisect import insort
@@ -33,7 +33,7 @@ EVERY_JOB: Final = "jobs"
 EVERY_SCHEDULE: Final = "schedules"
 EVERY_HEAD: Final = "heads"
 Position: TypeAlias = tuple[float, int]
-"""The commit that stored a row first, and its number within that."""
+"""The commit that inserted a row, and its number within that commit."""
 _FORGOTTEN_AT_ONCE: Final = 100
 
 
@@ -47,7 +47,7 @@ class Record(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A job in the queue. `holds` says whether it keeps its subject from being queued again."""
+    """A job in the queue. `holds` says whether it holds its subject, so that no other job of it can be queued."""
 
     job: Job
     position: Position
@@ -57,7 +57,7 @@ class Place(NamedTuple):
 
 
 class LeasedFeed(NamedTuple):
-    """How far a consumer has come in the events of a namespace, and whose lease it is."""
+    """The position of a consumer in the events of a namespace, with its lease."""
 
     position: int
     fence: int
@@ -82,17 +82,17 @@ def _by_scope(key: tuple[str, ...]) -> Hashable:
 
 @dataclass(slots=True)
 class Counter:
-    """How often something was counted, and the sum of its amounts."""
+    """A count, and the sum of the amounts."""
 
     count: int = 0
     total: float = 0.0
 
 
 class State:
-    """The tables, and the moment: the number of the last commit. Hold `lock` around everything.
+    """The tables, and the moment: the number of the last commit. Hold `lock` around every use.
 
-    `names`, `holders` and `waiting` are indexes: of records by name, of the job that holds a subject, and of the jobs
-    that wait, so that finding out does not read, and conflict with, whole tables.
+    `names`, `holders` and `waiting` are indexes of records by name, of the jobs that hold a subject, and of waiting
+    jobs, so that lookups do not read, and conflict with, whole tables.
     """
 
     def __init__(self) -> None:
@@ -123,37 +123,37 @@ class State:
         )
 
     def hold_snapshot(self) -> int:
-        """Keep the versions of the present moment until `release_snapshot`; the moment."""
+        """Keep the versions of the current moment until `release_snapshot`. Returns the moment."""
         with self.lock:
             self._snapshots[self.moment] = self._snapshots.get(self.moment, 0) + 1
             return self.moment
 
     def release_snapshot(self, moment: int) -> None:
-        """No longer keep the versions of a moment."""
+        """Stop keeping the versions of a moment."""
         with self.lock:
             self._snapshots[moment] -= 1
             if not self._snapshots[moment]:
                 del self._snapshots[moment]
 
     def oldest_snapshot(self) -> int:
-        """The earliest moment that is still read."""
+        """Return the earliest moment that is still read."""
         return min(self._snapshots, default=self.moment)
 
     def commit(self, apply: Callable[[int], None]) -> None:
-        """Let `apply` write at the next moment, then move on to it and wake who waits."""
+        """Let `apply` write at the next moment, then advance to it and wake waiting threads."""
         with self.changed:
             apply(self.moment + 1)
             self.moment += 1
             self.changed.notify_all()
 
     def add_reply(self, key: tuple[str, str, str], saved: SavedReply) -> None:
-        """Note the age of a reply that is being stored."""
+        """Record the age of a reply that is being stored."""
         insort(self._replies_by_age, (saved.saved_at, key))
 
     def forget_replies(self, before: datetime, moment: int) -> None:
         """Delete some replies that were saved before a time."""
         oldest = self.oldest_snapshot()
-        old = [one for one in self._replies_by_age[:_FORGOTTEN_AT_ONCE] if one[0] < before]
+        old = [entry for entry in self._replies_by_age[:_FORGOTTEN_AT_ONCE] if entry[0] < before]
         del self._replies_by_age[: len(old)]
         for saved_at, key in old:
             present = self.replies.at(key, moment)

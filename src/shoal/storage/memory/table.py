@@ -1,4 +1,4 @@
-"""A map that keeps earlier versions of its values for as long as a snapshot may read them."""
+"""A multi-version map: it keeps earlier values for as long as a snapshot may read them."""
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
@@ -14,7 +14,7 @@ class Table(Generic[K, V]):
     """Multi-version storage of one kind of row. The caller holds the lock.
 
     A moment is the number of a commit. Rows belong to a group, such as the records of one kind and scope: a scan of a
-    group is in conflict with every later write to the group, which is how phantoms are found.
+    group conflicts with every later write to the group, which detects phantoms.
 
     Parameters
     ----------
@@ -30,34 +30,34 @@ class Table(Generic[K, V]):
         self._dead: deque[tuple[int, K]] = deque()
 
     def at(self, key: K, moment: int) -> V | None:
-        """The value of a key as of a moment, None where there was none."""
+        """Return the value of a key as of a moment, None if there was none."""
         for written, value in reversed(self._versions.get(key, ())):
             if written <= moment:
                 return value
         return None
 
     def scan(self, group: Hashable, moment: int) -> Iterator[tuple[K, V]]:
-        """Keys and values of a group as of a moment, in no particular order."""
+        """Yield keys and values of a group as of a moment, in no particular order."""
         for key in self._groups.get(group, ()):
             value = self.at(key, moment)
             if value is not None:
                 yield key, value
 
     def every_key(self) -> Iterator[K]:
-        """All keys of which a version is kept."""
+        """Iterate over all keys that have a version."""
         return iter(self._versions)
 
     def group_of(self, key: K) -> Hashable:
-        """The group of a key."""
+        """Return the group of a key."""
         return self._group_of(key)
 
     def written(self, key: K) -> int:
-        """The moment of the last write to a key, 0 for none that a snapshot could have missed."""
+        """Return the moment of the last write to a key, 0 for none that a snapshot could have missed."""
         versions = self._versions.get(key)
         return versions[-1][0] if versions else 0
 
-    def changed(self, group: Hashable) -> int:
-        """The moment of the last write to a group."""
+    def last_write(self, group: Hashable) -> int:
+        """Return the moment of the last write to a group."""
         return self._changed.get(group, 0)
 
     def put(self, key: K, value: V | None, moment: int, oldest: int) -> None:

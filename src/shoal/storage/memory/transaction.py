@@ -1,4 +1,4 @@
-"""The transaction of an in-memory store: writes are kept back until the commit has found its reads unchanged."""
+"""Optimistic transactions of an in-memory store: writes are buffered until the commit has validated the reads."""
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from shoal.errors import AlreadyExists, Conflict, NotFound, StaleVersion
-from shoal.records.base import wire_time
+from shoal.records.base import format_wire_time
 from shoal.records.scope import Scope
 from shoal.storage.memory.state import KINDS, Counter, Place, Position, Record, State
 from shoal.storage.memory.table import Table
@@ -27,8 +27,11 @@ _PENDING: Final = float("inf")
 
 
 class MemoryTransaction(View):
-    """The Transaction over a snapshot. It is optimistic: `commit` raises Conflicted where a key or a group that was
-    read, or a key that is written, was written by another transaction since the snapshot."""
+    """An optimistic Transaction over a snapshot.
+
+    `commit` raises Conflicted if another transaction has written, since the snapshot, a key or a group that this one
+    has read, or a key that it writes.
+    """
 
     def __init__(self, state: State, moment: int) -> None:
         super().__init__(state, moment)
@@ -41,8 +44,8 @@ class MemoryTransaction(View):
         """See Transaction."""
         self._on_commit.append(action)
 
-    def committed(self) -> None:
-        """Carry out what was to follow the commit."""
+    def run_commit_actions(self) -> None:
+        """Run the actions registered with `on_commit`."""
         for action in self._on_commit:
             action()
 
@@ -94,11 +97,15 @@ class MemoryTransaction(View):
 
     def prune(self, scope: Scope, kind: Kind, before: datetime, *, now: datetime, keep: int, most: int) -> int:
         """See RecordWriter."""
-        rows = [(record.position, body.get("created_at"), id) for id, body, record in self._parsed(scope, kind)]
+        rows = [(record.position, body.get("created_at"), id) for id, body, record in self._parse_rows(scope, kind)]
         rows = sorted((position, time if isinstance(time, str) else None, id) for position, time, id in rows)
-        old, latest = wire_time(before), wire_time(now)
-        kept = next((at for at, time, _ in rows if time is not None and old <= time <= latest), None)
-        aged = [at for at, time, _ in rows if time is not None and time < old and (kept is None or at < kept)]
+        old, latest = format_wire_time(before), format_wire_time(now)
+        first_recent = next((at for at, time, _ in rows if time is not None and old <= time <= latest), None)
+        aged = [
+            at
+            for at, time, _ in rows
+            if time is not None and time < old and (first_recent is None or at < first_recent)
+        ]
         doomed = [id for at, _, id in rows if aged and at <= aged[-1]][:most]
         left = [id for _, _, id in rows if id not in set(doomed)]
         doomed += left[: min(max(len(left) - keep, 0), most)]
@@ -106,13 +113,13 @@ class MemoryTransaction(View):
 
     def delete_scope(self, scope: Scope) -> int:
         """See RecordWriter."""
-        place = (scope.organization_id, scope.namespace_id)
-        for key, _ in self.rows(self.state.replies, place):
+        group = (scope.organization_id, scope.namespace_id)
+        for key, _ in self.rows(self.state.replies, group):
             self.put(self.state.replies, key, None)
-        for one in list(self.places()):
-            if one.job.scope == scope:
-                self.move(one, None)
-        doomed = [key for kind in KINDS for key, _ in self.rows(self.state.records, (kind, *place))]
+        for place in list(self.places()):
+            if place.job.scope == scope:
+                self.move(place, None)
+        doomed = [key for kind in KINDS for key, _ in self.rows(self.state.records, (kind, *group))]
         return sum(self.delete(scope, key[0], key[3]) for key in doomed)  # type: ignore[arg-type]
 
     def _take_name(self, scope: Scope, kind: Kind, name: str | None, id: str) -> None:
@@ -143,7 +150,7 @@ class MemoryTransaction(View):
             job = Job(job_id, scope, queue, read, "queued", 0, 0, None, None, False, "", 0.0)
             self.move(None, Place(job, self.new_position(), now, subject, subject is not None))
 
-    def let_go(self, scope: Scope, job_id: str) -> None:
+    def release_subject(self, scope: Scope, job_id: str) -> None:
         """See JobWriter."""
         place = self.place(scope, job_id)
         if place is not None:
@@ -155,8 +162,8 @@ class MemoryTransaction(View):
         if place is None:
             return None
         job = place.job
-        asked = job.cancel_requested or job.state != "done"
-        job = replace(job, cancel_requested=asked, state="done" if job.state == "queued" else job.state)
+        cancel_requested = job.cancel_requested or job.state != "done"
+        job = replace(job, cancel_requested=cancel_requested, state="done" if job.state == "queued" else job.state)
         return self.move(place, place._replace(job=job, holds=False))
 
     def remove_job(self, scope: Scope, job_id: str) -> bool:
@@ -167,7 +174,7 @@ class MemoryTransaction(View):
         return place is not None
 
     def move(self, old: Place | None, new: Place | None) -> Job | None:
-        """Put a job in another place, and the indexes of the queue with it. Returns the job as it is then."""
+        """Move a job to another place, and update the indexes of the queue. Returns the job as it is then."""
         with self._writing():
             for place, stays in ((old, False), (new, True)):
                 if place is None:
@@ -204,13 +211,13 @@ class MemoryTransaction(View):
         self.written[table][key] = value
 
     def new_position(self) -> Position:
-        """A place after everything that is stored, in the order of the calls."""
+        """Return a position after everything that is stored, in the order of the calls."""
         self._stored += 1
         return _PENDING, self._stored
 
     @property
     def writes(self) -> bool:
-        """Whether anything is to be stored."""
+        """Whether there is anything to store."""
         return bool(self._counted) or any(self.written.values())
 
     def commit(self) -> None:
@@ -218,7 +225,7 @@ class MemoryTransaction(View):
         self.check()
         self.usable = False
         if not self.writes:
-            return  # what was read is one moment, so there is an order in which nothing is in the way
+            return  # reads of one snapshot are serialisable without validation
         with self.state.lock:
             self._validate()
             self.state.commit(self._apply)
@@ -228,14 +235,14 @@ class MemoryTransaction(View):
             keys = {**self.read_keys[table], **self.written[table]}
             if any(table.written(key) > self.moment for key in keys):
                 raise Conflicted
-            if any(table.changed(group) > self.moment for group in self.scanned[table]):
+            if any(table.last_write(group) > self.moment for group in self.scanned[table]):
                 raise Conflicted
 
     def _apply(self, moment: int) -> None:
         oldest = self.state.oldest_snapshot()
         for table, rows in self.written.items():
             for key, value in rows.items():
-                table.put(key, _placed(value, moment), moment, oldest)
+                table.put(key, _index_place(value, moment), moment, oldest)
         for key, saved in self.written[self.state.replies].items():
             if saved is not None:
                 self.state.add_reply(key, saved)
@@ -259,8 +266,8 @@ def _holder(scope: Scope, queue: str, subject: str) -> tuple[str, str, str, str]
     return queue, scope.organization_id, scope.namespace_id, subject
 
 
-def _placed(value: Any, moment: int) -> Any:
-    """With the moment of the commit as the position of what was not stored yet."""
+def _index_place(value: Any, moment: int) -> Any:
+    """Set the moment of the commit as the position of a row that was not stored yet."""
     if isinstance(value, (Record, Place)) and value.position[0] == _PENDING:
         return value._replace(position=(float(moment), value.position[1]))
     return (float(moment), value[1]) if isinstance(value, tuple) and value[:1] == (_PENDING,) else value

@@ -1,4 +1,4 @@
-"""Reads of an in-memory store as of one moment, with what was read written down."""
+"""Reads of a snapshot of an in-memory store, which track what was read."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ from shoal.records.queries.filters import Filter
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.storage.filters.ordering import in_order
-from shoal.storage.filters.to_mask import found, matches
+from shoal.storage.filters.to_mask import contains_text, matches
 from shoal.storage.memory.state import EVERY_JOB, Place, Record, State
 from shoal.storage.memory.table import Table
 from shoal.storage.protocols.queue import Job
@@ -23,10 +23,10 @@ V = TypeVar("V")
 
 
 class View:
-    """A RecordReader, JobReader and ReplyReader over the versions of one moment and over own writes on top of them.
+    """A RecordReader, JobReader and ReplyReader over a snapshot and the transaction's own writes.
 
-    `read_keys` and `scanned` are what a commit has to find unchanged: keys, also of rows that were not there, and
-    whole groups, which stand for rows that were not there yet.
+    A commit validates `read_keys`, which include keys of missing rows, and `scanned`, whole groups, which cover rows
+    that did not exist yet.
     """
 
     def __init__(self, state: State, moment: int) -> None:
@@ -39,7 +39,7 @@ class View:
     # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def row(self, table: Table[K, V], key: K) -> V | None:
-        """The value of a key."""
+        """Return the value of a key."""
         self.check()
         own: dict[K, V | None] = self.written[table]
         if key in own:
@@ -49,26 +49,26 @@ class View:
             return table.at(key, self.moment)
 
     def rows(self, table: Table[K, V], group: Hashable) -> list[tuple[K, V]]:
-        """Keys and values of a group."""
+        """Return the keys and values of a group."""
         self.check()
         own: dict[K, V | None] = self.written[table]
         self.scanned[table][group] = None
         with self.state.lock:
-            kept = [(key, value) for key, value in table.scan(group, self.moment) if key not in own]
+            committed = [(key, value) for key, value in table.scan(group, self.moment) if key not in own]
         mine = [(key, value) for key, value in own.items() if value is not None and table.group_of(key) == group]
-        return kept + mine
+        return committed + mine
 
     def check(self) -> None:
-        """Raises RuntimeError after the end of the transaction."""
+        """Raise RuntimeError after the end of the transaction."""
         if not self.usable:
-            raise RuntimeError("The transaction is not to be used any more: it is over or refused a write.")
+            raise RuntimeError("The transaction cannot be used any more: it is over or refused a write.")
 
     # ── records ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None:
         """See RecordReader."""
         record = self.row(self.state.records, (kind, scope.organization_id, scope.namespace_id, id))
-        return None if record is None else stored(id, record)
+        return None if record is None else to_stored(id, record)
 
     def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None:
         """See RecordReader."""
@@ -82,7 +82,7 @@ class View:
 
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
         """See RecordReader."""
-        rows = [row for row in self._parsed(scope, kind) if _is_wanted(query, row[1])]
+        rows = [row for row in self._parse_rows(scope, kind) if _is_wanted(query, row[1])]
         if query.sort:
             rows = in_order(rows, query.sort)
         else:
@@ -95,14 +95,14 @@ class View:
     def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
         """See RecordReader."""
         figures: dict[str, tuple[int, list[float]]] = {}
-        for _, body, _ in sorted(self._parsed(scope, kind), key=lambda row: str(row[1].get(by))):
+        for _, body, _ in sorted(self._parse_rows(scope, kind), key=lambda row: str(row[1].get(by))):
             if matches(filter, body):
                 count, added = figures.get(str(body.get(by)), (0, [0.0] * len(sums)))
                 more = [total + _number(body.get(name)) for total, name in zip(added, sums, strict=True)]
                 figures[str(body.get(by))] = (count + 1, more)
         return figures
 
-    def _parsed(self, scope: Scope, kind: Kind) -> list[tuple[str, Json, Record]]:
+    def _parse_rows(self, scope: Scope, kind: Kind) -> list[tuple[str, Json, Record]]:
         rows = self.rows(self.state.records, (kind, scope.organization_id, scope.namespace_id))
         return [(key[3], orjson.loads(record.text), record) for key, record in rows]
 
@@ -113,22 +113,24 @@ class View:
         place = self.place(scope, job_id)
         return None if place is None else place.job
 
-    def queued(self, scope: Scope, queue: str) -> int:
+    def count_queued(self, scope: Scope, queue: str) -> int:
         """See JobReader."""
         return len(self.rows(self.state.waiting, (queue, scope.organization_id)))
 
     def place(self, scope: Scope, job_id: str) -> Place | None:
-        """The place of a job of exactly this scope."""
+        """Return the place of a job of exactly this scope."""
         place = self.row(self.state.jobs, job_id)
         return place if place is not None and place.job.scope == scope else None
 
     def places(self) -> Iterator[Place]:
-        """The places of all jobs, the one stored first in front."""
-        yield from sorted((place for _, place in self.rows(self.state.jobs, EVERY_JOB)), key=lambda one: one.position)
+        """Yield the places of all jobs, in the order in which they were stored."""
+        yield from sorted(
+            (place for _, place in self.rows(self.state.jobs, EVERY_JOB)), key=lambda place: place.position
+        )
 
     # ── replies and counters ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+    def get_reply(self, scope: Scope, key: str) -> SavedReply | None:
         """See ReplyReader."""
         return self.row(self.state.replies, (scope.organization_id, scope.namespace_id, key))
 
@@ -138,15 +140,15 @@ class View:
             return {name: (counter.count, counter.total) for name, counter in self.state.counters.items()}
 
 
-def stored(id: str, record: Record) -> Stored:
-    """A record as its readers see it."""
+def to_stored(id: str, record: Record) -> Stored:
+    """Convert a record for readers."""
     return Stored(id, record.name, record.version, orjson.loads(record.text))
 
 
 def _is_wanted(query: Query, body: Json) -> bool:
     if not matches(query.filter, body):
         return False
-    return not query.search or found(query.search, query.search_fields, body)
+    return not query.search or contains_text(query.search, query.search_fields, body)
 
 
 def _number(value: object) -> float:

@@ -1,4 +1,4 @@
-"""Artifacts: whole files of a run."""
+"""Artifacts: the result files of a run."""
 
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Protocol
@@ -13,9 +13,9 @@ __all__ = ["ArtifactStore"]
 
 
 class ArtifactStore(RunFiles, Protocol):
-    """Whole files of a run: Parquet tables and a manifest with their SHA-256, rows and sizes.
+    """The result files of a run: Parquet tables, and a manifest with their SHA-256, row counts and sizes.
 
-    A run's folder appears whole (manifest last) and never changes afterwards.
+    The folder of a run appears atomically (manifest last) and never changes afterwards.
     """
 
     def write(
@@ -27,21 +27,25 @@ class ArtifactStore(RunFiles, Protocol):
         *,
         attempt: int = 0,
     ) -> Json:
-        """Write every table and then the manifest, which is returned. Writing a run again replaces it whole.
+        """Write every table, then the manifest, which is returned. Writing a run again replaces it atomically.
 
-        Written is not yet visible: readers look at the artifacts of runs that are published, which is one flip in the
-        metadata store, fenced there. Here `attempt`, which grows with each claim of a run, keeps a worker that was
-        taken over from replacing what its successor wrote.
+        The artifacts become visible when the run is published, by a fenced transaction of the metadata store.
+        `attempt`, which grows with each claim of a run, prevents a worker that lost its lease from replacing what its
+        successor wrote.
 
-        Raises Conflict where a later attempt has written, or the run is deleted meanwhile."""
+        Raises Conflict if a later attempt has written, or the run was deleted meanwhile.
+        """
 
     def manifest(self, scope: Scope, run_id: str) -> Json | None: ...
 
     def read(self, scope: Scope, run_id: str, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """Raises NotFound where the run has no such table, Corrupt where bytes do not match."""
+        """Read a table.
+
+        Raises NotFound if the run has no such table, Corrupt if its bytes do not match the manifest.
+        """
 
     def open(self, scope: Scope, run_id: str, name: str) -> tuple[BinaryIO, int]:
-        """The table as Parquet, for downloads: a stream that can seek, to be closed by the caller, and its size in
-        bytes. It is read to its end whatever happens to the run meanwhile. Raises NotFound, Corrupt."""
+        """Open a table as Parquet, for downloads. Returns a seekable stream, which the caller closes, and its size in
+        bytes. It stays readable to its end whatever happens to the run. Raises NotFound, Corrupt."""
 
     def delete_scope(self, scope: Scope) -> None: ...

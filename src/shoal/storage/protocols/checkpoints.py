@@ -1,4 +1,4 @@
-"""Checkpoints: finished stages of runs under way."""
+"""Checkpoints: finished stages of unfinished runs."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
@@ -20,21 +20,21 @@ class Kept(NamedTuple):
 
 
 class CheckpointStore(RunFiles, Protocol):
-    """Finished stages of runs that are under way. Losing one costs time, never an answer."""
+    """Finished stages of unfinished runs. Losing one costs time, never a result."""
 
     def write(
         self, scope: Scope, run_id: str, stage: str, made_from: str, arrays: Mapping[str, NDArray[Any]], about: Json
     ) -> None:
-        """Keep a stage; `made_from` is the hash of everything that it depends on."""
+        """Store a stage; `made_from` is the hash of everything that it depends on."""
 
     def read(self, scope: Scope, run_id: str, stage: str, made_from: str) -> Kept | None:
-        """None where there is none, it was made from something else, or it is damaged."""
+        """Read a stage; None if there is none, it was made from something else, or it is damaged."""
 
     def delete(self, scope: Scope, run_id: str, stage: str | None = None) -> None:
-        """Forget a stage of a run, or all of them; nothing happens where there is none."""
+        """Delete a stage of a run, or all of them; does nothing if there is none."""
 
     def delete_scope(self, scope: Scope) -> None:
-        """Forget those of all runs of a namespace."""
+        """Delete the stages of all runs of a namespace."""
 
     def stages(self, scope: Scope, run_id: str) -> frozenset[str]:
-        """The stages of a run that were kept."""
+        """Return the stored stages of a run."""

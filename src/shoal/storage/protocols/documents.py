@@ -32,7 +32,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document as the store holds it; `vectors` only as far as asked for."""
+    """A document as stored; `vectors` holds only the requested ones."""
 
     document_id: str
     collection: str
@@ -50,57 +50,63 @@ class WriteCount:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """The name of a write, which makes it repeatable.
+    """The name of a write, which makes it idempotent.
 
-    A store does a write once under its name. Called again with the same name it changes nothing and returns what it
-    returned then, until `forget_writes`.
+    A store carries out a write once under its name. A repetition with the same name changes nothing and returns the
+    same answer, until `forget_writes`.
     """
 
     id: str
     at: datetime
-    """When the write was asked for."""
+    """The time of the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Whose results are written into documents."""
+    """The cluster and the run whose results are written into documents."""
 
     id: str
     """The id of the intent."""
     cluster_id: str
     run_id: str
     sequence: int = 0
-    """The number of the run among those of its cluster: of two, the later one's results stay."""
+    """The number of the run among those of its cluster: results of a later run are never overwritten."""
     by_run: bool = False
-    """Whether the run itself writes, into its sources, or a caller asked for it."""
+    """Whether the run itself writes into its sources; otherwise a caller requested the write."""
     partition: str = ""
-    """Of a run with a filter of its own: other partitions keep theirs."""
+    """The partition of a run with its own filter: other partitions keep their results."""
     target: str
-    """The storage key of the collection that is written; "" for all that runs of the cluster wrote into."""
+    """The storage key of the collection that is written to; "" for all collections that runs of the cluster wrote
+    to."""
 
 
 class DocumentReader(Protocol):
-    """Documents as they are read. Each call sees one moment."""
+    """Reads of documents. Each call sees one snapshot."""
 
     def vector_dimensions(self, scope: Scope) -> Mapping[str, int]: ...
 
     def get(
         self, scope: Scope, collection: str, ids: Sequence[str], *, vectors: Sequence[str] | Literal["all"] = ()
     ) -> list[StoredDocument | None]:
-        """Aligned with `ids`."""
+        """Return the documents, aligned with `ids`; None for an id that does not exist."""
 
     def find(
         self, scope: Scope, collection: str, query: Query, *, vectors: Sequence[str] | Literal["all"] = ()
     ) -> Listing[StoredDocument]:
-        """Default order: id ascending. `total` is only exact when the page asks for it, else 0."""
+        """Return a page of the documents that match, by id ascending unless the query sorts otherwise.
+
+        `total` is exact if the page requests it, else 0.
+        """
 
     def count(self, scope: Scope, collection: str, filter: Filter = MATCH_ALL) -> int: ...
 
     def distinct(
         self, scope: Scope, collection: str, field: str, filter: Filter, limit: int
     ) -> tuple[list[tuple[Any, int]], int]:
-        """(value, count) pairs, most frequent first, then by value; and the number of distinct values. List values
-        count once per element."""
+        """Return (value, count) pairs, most frequent first, then by value, and the number of distinct values.
+
+        A list counts once for each of its distinct elements.
+        """
 
     def load_matrix(
         self,
@@ -112,16 +118,19 @@ class DocumentReader(Protocol):
         sample: int | None = None,
         seed: int = 42,
     ) -> Matrix:
-        """The hot path: the vectors of all documents that match and have every named vector.
+        """Load the vectors of all documents that match and have every named vector: the hot path.
 
-        `sample` takes that many rows uniformly without replacement, seeded. Copies nothing where the rows lie
-        in one segment in id order.
+        `sample` draws that many rows uniformly without replacement, with `seed`. Nothing is copied if the rows lie in
+        one segment in the order of ids.
         """
 
     def load_fields(
         self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
     ) -> tuple[list[str], list[str], list[list[Any]]]:
-        """(ids, collections, one list of values per field), rows in the order of `load_matrix`; None where absent."""
+        """Return ids, collections and one list of values for each field, in the order of `load_matrix`.
+
+        Absent values are None.
+        """
 
     def load_made(
         self,
@@ -132,8 +141,10 @@ class DocumentReader(Protocol):
         *,
         filter: Filter = MATCH_ALL,
     ) -> tuple[list[str], list[str], list[Made]]:
-        """As `load_fields`, with what `make` makes of the values of each document: those of few documents are in memory
-        at once, however long they are."""
+        """Load fields as `load_fields` does, but apply `make` to the values of each document.
+
+        Only the values of a few documents are in memory at once, however long they are.
+        """
 
     def each_fields(
         self,
@@ -144,31 +155,33 @@ class DocumentReader(Protocol):
         *,
         filter: Filter = MATCH_ALL,
     ) -> None:
-        """The same piece by piece, so that nothing grows with the collection: `take` is called with how many rows there
-        are in a piece and one list of values per field; rows by id. All are of one moment."""
+        """Iterate over fields in batches, in constant memory.
+
+        `take` is called for each batch with the number of rows and one list of values for each field; rows are in the
+        order of ids. All batches are of one snapshot.
+        """
 
     def result_fields(self, scope: Scope, collections: Sequence[str]) -> frozenset[str]:
-        """Dotted paths of the fields in which documents of these collections hold results of clusters."""
+        """Return the dotted paths of the fields in which documents of these collections hold results of clusters."""
 
     def generations(self, scope: Scope, collection_id: str) -> list[str]:
-        """The generations of an output collection that were written, without the plain collection itself."""
+        """Return the generations of an output collection that were written, without the plain collection itself."""
 
-    def generated_collections(self, scope: Scope) -> list[str]:
-        """The ids of the collections that have generations, whether or not anybody knows the collection."""
+    def list_generated_collections(self, scope: Scope) -> list[str]:
+        """Return the ids of the collections that have generations, with or without a record of the collection."""
 
 
 class DocumentWriter(Protocol):
-    """Documents as they are written.
+    """Writes of documents.
 
-    Each write of several documents becomes visible at once or not at all, also where the process ends in the middle: a
-    store with transactions does it in one; a store without stages the documents where no reader looks, then sets one
-    mark that makes them count (the flip), then puts them in place. What was staged and never flipped is dropped by the
-    store's next call, what was flipped is put in place by it. A call that raised Unavailable may have been done; repeat
-    it with its `Write`, which does it once.
+    A write of several documents is atomic, even if the process is killed in the middle. A store with transactions uses
+    one. A store without them stages the documents out of sight of readers, commits them with a single marker (the
+    flip), then moves them into place. The store's next call drops what was staged but not flipped, and completes what
+    was. A call that raised Unavailable may have succeeded; repeat it with its `Write`, which takes effect once.
     """
 
     def declare_vector(self, scope: Scope, name: str, dimension: int) -> None:
-        """Fix the dimension of a vector name in the namespace. Raises InvalidField if it is fixed otherwise."""
+        """Fix the dimension of a vector name in the namespace. Raises InvalidField if it already has another one."""
 
     def write(
         self,
@@ -180,11 +193,11 @@ class DocumentWriter(Protocol):
         on_conflict: Literal["replace", "fail"] = "replace",
         write: Write | None = None,
     ) -> WriteCount:
-        """Store all batches, or nothing where one fails (also when the iterator itself raises).
+        """Store all batches, or nothing if one fails (or the iterator raises).
 
-        A document with an id that exists is replaced whole, vectors included; created_at stays. Undeclared vector
-        names are declared with the dimension seen. A repetition under the name of `write` may leave batches unread.
-        Raises InvalidField for a wrong dimension, AlreadyExists for a taken id with on_conflict="fail".
+        A document whose id exists is replaced whole, vectors included; created_at stays. Undeclared vector names are
+        declared with the dimension of their first vectors. A repetition under the name of `write` may leave batches
+        unread. Raises InvalidField for a wrong dimension, AlreadyExists for a taken id with on_conflict="fail".
         """
 
     def update(
@@ -199,12 +212,12 @@ class DocumentWriter(Protocol):
         vectors: DocumentBatch | None = None,
         write: Write | None = None,
     ) -> list[str]:
-        """Merge each update into its document's payload (objects merge key by key, all else replaces), or replace the
-        payload whole. All or nothing; ids that do not exist are skipped. With `only_changes` a document that stays as
-        it was keeps its time too. Returns the ids found.
+        """Merge each update into the payload of its document (objects recursively), or replace the payload.
 
-        Vectors stay, except those of the names and documents in `vectors` (whose payloads do not count). Raises
-        InvalidField for a wrong dimension."""
+        Atomic; ids that do not exist are skipped. With `only_changes`, a document whose payload does not change keeps
+        its update time. Vectors stay, except those of the names and documents in `vectors`, whose payloads are ignored.
+        Returns the ids that exist. Raises InvalidField for a wrong dimension.
+        """
 
     def update_where(
         self,
@@ -216,39 +229,40 @@ class DocumentWriter(Protocol):
         now: datetime,
         write: Write | None = None,
     ) -> int:
-        """Merge one update into every document that matches. Returns how many."""
+        """Merge one update into every document that matches. Returns their number."""
 
     def delete(self, scope: Scope, collection: str, ids: Sequence[str], *, write: Write | None = None) -> list[str]:
-        """Returns the ids that were there."""
+        """Delete documents. Returns the ids that existed."""
 
     def delete_where(self, scope: Scope, collection: str, filter: Filter, *, write: Write | None = None) -> int:
-        """Returns how many were there."""
+        """Delete every document that matches. Returns their number."""
 
     def drop_collection(self, scope: Scope, collection: str) -> None: ...
 
     def drop_namespace(self, scope: Scope) -> None: ...
 
     def forget_writes(self, scope: Scope, before: datetime) -> None:
-        """Forget the names of writes that were asked for before a moment: nobody repeats them any more."""
+        """Forget the names of writes that were requested before a time and will not be repeated any more."""
 
 
 class ResultWriter(Protocol):
-    """Results of clusters in documents.
+    """Writes of results of clusters into documents.
 
-    Instead of names they have guards, document by document: each call may be repeated at any time, and an earlier run
-    never writes over a later one.
+    These writes have no names; each document is guarded: every call may be repeated at any time, and an earlier run
+    never overwrites a later one.
     """
 
     def write_results(
         self, scope: Scope, results: Results, updates: Iterable[tuple[str, Json]], *, step: int, now: datetime
     ) -> list[str]:
-        """Merge each update into its document; documents that hold the values already stay as they are, ids that do not
-        exist are skipped. Returns the ids found.
+        """Merge each update into its document. Returns the ids that exist.
 
-        `step` grows with each call for the same intent. A document that this intent wrote in this step or a later one
-        is left alone, so that a repetition does not undo what people changed since.
+        Documents that already hold the values do not change; ids that do not exist are skipped. `step` grows with each
+        call for the same intent. A document that this intent wrote in this step or a later one is left alone, so that a
+        repetition does not undo edits made since.
 
-        Raises Conflict where a later run of the cluster was written into the target: nothing is written then."""
+        Raises Conflict, without writing anything, if a later run of the cluster was written into the target.
+        """
 
     def rewrite_results(
         self,
@@ -260,39 +274,46 @@ class ResultWriter(Protocol):
         *,
         now: datetime,
     ) -> int:
-        """Merge each update into its document as far as the fields hold what this run wrote there: a field that holds
-        another value by now, or that another run wrote, stays. Returns how many documents changed."""
+        """Merge each update into those fields of its document that still hold what this run wrote.
+
+        A field that was edited since, or that another run wrote, stays. Returns the number of documents that changed.
+        """
 
     def clear_results(self, scope: Scope, results: Results, *, after: str, now: datetime) -> str | None:
-        """Clear fields that earlier runs of the cluster wrote and this one did not write again, in documents behind the
-        position `after` ("" at first), some thousands at once. A field that holds another value by now stays. For
-        results of a run in all collections, else in the target. Returns the position to go on behind, None where
-        nothing is left; what is cleared stays so, and a repetition from the first position finds the rest. Raises
-        Conflict where a later run was written."""
+        """Clear fields that earlier runs of the cluster wrote and this one did not write again.
+
+        Works through some thousands of documents after the position `after` ("" at first), in all collections for the
+        results of a run, else in the target. A field that was edited since stays. Returns the position to continue
+        from, None if nothing is left; a repetition from the first position finds the rest. Raises Conflict if a later
+        run was written.
+        """
 
     def clear_all_results(self, scope: Scope, cluster_id: str, *, now: datetime) -> bool:
-        """The same for all that a cluster ever wrote. Whether more may be left."""
+        """Clear everything that a cluster ever wrote, some thousands of documents at once.
+
+        Returns whether more may be left.
+        """
 
     def forget_results(self, scope: Scope, cluster_id: str) -> None:
-        """Forget what a cluster wrote; the documents keep it."""
+        """Forget which fields a cluster wrote; the documents keep them."""
 
 
 class DocumentUpkeep(Protocol):
-    """What housekeeping asks of the documents of a namespace."""
+    """The part of a document store that housekeeping uses."""
 
     def forget_writes(self, scope: Scope, before: datetime) -> None:
         """See DocumentWriter."""
 
-    def generated_collections(self, scope: Scope) -> list[str]:
+    def list_generated_collections(self, scope: Scope) -> list[str]:
         """See DocumentReader."""
 
 
 class DocumentStore(DocumentReader, DocumentWriter, ResultWriter, Maintenance, Protocol):
     """Documents with JSON payloads and named float32 vectors.
 
-    A collection is named by a storage key: the collection id, or `<collection id>@<generation>` for one generation of
-    an output collection. A collection exists as soon as something is written to it. No transaction spans two calls.
+    A collection is named by a storage key: the collection id, or `<collection id>@<generation>` for a generation of an
+    output collection. A collection exists once something is written to it. No transaction spans two calls.
     """
 
     def compact(self, scope: Scope) -> int:
-        """Rewrite segments whose holes passed the threshold. Returns the bytes freed; safe while others read."""
+        """Rewrite segments with too many deleted rows. Returns the bytes freed; readers are not affected."""

@@ -1,4 +1,4 @@
-"""What the doctor asks of an installation: everything is read from end to end, and nothing is changed."""
+"""Integrity checks of an installation for `shoal doctor`: everything is read, nothing is changed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ from shoal.storage.protocols.records import Json
 
 __all__ = [
     "Checked",
-    "DiskRoom",
+    "DiskSpace",
+    "InspectedRecord",
     "Inspection",
     "Leftover",
-    "MetadataSeen",
-    "NamespaceSeen",
+    "MetadataReport",
+    "NamespaceReport",
     "OpenJob",
-    "SeenRecord",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRecord:
+class InspectedRecord:
     """A record of the metadata store. `body` is empty where it is damaged."""
 
     kind: str
@@ -40,15 +40,15 @@ class OpenJob:
 
 
 @dataclass(slots=True)
-class MetadataSeen:
-    records: list[SeenRecord] = field(default_factory=list)
+class MetadataReport:
+    records: list[InspectedRecord] = field(default_factory=list)
     jobs: list[OpenJob] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class NamespaceSeen:
-    """What a namespace holds. `unchecked` documents have no checksum, because they are older than those."""
+class NamespaceReport:
+    """The contents of a namespace. `unchecked` documents were stored before there were checksums."""
 
     documents: int = 0
     vectors: int = 0
@@ -57,24 +57,24 @@ class NamespaceSeen:
 
 
 class Checked(NamedTuple):
-    """A database file: its name, its format, the newest format that this version knows, and what is wrong with it."""
+    """A database file: its name, its format, the newest format that this version knows, and its damage."""
 
     name: str
     format: int
-    known: int
+    newest: int
     damage: list[str]
 
 
 class Leftover(NamedTuple):
-    """Something that a crash left and nobody uses. With `empty` it is removed only while it holds nothing."""
+    """Something unused that a crash left behind. With `empty` it is removed only while it is empty."""
 
     path: Path
     problem: str
     empty: bool = False
 
 
-class DiskRoom(NamedTuple):
-    """The disk of the installation, in bytes."""
+class DiskSpace(NamedTuple):
+    """The space on the disk of the installation, in bytes."""
 
     free: int
     total: int
@@ -83,72 +83,72 @@ class DiskRoom(NamedTuple):
 
 
 class Inspection(Protocol):
-    """An installation whose data lie in one folder. A place is the folder of a namespace in it."""
+    """An installation in a data folder. A place is the folder of a namespace in it."""
 
     data: Path
 
     # ── metadata ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def metadata_name(self) -> str:
-        """What the file of the metadata is called."""
+        """Return the name of the metadata file."""
 
     def has_metadata(self) -> bool:
-        """Whether the metadata are there."""
+        """Whether the metadata exist."""
 
-    def held_without_metadata(self) -> str | None:
-        """Which part holds something though the metadata, which tell what it is, are gone or empty."""
+    def find_data_without_metadata(self) -> str | None:
+        """Return the part of the installation that has data although the metadata are missing or empty, if any."""
 
     def check_metadata(self, *, quick: bool) -> Checked:
-        """The file itself: pages, indexes, commits."""
+        """Check the file: pages, indexes, commits."""
 
-    def read_metadata(self) -> MetadataSeen:
-        """Every record against its checksum, and the jobs that are not done."""
+    def read_metadata(self) -> MetadataReport:
+        """Check every record against its checksum, and list the jobs that are not done."""
 
     # ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def namespaces(self) -> list[Path]:
-        """The places of the namespaces that have documents."""
+        """Return the places of the namespaces that have documents."""
 
     def place_of(self, scope: Scope) -> Path:
-        """Where a namespace lies."""
+        """Return the place of a namespace."""
 
     def has_documents(self, place: Path) -> bool:
-        """Whether the documents of a namespace are there."""
+        """Whether the documents of a namespace exist."""
 
     def check_namespace(self, place: Path, *, quick: bool) -> Checked:
-        """The file itself: pages, indexes, commits."""
+        """Check the file: pages, indexes, commits."""
 
-    def read_namespace(self, place: Path) -> NamespaceSeen:
-        """Every payload and every vector against its checksum."""
+    def read_namespace(self, place: Path) -> NamespaceReport:
+        """Check every payload and every vector against its checksum."""
 
     def lost_namespaces(self) -> list[Path]:
-        """The places whose documents were there and are no more."""
+        """Return the places whose documents are missing."""
 
     def holds_nothing(self, place: Path) -> bool:
         """Whether a namespace holds no data."""
 
-    def touched(self, place: Path) -> float:
-        """When somebody last wrote to a namespace, in seconds since the epoch."""
+    def last_write(self, place: Path) -> float:
+        """Return the time of the last write to a namespace, in seconds since the epoch."""
 
     # ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def check_artifacts(self, scope: Scope, run_id: str) -> tuple[int, list[str]]:
-        """How many tables the artifacts of a run have, 0 where there are none, and what is wrong with them."""
+        """Return the number of tables in the artifacts of a run, 0 if there are none, and their damage."""
 
     def leftovers(self) -> Iterator[Leftover]:
-        """What crashes left, whoever may still be at it."""
+        """Yield what crashes left behind; some of it may still be in use."""
 
     def remove(self, leftover: Leftover) -> bool:
-        """Remove a leftover. False where it is in use by now."""
+        """Remove a leftover. Returns False if it is in use by now."""
 
     def is_read_only(self) -> bool:
-        """Whether the disk is mounted read-only."""
+        """Whether the file system is mounted read-only."""
 
-    def room(self) -> DiskRoom:
-        """How much room the disk has."""
+    def space(self) -> DiskSpace:
+        """Return the space on the disk."""
 
-    def exposed(self) -> Iterator[Path]:
-        """The files and folders that others than their owner can get at, and should not."""
+    def insecure_paths(self) -> Iterator[Path]:
+        """Yield the files and folders that other users can access but should not."""
 
     def earlier_copies(self) -> Iterator[Path]:
-        """Files as they were before a migration."""
+        """Yield the copies of files made before a migration."""

@@ -1,4 +1,4 @@
-"""What those who run an installation ask of a store."""
+"""Operations of a store for operators: counters, journals, cleanup, closing."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -12,39 +12,41 @@ class CounterReader(Protocol):
     """Figures for operators."""
 
     def counters(self) -> Mapping[tuple[str, ...], tuple[int, float]]:
-        """Every counter with its sum."""
+        """Return the count and the sum of every counter."""
 
 
 class CounterWriter(Protocol):
-    """Counts what a transaction did."""
+    """Counters that a transaction increments."""
 
     def count(self, *name: str, amount: float = 0.0) -> None:
-        """Add one to a counter, and `amount` to its sum. Counting is never in another transaction's way. Names must be
-        few and tell of nobody."""
+        """Add one to a counter, and `amount` to its sum.
+
+        Counting never conflicts with another transaction. Names must be few and must not identify a tenant.
+        """
 
 
 class Journal(Protocol):
-    """What a store writes beside its data before it moves it there."""
+    """The write-ahead log of a store."""
 
     def checkpoint(self) -> None:
-        """Give the room of journals back to the disk as far as nobody reads from them."""
+        """Truncate journals, unless readers still need them."""
 
     def journal_bytes(self) -> int:
-        """The size of journals beside the data, for operators; 0 for a store without."""
+        """Return the size of the journals; 0 for a store without."""
 
 
 class RunFiles(Protocol):
-    """What stores keep of runs, for those who clean up."""
+    """The files of runs, for cleanup."""
 
     def runs(self) -> list[tuple[Scope, str]]:
-        """All runs of which something is kept, in every scope."""
+        """Return all runs that have files, in every scope."""
 
     def delete(self, scope: Scope, run_id: str) -> None:
-        """Remove everything of a run; nothing happens where there is nothing."""
+        """Delete all files of a run; does nothing if there are none."""
 
 
 class Maintenance(Journal, Protocol):
     """Upkeep of a store."""
 
     def close(self) -> None:
-        """Release everything; later calls raise Unavailable. May be called twice."""
+        """Release all resources; later calls raise Unavailable. May be called twice."""

@@ -39,8 +39,11 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a list asks for. `search` is a case-insensitive substring over `search_fields`; a page of documents that
-    would take more than `most_bytes` as JSON is refused with InvalidField."""
+    """The query of a list.
+
+    `search` is a case-insensitive substring over `search_fields`; a page of documents that would take more than
+    `most_bytes` as JSON is refused with InvalidField.
+    """
 
     filter: Filter = MATCH_ALL
     sort: Sequence[Sort] = ()
@@ -52,7 +55,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A record as the store holds it. `version` starts at 1 and grows by 1 with each write."""
+    """A record as stored. `version` starts at 1 and grows by 1 with each write."""
 
     id: str
     name: str | None
@@ -61,47 +64,52 @@ class Stored:
 
 
 class RecordReader(Protocol):
-    """Reads of records: of a store, which sees what is committed, or of a transaction, which sees its own writes."""
+    """Reads of records: of a store, which sees committed records, or of a transaction, which sees its own writes
+    too."""
 
     def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None:
-        """None where the scope has no such record."""
+        """Return a record; None if the scope has no such record."""
 
     def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None:
-        """None where no record of this kind in the scope has the name."""
+        """Return a record by name; None if no record of this kind in the scope has the name."""
 
     def names(self, scope: Scope, kind: Kind, most: int) -> list[str]:
-        """The names of records of a kind in exactly this scope, the first in alphabetical order."""
+        """Return the alphabetically first `most` names of records of a kind in exactly this scope."""
 
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
-        """Filtered, searched, sorted (default: the last one stored first), paged. `total` is exact."""
+        """Return a page of records: filtered, searched, sorted (newest first by default). `total` is exact."""
 
     def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
-        """For each value of the top-level text field `by`: how many records match, and the sums of the top-level
-        numeric fields `sums` over them (absent and null count as 0). No record leaves the store."""
+        """Group the matching records by the top-level text field `by`: count them, and sum the top-level numeric fields
+        `sums` (absent and null count as 0). No record leaves the store."""
 
 
 class RecordWriter(Protocol):
-    """Writes of records, which only a transaction has. One that raises ends the transaction it belongs to."""
+    """Writes of records, inside a transaction. A write that raises ends the transaction."""
 
     def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
-        """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
+        """Insert a record.
+
+        Raises AlreadyExists if the id, or the name among records of this kind and scope, is taken.
+        """
 
     def replace(
         self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None, expect_version: int
     ) -> Stored:
-        """Raises StaleVersion where the stored version differs, NotFound where it is gone, AlreadyExists for the
-        name."""
+        """Replace a record. Raises StaleVersion if the stored version differs, NotFound if the record is gone, and
+        AlreadyExists if the name is taken."""
 
     def delete(self, scope: Scope, kind: Kind, id: str) -> bool:
-        """Whether there was something to delete."""
+        """Delete a record. Returns whether it existed."""
 
     def prune(self, scope: Scope, kind: Kind, before: datetime, *, now: datetime, keep: int, most: int) -> int:
-        """Delete records that were created before a moment, and all but the newest `keep`: the first ones stored first,
-        at most `most` for either reason. Returns how many.
+        """Delete records created before a time, and all but the newest `keep`: oldest first, at most `most` for either
+        reason. Returns their number.
 
-        A record that was stored after one that is to be kept stays, whatever its time says: a clock was set back then.
-        Times after `now` say nothing."""
+        A record stored after one that is kept is kept too, whatever its time: the clock was set back then. Times after
+        `now` are ignored.
+        """
 
     def delete_scope(self, scope: Scope) -> int:
-        """Delete every record, job, saved reply, event, feed and schedule of exactly this scope. Returns how many
-        records."""
+        """Delete every record, job, saved reply, event, feed and schedule of exactly this scope. Returns the
+        number of records."""

@@ -11,7 +11,7 @@ __all__ = ["Reply", "ReplyReader", "ReplyWriter", "SavedReply"]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as it was sent."""
+    """A response as it was sent."""
 
     status: int
     media_type: str | None
@@ -20,7 +20,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class SavedReply:
-    """The reply to a request with an idempotency key. `request` is a hash that tells this request from others."""
+    """The reply to a request with an idempotency key. `request` is a hash that identifies the request."""
 
     request: str
     reply: Reply
@@ -30,12 +30,12 @@ class SavedReply:
 class ReplyReader(Protocol):
     """Replies by idempotency key."""
 
-    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
-        """What was saved under an idempotency key of exactly this scope, however old."""
+    def get_reply(self, scope: Scope, key: str) -> SavedReply | None:
+        """Return the reply saved under an idempotency key in exactly this scope, however old."""
 
 
 class ReplyWriter(Protocol):
-    """Saves a reply in the transaction of the effect that it tells of."""
+    """Saves a reply in the transaction of the effect that it reports."""
 
     def save_reply(self, scope: Scope, key: str, saved: SavedReply, *, forget_before: datetime) -> None:
-        """Save in place of an earlier reply to the key; some replies saved before `forget_before` make room."""
+        """Save a reply, replacing an earlier one to the key, and prune some replies saved before `forget_before`."""

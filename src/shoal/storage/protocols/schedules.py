@@ -1,4 +1,4 @@
-"""Schedules: what is due at a time, claimed under a lease."""
+"""Schedules: work that is due at a time, claimed under a lease."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +13,10 @@ __all__ = ["Schedule", "ScheduleReader", "ScheduleStore", "ScheduleWriter", "fir
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Something to do at `due`.
+    """Work that is due at a time.
 
-    `fence` grows with each claim: a change that carries an older fence is refused. It starts at a random number, so
-    that a schedule created under the id of a removed one has no fence of that one.
+    `fence` grows with each claim: a change with an older fencing token is refused. It starts at a random number, so
+    that a schedule created under the id of a removed one does not share its fences.
     """
 
     scope: Scope
@@ -25,7 +25,7 @@ class Schedule:
     payload: Json
     fence: int
     worker: str | None
-    """Who claimed it; None where nobody has since it was put or advanced."""
+    """The worker that claimed it; None if unclaimed since it was put or advanced."""
 
 
 def first_fence() -> int:
@@ -37,29 +37,31 @@ class ScheduleReader(Protocol):
     """Reads of schedules, of the store or inside a transaction."""
 
     def get_schedule(self, scope: Scope, schedule_id: str) -> Schedule | None:
-        """None where the scope has no such schedule."""
+        """Return a schedule; None if the scope has no such schedule."""
 
 
 class ScheduleWriter(Protocol):
     """Changes of schedules, inside the transaction of their effect."""
 
     def put_schedule(self, scope: Scope, schedule_id: str, due: datetime, payload: Json) -> None:
-        """Create a schedule or replace it. A worker that holds the earlier one finds its fence stale."""
+        """Create or replace a schedule. The fence of a worker that holds the earlier one becomes stale."""
 
     def remove_schedule(self, scope: Scope, schedule_id: str) -> bool:
-        """Whether there was something to remove."""
+        """Remove a schedule. Returns whether it existed."""
 
     def advance_schedule(self, schedule: Schedule, due: datetime | None) -> bool:
-        """Record, in the transaction of its effect, that a claimed schedule was carried out: end the lease and set the
-        next time, or remove the schedule where `due` is None. False where the fence is stale: then another worker
-        carries it out, and the caller's transaction must do nothing."""
+        """Record, in the transaction of its effect, that a claimed schedule was carried out.
+
+        Ends the lease and sets the next time, or removes the schedule if `due` is None. Returns False if the fence is
+        stale: another worker carries it out then, and the transaction of the caller must do nothing.
+        """
 
 
 class ScheduleStore(ScheduleReader, Protocol):
-    """Schedules as workers see them. Each call is a transaction of its own."""
+    """Schedules for workers. Each call is its own transaction."""
 
     def claim_schedule(self, worker: str, now: datetime, lease_until: datetime) -> Schedule | None:
-        """Lease a schedule that is due; its fence grows by 1. None where there is none.
+        """Lease a schedule that is due; its fence grows by 1. Returns None if there is none.
 
         A schedule may be claimed when both of these hold:
 
@@ -70,4 +72,4 @@ class ScheduleStore(ScheduleReader, Protocol):
         """
 
     def next_due(self) -> datetime | None:
-        """When the next schedule is due, of all scopes, leased or not; None where there is none."""
+        """Return the time of the next schedule, of all scopes, leased or not; None if there is none."""

@@ -1,4 +1,4 @@
-"""A transaction is a function that the store runs, once or several times, until it commits."""
+"""Transactions: a body is a function that the store runs, once or several times, until it commits."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -19,14 +19,16 @@ class Transaction(
     RecordReader, RecordWriter, JobReader, JobWriter, ReplyReader, ReplyWriter, EventReader, EventWriter,
     ScheduleReader, ScheduleWriter, CounterWriter, Protocol,
 ):  # fmt: skip
-    """What the body of a transaction reads and writes through: everything the metadata store holds.
+    """The handle through which the body of a transaction reads and writes everything in the metadata store.
 
-    It sees the store as of one moment, and its own writes. It is good until the body returns.
+    It sees one snapshot of the store and its own writes. It is valid until the body returns.
     """
 
     def on_commit(self, action: Callable[[], None]) -> None:
-        """Call `action` once everything is committed, in the order given; never where nothing is committed. For effects
-        outside of the store. What it raises leaves `transact`, although the transaction is stored."""
+        """Call `action` after the commit, in the order of registration, and not at all without a commit.
+
+        For effects outside the store. What it raises leaves `transact`, although the transaction is stored.
+        """
 
 
 class RecordStore(RecordReader, Protocol):
@@ -38,13 +40,11 @@ class RecordStore(RecordReader, Protocol):
         Transactions are *serialisable*: the outcome is that of running those that committed one after the other. All
         writes become visible at once, and are durable when this method returns.
 
-        `body` may run more than once, since a store may find at the end that another transaction was in the way; only
-        the last run counts. So it does nothing that cannot be repeated: no file is written, no key is shown, and ids
-        that anybody learns of are made before. It reads and writes through the Transaction that it is given; use of
-        the store itself inside `body` raises RuntimeError. There are no savepoints: whatever `body` raises ends the
-        transaction, nothing of it is stored, and the error leaves this method. A write that is refused does so too,
-        even where `body` catches the error: what follows raises RuntimeError.
+        `body` may run more than once, since a store may find a conflict at commit time; only the last run counts. So it
+        must be free of side effects: no file is written, no key is shown, and ids that become visible outside are
+        created before. It reads and writes through its Transaction; use of the store itself inside `body` raises
+        RuntimeError. There are no savepoints: whatever `body` raises rolls the transaction back and leaves this method.
+        So does a refused write, even if `body` catches the error: any further use raises RuntimeError.
 
-        Raises Contended where other transactions were in the way each time, Unavailable where the store did not
-        answer.
+        Raises Contended if every attempt met a conflict, Unavailable if the store did not answer.
         """

@@ -1,9 +1,8 @@
-"""What earlier versions kept beside the documents of a namespace, brought into the metadata store: enrichment intents
-with their cursors, and replies to requests with an idempotency key.
+"""Migration of state that earlier versions kept beside the documents of a namespace into the metadata store: enrichment
+intents with their cursors, and replies to requests with an idempotency key.
 
-It is done once for a data folder, before anything else is read. The files of the namespaces are only read, in whatever
-format they are, so that a start does not have to bring all of them to the present one. A repetition after a crash adds
-what is missing.
+Runs once for a data folder, before anything else is read. The files of the namespaces are only read, in whatever format
+they have, so that a start does not have to migrate all of them. A repetition after a crash adds what is missing.
 """
 
 import logging
@@ -32,21 +31,21 @@ _log = logging.getLogger("shoal.storage")
 
 
 def adopt_document_state(root: Path, metadata: MetadataStore) -> None:
-    """Bring intents and replies out of the namespaces' files below `root` into the metadata, unless it is done."""
+    """Copy intents and replies from the namespaces' files below `root` into the metadata, unless this was done."""
     if metadata.get(_ROOT, "migration", _MARKER) is not None:
         return
-    whole = True
+    complete = True
     for path in namespace_databases(root):
         scope = Scope(path.parent.parent.name, path.parent.name)
         if metadata.get(scope.organization, "namespace", scope.namespace_id) is None:
             continue  # being removed
         try:
             _adopt(path, scope, metadata)
-        except (sqlite3.DatabaseError, ValueError) as error:  # one namespace's damage does not stop the start
-            whole = False
+        except (sqlite3.DatabaseError, ValueError) as error:  # damage of one namespace must not prevent the start
+            complete = False
             _log.warning("adoption.postponed", extra={"namespace_id": scope.namespace_id, "cause": str(error)})
     hit("migrate.adopted")
-    if whole:
+    if complete:
         metadata.transact(_mark)
 
 
@@ -59,7 +58,7 @@ def _adopt(path: Path, scope: Scope, metadata: MetadataStore) -> None:
             if tx.get(scope, "enrichment", intent.intent_id) is None:
                 tx.insert(scope, "enrichment", intent.intent_id, intent.model_dump(mode="json"))
         for key, saved in replies:
-            if tx.saved_reply(scope, key) is None:
+            if tx.get_reply(scope, key) is None:
                 tx.save_reply(scope, key, saved, forget_before=_LONG_AGO)
 
     metadata.transact(add)

@@ -1,10 +1,10 @@
-"""How many commits a database has seen, kept outside of it as well.
+"""The number of commits of a database, stored in the database and in a file beside it, to detect lost commits.
 
-SQLite takes damage in a write-ahead log for the end of the log, and goes on with an earlier state without a word. So
-each transaction that changes something counts itself, and after its commit the count goes into a small file beside the
-database. That file needs no sync: it is written once the commit is on disk, so it is never ahead, and one that is
-behind only sees less. A database that knows fewer commits than the file has lost some. Both hold an id that the
-database got when it was made, so that the count of a file that was removed says nothing of the next one in its place.
+SQLite takes damage in a write-ahead log for the end of the log, and silently goes on with an earlier state. So each
+transaction that changes something increments a counter, and after the commit the count is written to a small file
+beside the database. That file needs no sync: it is written once the commit is on disk, so it is never ahead, and a
+stale one only detects less. A database with fewer commits than the file has lost some. Both hold an id that the
+database got when it was created, so that the count of a removed database does not apply to the next one in its place.
 """
 
 import contextlib
@@ -15,93 +15,97 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from shoal.durable import named
+from shoal.durable import short_name
 from shoal.errors import Corrupt
 
-__all__ = ["Commit", "begin", "check", "count_up", "counts", "keep", "knows", "lost", "make_room"]
+__all__ = ["Commit", "begin", "check", "counts", "create_file", "describe_loss", "has_commits", "increment", "record"]
 
 _TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS commit_count (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL, "
     "count INTEGER NOT NULL, mirror INTEGER NOT NULL CHECK (mirror = -count))"
 )
-"""The count stands there twice, so that a flipped bit does not pass for a number."""
+"""The count is stored twice, so that a flipped bit is noticed."""
 _SUFFIX: Final = "-commits"
 _ID_BYTES: Final = 16
-_NOTED: Final = struct.Struct(f"<{_ID_BYTES}sQ")
+_RECORD: Final = struct.Struct(f"<{_ID_BYTES}sQ")
 _CRC: Final = struct.Struct("<I")
 
 
 class Commit(NamedTuple):
-    """A commit of a database: the id of that, and how many there were with this one."""
+    """The id of a database and the number of its commits, this one included."""
 
     id: bytes
     number: int
 
 
 def counts(connection: sqlite3.Connection) -> bool:
-    """Whether this database counts its commits: those of early formats do not."""
+    """Whether this database counts its commits; early formats do not."""
     return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'commit_count'").fetchall())
 
 
 def begin(connection: sqlite3.Connection) -> None:
-    """Have a database count from now on; call it in a transaction."""
+    """Make a database count its commits from now on; call it in a transaction."""
     connection.execute(_TABLE)
     connection.execute("INSERT OR IGNORE INTO commit_count VALUES (1, randomblob(16), 0, 0)")
 
 
-def count_up(connection: sqlite3.Connection) -> Commit | None:
-    """Count the transaction that is open. None for a database that does not count."""
+def increment(connection: sqlite3.Connection) -> Commit | None:
+    """Count the open transaction. Returns None if the database does not count its commits."""
     add = "UPDATE commit_count SET count = count + 1, mirror = mirror - 1 WHERE one = 1 RETURNING id, count"
     rows = connection.execute(add).fetchall()
     return Commit(*rows[0]) if rows else None
 
 
-def make_room(path: Path) -> None:
-    """Have a file beside the database at `path`, which is open, for `keep`. Only this makes one: a database that
-    another process is removing must not get a new file."""
+def create_file(path: Path) -> None:
+    """Create the file beside the open database at `path` for `record`, which never creates it: a database that another
+    process is removing must not get a new one."""
     with contextlib.suppress(OSError):
-        os.close(os.open(_beside(path), os.O_CREAT | os.O_WRONLY, 0o600))
+        os.close(os.open(_count_path(path), os.O_CREAT | os.O_WRONLY, 0o600))
 
 
-def keep(path: Path, commit: Commit) -> None:
-    """Note beside the database at `path` that this commit is on disk. A disk that fails is no reason to fail what is
-    done, so nothing is raised."""
-    kept = _kept(path)
-    if kept is not None and kept.id == commit.id and kept.number >= commit.number:
+def record(path: Path, commit: Commit) -> None:
+    """Record beside the database at `path` that this commit is on disk.
+
+    Ignores disk errors, since the transaction itself is committed.
+    """
+    recorded = _read_recorded(path)
+    if recorded is not None and recorded.id == commit.id and recorded.number >= commit.number:
         return
-    noted = _NOTED.pack(*commit)
+    content = _RECORD.pack(*commit)
     with contextlib.suppress(OSError):
-        file = os.open(_beside(path), os.O_WRONLY)
+        file = os.open(_count_path(path), os.O_WRONLY)
         try:
-            os.pwrite(file, noted + _CRC.pack(crc32(noted)), 0)
+            os.pwrite(file, content + _CRC.pack(crc32(content)), 0)
         finally:
             os.close(file)
 
 
-def knows(path: Path) -> bool:
-    """Whether there were commits of a database at `path`."""
-    return _kept(path) is not None
+def has_commits(path: Path) -> bool:
+    """Whether commits of a database at `path` were recorded."""
+    return _read_recorded(path) is not None
 
 
 def check(path: Path, connection: sqlite3.Connection) -> None:
-    """Raises Corrupt where commits are gone."""
-    said = lost(path, connection)
-    if said is not None:
-        raise Corrupt(f"{named(path)} {said}")
+    """Raise Corrupt if commits are lost."""
+    loss = describe_loss(path, connection)
+    if loss is not None:
+        raise Corrupt(f"{short_name(path)} {loss}")
 
 
-def lost(path: Path, connection: sqlite3.Connection) -> str | None:
-    """What is to be said of commits that are gone; None where all are there. `connection` must not have begun to read
-    yet, or nobody may be able to write: what is committed after the count beside the file was looked at may be more,
-    never less."""
-    kept = _kept(path)
+def describe_loss(path: Path, connection: sqlite3.Connection) -> str | None:
+    """Describe lost commits; None if there are none.
+
+    `connection` must not have started to read, unless no process can write: the recorded count is read first, so that
+    commits made since can only raise the other one.
+    """
+    recorded = _read_recorded(path)
     if counts(connection):
-        counted = _counted(connection)
-        if counted is None:
-            return "is damaged where its commits are counted. Restore a backup."
-        missing = 0 if kept is None or kept.id != counted.id else kept.number - counted.number
-    else:  # of an early format, and then nothing was noted; or emptied, or made anew in the place of one that is gone
-        missing = 0 if kept is None else kept.number
+        stored = _read_stored(connection)
+        if stored is None:
+            return "has a damaged commit counter. Restore a backup."
+        missing = 0 if recorded is None or recorded.id != stored.id else recorded.number - stored.number
+    else:  # an early format, of which nothing was recorded; or emptied, or created anew in place of a lost database
+        missing = 0 if recorded is None else recorded.number
     if missing <= 0:
         return None
     what = "change" if missing == 1 else f"{missing:,} changes"
@@ -111,8 +115,8 @@ def lost(path: Path, connection: sqlite3.Connection) -> str | None:
     )
 
 
-def _counted(connection: sqlite3.Connection) -> Commit | None:
-    """What the database says itself; None where that is damaged."""
+def _read_stored(connection: sqlite3.Connection) -> Commit | None:
+    """Read the count in the database; None if it is damaged."""
     rows = connection.execute("SELECT id, count, mirror FROM commit_count").fetchall()
     if len(rows) != 1:
         return None
@@ -122,17 +126,17 @@ def _counted(connection: sqlite3.Connection) -> Commit | None:
     return Commit(id, count)
 
 
-def _kept(path: Path) -> Commit | None:
-    """None where nothing was noted, or what was is torn."""
+def _read_recorded(path: Path) -> Commit | None:
+    """Read the count beside the database; None if there is none or it is torn."""
     try:
-        content = _beside(path).read_bytes()
+        file = _count_path(path).read_bytes()
     except OSError:
         return None
-    noted, crc = content[: _NOTED.size], content[_NOTED.size : _NOTED.size + _CRC.size]
-    if len(noted) != _NOTED.size or crc != _CRC.pack(crc32(noted)):
+    content, crc = file[: _RECORD.size], file[_RECORD.size : _RECORD.size + _CRC.size]
+    if len(content) != _RECORD.size or crc != _CRC.pack(crc32(content)):
         return None
-    return Commit(*_NOTED.unpack(noted))
+    return Commit(*_RECORD.unpack(content))
 
 
-def _beside(path: Path) -> Path:
+def _count_path(path: Path) -> Path:
     return path.with_name(path.name + _SUFFIX)

@@ -1,4 +1,4 @@
-"""Connections to SQLite whose errors are Shoal's: the one seam at which a store's errors are translated."""
+"""Connections to SQLite that translate its errors into Shoal's."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from shoal import deadline
-from shoal.durable import is_full, named
+from shoal.durable import is_full, short_name
 from shoal.errors import Corrupt, InsufficientStorage, ShoalError, Unavailable
 
 __all__ = ["Connection", "Seam", "code_of"]
@@ -15,8 +15,8 @@ __all__ = ["Connection", "Seam", "code_of"]
 _FETCH_ROWS: Final = 1000
 _BROKEN: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _DAMAGED_TEXT: Final = ("Could not decode to UTF-8", "malformed JSON")
-"""Said of a stored text, never of a parameter: those are checked before they come here."""
-_AWAY: Final = {
+"""Always about a stored text: parameters are checked before they get here."""
+_UNAVAILABLE: Final = {
     sqlite3.SQLITE_BUSY: "is busy",
     sqlite3.SQLITE_LOCKED: "is busy",
     sqlite3.SQLITE_PROTOCOL: "is busy",
@@ -29,7 +29,7 @@ _AWAY: Final = {
 
 
 class Seam:
-    """Turns SQLite's errors into Shoal's where they tell of the world; errors in our SQL stay what they are."""
+    """Translates SQLite's errors about the environment into Shoal's; errors in Shoal's own SQL are left alone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,33 +41,34 @@ class Seam:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, sqlite3.DatabaseError):
-            said = _translated(error, self._path)
-            if said is not None:
-                raise said from error
+            translation = _translate_error(error, self._path)
+            if translation is not None:
+                raise translation from error
 
 
-def _translated(error: sqlite3.DatabaseError, path: Path) -> ShoalError | None:
+def _translate_error(error: sqlite3.DatabaseError, path: Path) -> ShoalError | None:
     code = code_of(error)
     if code == sqlite3.SQLITE_INTERRUPT or "user-defined function raised" in str(error):
-        deadline.check()  # raises where that is why
+        deadline.check()  # raises if the deadline is the cause
     if is_full(error):
         return InsufficientStorage(
-            "The disk has no room for this. Delete something or enlarge the disk; reading and deleting go on meanwhile."
+            "The disk is full. Delete something or enlarge the disk; reading and deleting still work meanwhile."
         )
     if code in _BROKEN or any(words in str(error) for words in _DAMAGED_TEXT):
-        return Corrupt(f"{named(path)} is damaged ({error}). Restore it from a backup.")
-    if code in _AWAY:
-        return Unavailable(f"The database {_AWAY[code]} ({error}). Try again.")
+        return Corrupt(f"{short_name(path)} is damaged ({error}). Restore it from a backup.")
+    if code in _UNAVAILABLE:
+        return Unavailable(f"The database {_UNAVAILABLE[code]} ({error}). Try again.")
     return None
 
 
 def code_of(error: sqlite3.Error) -> int:
-    # Extended codes keep the plain one in the low byte. An error of the driver itself has none.
+    """Return the primary result code of an error, 0 for an error of the driver itself."""
+    # Extended codes have the primary one in their low byte.
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 class Cursor(sqlite3.Cursor):
-    """A cursor that speaks Shoal's errors."""
+    """A cursor that raises Shoal's errors."""
 
     connection: "Connection"
 
@@ -101,7 +102,7 @@ class Cursor(sqlite3.Cursor):
 
 
 class Connection(sqlite3.Connection):
-    """A connection whose cursors speak Shoal's errors."""
+    """A connection whose cursors raise Shoal's errors."""
 
     def __init__(self, path: Path, **options: Any) -> None:
         super().__init__(path, **options)

@@ -1,8 +1,8 @@
-"""One SQLite file, shared by threads and processes. Foreign errors stop here.
+"""One SQLite file, shared by threads and processes. SQLite's errors do not leave this package.
 
-Each thread has a connection of its own, so readers never wait (WAL); writers of this process stand in a queue, so
-that they do not spin on SQLITE_BUSY; writers of other processes are awaited for up to 30 s. Every commit is on disk
-before it returns (synchronous=FULL). Needs SQLite 3.35 (UPDATE … RETURNING).
+Each thread has its own connection, so readers never wait (WAL). Writers of this process wait in a queue instead of
+spinning on SQLITE_BUSY; writers of other processes are waited for up to 30 s. A commit is on disk when it returns
+(synchronous=FULL). Needs SQLite 3.35 (UPDATE … RETURNING).
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from shoal import deadline, turns
-from shoal.durable import disk_error, is_full, make_folder, named, sync_folder
+from shoal import deadline, permits
+from shoal.durable import disk_error, is_full, make_folder, short_name, sync_folder
 from shoal.errors import Unavailable
 from shoal.storage.sqlite import commit_count
 from shoal.storage.sqlite.connection import Connection, Seam, code_of
@@ -29,8 +29,8 @@ __all__ = ["SQLITE_VERSION", "Database", "identity_of", "journal_size"]
 SQLITE_VERSION: Final = sqlite3.sqlite_version
 
 _WAIT_SECONDS: Final = 30.0
-_STEPS_BETWEEN_LOOKS: Final = 20_000
-"""Of SQLite's virtual machine, a millisecond or so, between two looks at the deadline."""
+_STEPS_BETWEEN_CHECKS: Final = 20_000
+"""Instructions of SQLite's virtual machine, about a millisecond, between two checks of the deadline."""
 _PRAGMAS: Final = (
     f"PRAGMA busy_timeout={int(_WAIT_SECONDS * 1000)}",
     "PRAGMA synchronous=FULL",
@@ -39,17 +39,30 @@ _PRAGMAS: Final = (
     f"PRAGMA journal_size_limit={64 * 1024 * 1024}",
     "PRAGMA temp_store=MEMORY",
 )
-_WAIT_FOR: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Database:
     """A SQLite file with a schema.
 
-    `schema[i]` is the script that takes format i to format i + 1 (`PRAGMA user_version`); never change one that was
-    released, append another (`migrations.py` runs them). `setup` runs on each new connection and registers
-    SQL functions.
-    Raises Conflict where the file was written by a newer Shoal, Corrupt where it is no database or has lost commits,
-    Unavailable.
+    Parameters
+    ----------
+    path
+        The file, created if absent.
+    schema
+        `schema[i]` is the script that migrates format i to format i + 1 (`PRAGMA user_version`). Never change a script
+        that was released; append another (`migrations.py` runs them).
+    setup
+        Called with each new connection, to register SQL functions.
+
+    Raises
+    ------
+    Conflict
+        The file was written by a newer version of Shoal.
+    Corrupt
+        The file is not a database, or has lost commits.
+    Unavailable
+        The file cannot be opened.
     """
 
     def __init__(
@@ -58,33 +71,34 @@ class Database:
         self.path = path
         self._setup = setup
         self._closed = False
-        self._start_in_this_process()
+        self._reset_process_state()
         _create(path)
         self.identity = identity_of(path)
-        """Which file it is: another one may get its name, when this one is removed."""
+        """Device and inode, to notice that the file was removed and another one has its name."""
         check_whole_pages(path)
         _switch_to_wal(self.read())
         if self.identity != identity_of(path):
             self.close()
-            raise Unavailable(f"{named(path)} was removed while it was opened. Try again.")
+            raise Unavailable(f"{short_name(path)} was removed while it was being opened. Try again.")
         commit_count.check(path, self.read())
         self._migrate(schema)
-        # Once it counts: what a late writer of another file that had this name may note is known to be not its own.
-        commit_count.make_room(path)
+        # After it counts its commits: it then has an id, so that a late writer of a removed file of this name is
+        # ignored.
+        commit_count.create_file(path)
 
     def read(self) -> sqlite3.Connection:
-        """This thread's connection, in autocommit mode, or inside the transaction this thread has open.
+        """Return this thread's connection, in autocommit mode or inside the open transaction of this thread.
 
-        Read a cursor to its end: one left half read keeps the journal from being cut. Its errors are Shoal's.
+        Read each cursor to its end: a half-read one prevents the journal from being truncated. Errors are Shoal's.
         """
         return self._session().connection
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All writes inside are on disk when the block ends or, on an exception, undone.
+        """Run the block in a write transaction: on disk when the block ends, rolled back on an exception.
 
-        Calls nest within a thread: an inner block joins the outer one, and where it fails only its own writes are
-        undone if the outer block catches the exception. Raises Unavailable after 30 s of waiting for other writers.
+        Calls nest within a thread: an inner block is a savepoint, which is rolled back alone if the outer block catches
+        the exception. Raises Unavailable after waiting 30 s for other writers.
         """
         session = self._session()
         if session.only_reads:
@@ -95,27 +109,27 @@ class Database:
                 yield session.connection
             return
         with (
-            turns.hold_none(),
-            self._writers.turn(self.path.name),
-            session.writing(),
-            _undone_on_error(session.connection, "ROLLBACK"),
+            permits.hold_none(),
+            self._writers.wait(self.path.name),
+            session.begin_write(),
+            _roll_back_on_error(session.connection, "ROLLBACK"),
         ):
             before = session.connection.total_changes
             yield session.connection
             self._check_open(session)
             changed = session.connection.total_changes > before
             deadline.check()
-            with deadline.unlimited():
-                commit = commit_count.count_up(session.connection) if changed else None
+            with deadline.suspend():
+                commit = commit_count.increment(session.connection) if changed else None
                 session.connection.execute("COMMIT")
             if changed:
                 deadline.lift()
             if commit is not None:
-                commit_count.keep(self.path, commit)
+                commit_count.record(self.path, commit)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """All reads inside see the store as it was at one moment. No writes inside; within a transaction it joins."""
+        """Run the block on one snapshot of the database, without writes. Inside a transaction, reads join it."""
         session = self._session()
         if session.connection.in_transaction:
             yield session.connection
@@ -123,19 +137,19 @@ class Database:
         session.connection.execute("BEGIN")
         session.only_reads = True
         try:
-            with _undone_on_error(session.connection, "ROLLBACK"):
+            with _roll_back_on_error(session.connection, "ROLLBACK"):
                 yield session.connection
                 session.connection.execute("COMMIT")
         finally:
             session.only_reads = False
 
     def checkpoint(self) -> None:
-        """Move what the write-ahead log holds into the file and cut it, as far as nobody reads from it."""
+        """Copy the write-ahead log into the file and truncate it, unless readers still need it."""
         with contextlib.suppress(Unavailable):
             self.read().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def journal_bytes(self) -> int:
-        """The size of the write-ahead log."""
+        """Return the size of the write-ahead log."""
         return journal_size(self.path)
 
     def close(self) -> None:
@@ -150,9 +164,9 @@ class Database:
 
     def _check_open(self, session: "_Session") -> None:
         if not session.connection.in_transaction:  # SQLite itself rolls back on a full disk or an I/O error
-            raise Unavailable(f"{self.path.name} gave up the transaction: nothing of it was stored.")
+            raise Unavailable(f"{self.path.name} rolled the transaction back: nothing of it was stored.")
 
-    def _start_in_this_process(self) -> None:
+    def _reset_process_state(self) -> None:
         self._pid = os.getpid()
         self._guard = threading.Lock()
         self._local = threading.local()
@@ -163,9 +177,9 @@ class Database:
         if self._closed:
             raise Unavailable(f"{self.path.name} is closed.")
         if self._pid != os.getpid():
-            # A connection must not be used, nor closed, on the far side of a fork: begin anew, keep the old ones.
-            _LEFT_BEHIND.append(self._local)
-            self._start_in_this_process()
+            # A connection must neither be used nor closed after a fork: start afresh and keep the old ones.
+            _INHERITED.append(self._local)
+            self._reset_process_state()
         session: _Session | None = getattr(self._local, "session", None)
         if session is None:
             session = _Session(self._connect())
@@ -189,25 +203,25 @@ class Database:
                 connection.execute(pragma)
             if self._setup is not None:
                 self._setup(connection)
-            connection.set_progress_handler(deadline.is_over, _STEPS_BETWEEN_LOOKS)
+            connection.set_progress_handler(deadline.is_over, _STEPS_BETWEEN_CHECKS)
         except BaseException:
             connection.close()
             raise
         return connection
 
     def _migrate(self, schema: Sequence[str]) -> None:
-        found = format_of(self.read())
-        refuse_newer(self.path, found, len(schema))
-        if found < len(schema) or not commit_count.counts(self.read()):
-            # All of it or nothing: cut by the time of the request that met the file first, it would never be done.
-            with deadline.unlimited(), self.transaction() as connection:
+        current = format_of(self.read())
+        refuse_newer(self.path, current, len(schema))
+        if current < len(schema) or not commit_count.counts(self.read()):
+            # No deadline: interrupted by that of the request that opens the file, it would never be completed.
+            with deadline.suspend(), self.transaction() as connection:
                 migrate(self.path, connection, schema)
                 commit_count.begin(connection)
-            self.checkpoint()  # the id of the count is in the file itself, whatever becomes of the log
+            self.checkpoint()  # the id of the commit count is then in the file itself, whatever happens to the log
 
 
 def journal_size(path: Path) -> int:
-    """The size of the write-ahead log of a database, 0 where there is none."""
+    """Return the size of the write-ahead log of a database, 0 if there is none."""
     try:
         return path.with_name(f"{path.name}-wal").stat().st_size
     except FileNotFoundError:
@@ -215,7 +229,7 @@ def journal_size(path: Path) -> int:
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:
-    """Which file is at a path; None where there is none."""
+    """Return the device and inode of a file; None if there is no file."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -227,17 +241,17 @@ def identity_of(path: Path) -> tuple[int, int] | None:
 
 
 class _Session:
-    """A thread's connection. It is closed when the thread ends, because the thread held the only reference."""
+    """A thread's connection. It is closed when the thread ends, which holds the only reference."""
 
     __slots__ = ("__weakref__", "close", "connection", "only_reads", "writes")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.only_reads = self.writes = False
-        self.close = weakref.finalize(self, _let_go, connection, os.getpid())
+        self.close = weakref.finalize(self, _close, connection, os.getpid())
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
+    def begin_write(self) -> Iterator[None]:
         self.connection.execute("BEGIN IMMEDIATE")
         self.writes = True
         try:
@@ -246,22 +260,22 @@ class _Session:
             self.writes = False
 
 
-_LEFT_BEHIND: Final[list[object]] = []
-"""Connections that came over a fork: SQLite forbids to close them here, so they must not be collected either."""
+_INHERITED: Final[list[object]] = []
+"""Connections inherited through a fork: SQLite forbids closing them here, so they must not be collected either."""
 
 
-def _let_go(connection: Connection, pid: int) -> None:
+def _close(connection: Connection, pid: int) -> None:
     if pid == os.getpid():
         connection.close()
     else:
-        _LEFT_BEHIND.append(connection)
+        _INHERITED.append(connection)
 
 
 # ── transactions ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class _Queue:
-    """A lock that is handed over in the order of arrival; a plain one lets a busy thread starve the others."""
+    """A first-in, first-out lock; with a plain one a busy thread would starve the others."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -269,15 +283,15 @@ class _Queue:
         self._taken = False
 
     @contextlib.contextmanager
-    def turn(self, name: str) -> Iterator[None]:
-        if not self._arrive(_WAIT_SECONDS):
+    def wait(self, name: str) -> Iterator[None]:
+        if not self._acquire(_WAIT_SECONDS):
             raise Unavailable(f"{name} was busy with other writers for {_WAIT_SECONDS:.0f} s. Try again.")
         try:
             yield
         finally:
-            self._leave()
+            self._release()
 
-    def _arrive(self, timeout: float) -> bool:
+    def _acquire(self, timeout: float) -> bool:
         with self._guard:
             if not self._taken:
                 self._taken = True
@@ -288,21 +302,21 @@ class _Queue:
         try:
             if place.acquire(timeout=timeout):
                 return True
-        except BaseException:  # Ctrl-C while waiting: the place must not be left in the queue
-            if not self._gave_up(place):
-                self._leave()
+        except BaseException:  # Ctrl-C while waiting: the place must not stay in the queue
+            if not self._cancel(place):
+                self._release()
             raise
-        return not self._gave_up(place)
+        return not self._cancel(place)
 
-    def _gave_up(self, place: threading.Lock) -> bool:
-        """Leave the queue. False where the lock was handed over in this very moment."""
+    def _cancel(self, place: threading.Lock) -> bool:
+        """Leave the queue. Returns False if the lock was handed over at this very moment."""
         with self._guard:
             if place in self._waiting:
                 self._waiting.remove(place)
                 return True
             return False
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         with self._guard:
             if self._waiting:
                 self._waiting.popleft().release()
@@ -313,18 +327,18 @@ class _Queue:
 @contextlib.contextmanager
 def _savepoint(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("SAVEPOINT inner")
-    with _undone_on_error(connection, "ROLLBACK TO inner", "RELEASE inner"):
+    with _roll_back_on_error(connection, "ROLLBACK TO inner", "RELEASE inner"):
         yield
         connection.execute("RELEASE inner")
 
 
 @contextlib.contextmanager
-def _undone_on_error(connection: sqlite3.Connection, *undo: str) -> Iterator[None]:
+def _roll_back_on_error(connection: sqlite3.Connection, *undo: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
         if connection.in_transaction:
-            with deadline.unlimited():
+            with deadline.suspend():
                 for statement in undo:
                     connection.execute(statement)
         raise
@@ -334,26 +348,29 @@ def _undone_on_error(connection: sqlite3.Connection, *undo: str) -> Iterator[Non
 
 
 def _create(path: Path) -> None:
-    """An empty file that only its owner may read; SQLite gives the journal the same rights."""
+    """Create an empty file that only its owner may read; SQLite gives the journal the same permissions."""
     try:
         make_folder(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         sync_folder(path.parent)
     except OSError as error:
         if is_full(error):
-            raise disk_error(error, f"{path.name} cannot be made") from error
+            raise disk_error(error, f"{path.name} cannot be created") from error
         raise Unavailable(f"{path.name} cannot be opened ({error.strerror}). Is the data folder writable?") from error
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    """The mode is kept in the file. SQLite does not wait for its turn here, so two first openers may collide."""
+    """Switch the file to a write-ahead log, a mode stored in the file.
+
+    SQLite does not wait for locks here, so two processes that open a new file at once may collide.
+    """
     give_up = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
             if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] == "wal":
                 return
         except Unavailable as error:
-            busy = isinstance(error.__cause__, sqlite3.Error) and code_of(error.__cause__) in _WAIT_FOR
+            busy = isinstance(error.__cause__, sqlite3.Error) and code_of(error.__cause__) in _BUSY
             if not busy or time.monotonic() > give_up:
                 raise
         else:

@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from shoal.records.base import stored_time
+from shoal.records.base import format_stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.events import EVENTS_KEPT, Event, Feed
 from shoal.storage.protocols.records import Json
@@ -75,7 +75,7 @@ class SqliteEventWrites(SqliteEventReads, SqliteWrites):
             [(number,)] = connection.execute(_NEXT_NUMBER, place(scope)).fetchall()
             connection.execute(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*place(scope), number, type, subject, stored_time(now), orjson.dumps(data).decode()),
+                (*place(scope), number, type, subject, format_stored_time(now), orjson.dumps(data).decode()),
             )
             dropped = number - EVENTS_KEPT
             connection.execute(f"DELETE FROM events WHERE {IN_SCOPE} AND number <= ?", (*place(scope), dropped))
@@ -93,11 +93,11 @@ class SqliteEventLog(SqliteEventReads, SqliteWrites):
 
     def claim_feed(self, consumer: str, worker: str, now: datetime, lease_until: datetime) -> Feed | None:
         """See EventLog."""
-        wanted = {"consumer": consumer, "now": stored_time(now)}
-        if not self._read().execute(_UNHANDLED, wanted).fetchall():
+        parameters = {"consumer": consumer, "now": format_stored_time(now)}
+        if not self._read().execute(_UNHANDLED, parameters).fetchall():
             return None  # an idle consumer takes no write lock
         with self._writing() as connection:
-            unhandled = connection.execute(_UNHANDLED, wanted).fetchall()
+            unhandled = connection.execute(_UNHANDLED, parameters).fetchall()
             if not unhandled:
                 return None
             scope = Scope(*unhandled[0])
@@ -107,7 +107,7 @@ class SqliteEventLog(SqliteEventReads, SqliteWrites):
                 "organization": organization,
                 "namespace": namespace,
                 "worker": worker,
-                "lease": stored_time(lease_until),
+                "lease": format_stored_time(lease_until),
             }
             [(position, fence)] = connection.execute(_CLAIM, values).fetchall()
         return Feed(consumer, scope, position, fence)

@@ -1,7 +1,7 @@
-"""Every byte of a SQLite installation looked at, changing nothing, also while a server works on it.
+"""Integrity checks of a SQLite installation: read-only, also while a server is running.
 
-Each function reads one part from end to end and tells what is wrong in sentences; nothing is raised for damage.
-Databases are opened read-only and read in one snapshot, so what a server writes meanwhile is seen whole or not at all.
+Each function reads one part from end to end and reports damage in sentences, not exceptions. Databases are opened
+read-only and read in one snapshot, so that concurrent writes of a server are seen whole or not at all.
 """
 
 import sqlite3
@@ -17,10 +17,10 @@ import orjson
 
 from shoal.errors import Corrupt
 from shoal.records.scope import Scope
-from shoal.storage.checksums import UNKNOWN, damaged_rows
-from shoal.storage.protocols.inspection import MetadataSeen, NamespaceSeen, OpenJob, SeenRecord
+from shoal.storage.checksums import UNKNOWN, find_damaged_rows
+from shoal.storage.protocols.inspection import InspectedRecord, MetadataReport, NamespaceReport, OpenJob
 from shoal.storage.protocols.records import Json
-from shoal.storage.sqlite.commit_count import knows, lost
+from shoal.storage.sqlite.commit_count import describe_loss, has_commits
 from shoal.storage.sqlite.documents.namespaces import namespace_folders
 from shoal.storage.sqlite.documents.space_lists import read_space_list, space_checksum
 from shoal.storage.sqlite.documents.vectors import SegmentKey, VectorSegments
@@ -44,20 +44,20 @@ _AT_ONCE: Final = 16_384
 _SHOWN: Final = 5
 
 
-def check_file(path: Path, known: int, *, quick: bool = False) -> tuple[int, list[str]]:
-    """The format of a database file, and what is wrong with its pages and indexes."""
+def check_file(path: Path, newest: int, *, quick: bool = False) -> tuple[int, list[str]]:
+    """Return the format of a database file and the damage to its pages, indexes and commits."""
     try:
         check_whole_pages(path)
         with read_only(path) as connection:
-            gone = lost(path, connection)  # before anything else is read
-            found = format_of(connection)
-            if found > known:
-                return found, [f"has format {found}, which a newer Shoal wrote; this one knows {known}"]
-            if gone is not None:
-                return found, [gone]
+            loss = describe_loss(path, connection)  # before anything else is read
+            format = format_of(connection)
+            if format > newest:
+                return format, [f"has format {format}, which a newer Shoal wrote; this one knows {newest}"]
+            if loss is not None:
+                return format, [loss]
             pragma = "quick_check" if quick else "integrity_check"
-            said = [_text(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_SHOWN * 4})")]
-            return found, [] if said == ["ok"] else said
+            report = [_text(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_SHOWN * 4})")]
+            return format, [] if report == ["ok"] else report
     except Corrupt as error:
         return 0, [error.message]
     except (sqlite3.DatabaseError, UnicodeDecodeError, FileNotFoundError) as error:
@@ -67,71 +67,71 @@ def check_file(path: Path, known: int, *, quick: bool = False) -> tuple[int, lis
 # ── metadata ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def inspect_metadata(path: Path) -> MetadataSeen:
-    """Every record against its checksum, and the jobs that are not done."""
-    seen = MetadataSeen()
+def inspect_metadata(path: Path) -> MetadataReport:
+    """Check every record against its checksum, and list the jobs that are not done."""
+    report = MetadataReport()
     try:
         with read_only(path) as connection:
             checksum = _column(connection, "records", "checksum")
             rows = connection.execute(
                 f"SELECT kind, organization_id, namespace_id, id, body, {checksum} FROM records ORDER BY position"
             )
-            for kind, organization, namespace, id, body, kept in rows:
+            for kind, organization, namespace, id, body, checksum_stored in rows:
                 scope = Scope(_text(organization), _text(namespace))
-                whole = _sound(body, kept, id)
+                whole = _sound(body, checksum_stored, id)
                 if whole is None:
-                    seen.damage.append(f"the {_text(kind)} {_text(id)!r} is damaged")
-                seen.records.append(SeenRecord(_text(kind), scope, _text(id), whole or {}))
+                    report.damage.append(f"the {_text(kind)} {_text(id)!r} is damaged")
+                report.records.append(InspectedRecord(_text(kind), scope, _text(id), whole or {}))
             select = "SELECT job_id, organization_id, namespace_id, state FROM jobs WHERE state <> 'done'"
             for id, organization, namespace, state in connection.execute(select):
-                seen.jobs.append(OpenJob(_text(id), Scope(_text(organization), _text(namespace)), _text(state)))
-            seen.damage += _damaged_replies(connection)
+                report.jobs.append(OpenJob(_text(id), Scope(_text(organization), _text(namespace)), _text(state)))
+            report.damage += _check_replies(connection)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        seen.damage.append(f"the records cannot be read to their end: {error}")
-    return seen
+        report.damage.append(f"the records cannot be read to their end: {error}")
+    return report
 
 
 # ── documents ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def inspect_namespace(folder: Path) -> NamespaceSeen:
-    """Every payload and every vector of a namespace against its checksum, and files against rows."""
-    seen = NamespaceSeen()
+def inspect_namespace(folder: Path) -> NamespaceReport:
+    """Check every payload and every vector of a namespace against its checksum, and files against rows."""
+    report = NamespaceReport()
     try:
         with read_only(folder / "documents.sqlite") as connection:
             if not format_of(connection):
-                return seen  # made this instant, or by a process that was killed then: it holds nothing
-            _inspect_payloads(connection, seen)
-            _inspect_vectors(connection, VectorSegments(folder / "vectors"), seen)
-            seen.damage += _damaged_replies(connection)
+                return report  # being created, or by a process that was killed meanwhile: it is empty
+            _inspect_payloads(connection, report)
+            _inspect_vectors(connection, VectorSegments(folder / "vectors"), report)
+            report.damage += _check_replies(connection)
     except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
-        # Not only SQLite says so: a flipped bit makes a number of a text, or nothing of either.
-        seen.damage.append(f"the rows cannot be read to their end: {error}")
-    return seen
+        # Not only SQLite notices: a flipped bit can turn a text into a number, or into neither.
+        report.damage.append(f"the rows cannot be read to their end: {error}")
+    return report
 
 
-def _inspect_payloads(connection: sqlite3.Connection, seen: NamespaceSeen) -> None:
+def _inspect_payloads(connection: sqlite3.Connection, report: NamespaceReport) -> None:
     damaged: list[str] = []
     rows = connection.execute(
         f"SELECT document_id, payload, created_at, updated_at, {_column(connection, 'documents', 'checksum')} "
         "FROM documents ORDER BY number"
     )
-    for id, payload, created, updated, kept in rows:
-        seen.documents += 1
-        if _sound(payload, kept, id, created, updated) is None:
+    for id, payload, created, updated, checksum_stored in rows:
+        report.documents += 1
+        if _sound(payload, checksum_stored, id, created, updated) is None:
             damaged.append(_text(id))
         else:
-            seen.unchecked += kept is None
+            report.unchecked += checksum_stored is None
     if damaged:
-        seen.damage.append(f"the payloads of {_listed(damaged)} are damaged")
+        report.damage.append(f"the payloads of {_name_documents(damaged)} are damaged")
     (lost,) = connection.execute(
         "SELECT count(*) FROM documents WHERE collection NOT IN (SELECT number FROM collections)"
     ).fetchone()
     if lost:
-        seen.damage.append(f"{lost:,} documents belong to no collection")
+        report.damage.append(f"{lost:,} documents belong to no collection")
 
 
-def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, seen: NamespaceSeen) -> None:
+def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, report: NamespaceReport) -> None:
     segments = {
         number: (SegmentKey(_text(key), _text(name), number), dimension, slots, space)
         for number, key, name, dimension, slots, space in connection.execute(
@@ -152,32 +152,32 @@ def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, seen
         if not placed:
             continue
         reached.add(number)
-        seen.vectors += len(placed)
+        report.vectors += len(placed)
         if number not in segments:
-            seen.damage.append(f"{len(placed):,} vectors lie in segment {number}, of which there is no record")
+            report.damage.append(f"{len(placed):,} vectors lie in segment {number}, of which there is no record")
             continue
         key, dimension, slots, space = segments[number]
-        seen.damage += _damage_of(files, key, dimension, slots, space, placed)
+        report.damage += _damage_of(files, key, dimension, slots, space, placed)
     if unreadable:
-        seen.damage.append(f"the places of {unreadable:,} vectors are damaged")
-    seen.damage += _unlisted(connection)
-    seen.damage += [
-        f"{_shown_path(files, key)} is missing"
+        report.damage.append(f"the places of {unreadable:,} vectors are damaged")
+    report.damage += _compare_lists(connection)
+    report.damage += [
+        f"{_relative_path(files, key)} is missing"
         for number, (key, _, slots, _) in segments.items()
         if number not in reached and slots and not files.path(key).exists()
     ]
 
 
-def _unlisted(connection: sqlite3.Connection) -> Iterator[str]:
-    """What `slots` says against what the documents list: a damaged key hides a vector, or shows another's."""
+def _compare_lists(connection: sqlite3.Connection) -> Iterator[str]:
+    """Compare `slots` with the lists of the documents: a damaged key hides a vector, or shows that of another."""
     if _column(connection, "documents", "spaces") == "NULL":
-        return  # of a format that has none yet
+        return  # a format without lists
     names: dict[int, str] = {}
-    for number, name, dimension, kept in connection.execute(
+    for number, name, dimension, stored in connection.execute(
         "SELECT number, name, dimension, checksum FROM vector_spaces"
     ):
         names[number] = _text(name)
-        if space_checksum(number, _text(name), dimension) != kept:
+        if space_checksum(number, _text(name), dimension) != stored:
             yield f"the name of vectors {_text(name)!r} is damaged"
     damaged: list[str] = []
     wrong: dict[int, list[str]] = defaultdict(list)
@@ -185,35 +185,35 @@ def _unlisted(connection: sqlite3.Connection) -> Iterator[str]:
         "SELECT number, document_id, spaces, (SELECT json_group_array(space) FROM slots WHERE document = number) "
         "FROM documents ORDER BY number"
     )
-    for number, id, kept, placed in rows:
-        spaces = read_space_list(number, kept)
+    for number, id, stored, placed in rows:
+        spaces = read_space_list(number, stored)
         if spaces is None:
             damaged.append(_text(id))
         for space in spaces.symmetric_difference(orjson.loads(placed)) if spaces is not None else ():
             wrong[space].append(_text(id))
     if damaged:
-        yield f"the lists of vectors of {_listed(damaged)} are damaged"
+        yield f"the lists of vectors of {_name_documents(damaged)} are damaged"
     for space, ids in sorted(wrong.items(), key=str):
-        yield f"the places of the vectors {names.get(space, '?')!r} of {_listed(ids)} are damaged"
+        yield f"the places of the vectors {names.get(space, '?')!r} of {_name_documents(ids)} are damaged"
 
 
 def lost_databases(documents: Path) -> list[Path]:
-    """The folders of namespaces whose database was there and is no more, though they were not removed."""
+    """Return the folders of namespaces whose database is missing although they were not removed."""
     return [
         folder
         for folder in namespace_folders(documents)
-        if (knows(folder / "documents.sqlite") or any((folder / "vectors").glob("*/*/*.f32")))
-        and not (folder / "documents.sqlite").exists()  # looked at last: it is made before what lies beside it
+        if (has_commits(folder / "documents.sqlite") or any((folder / "vectors").glob("*/*/*.f32")))
+        and not (folder / "documents.sqlite").exists()  # checked last: it is created before the files beside it
     ]
 
 
 def holds_nothing(folder: Path) -> bool:
-    """Whether the folder of a namespace has no vector file, and its database no row that speaks of data."""
+    """Whether the folder of a namespace has no vector files, and its database no rows."""
     path = folder / "documents.sqlite"
     if any((folder / "vectors").glob("*/*/*")):
         return False
     if not path.exists():
-        return not knows(path)
+        return not has_commits(path)
     try:
         with read_only(path) as connection:
             return not format_of(connection) or _holds_nothing(connection)
@@ -227,33 +227,36 @@ def _holds_nothing(connection: sqlite3.Connection) -> bool:
 
 
 def may_be_removed(folder: Path) -> bool:
-    """Whether the folder of a namespace that nobody has on record is still empty, and has no record by now: then it may
-    be removed."""
+    """Whether a folder without a namespace record is still empty, and still has no record, so that it may be
+    removed."""
     metadata = inspect_metadata(folder.parents[2] / "metadata.sqlite")
-    known = {(one.scope.organization_id, one.id) for one in metadata.records if one.kind == "namespace"}
-    removed = folder.name.startswith(".")
-    return removed or ((folder.parent.name, folder.name) not in known and not metadata.damage and holds_nothing(folder))
+    namespaces = {
+        (record.scope.organization_id, record.id) for record in metadata.records if record.kind == "namespace"
+    }
+    if folder.name.startswith("."):
+        return True
+    return (folder.parent.name, folder.name) not in namespaces and not metadata.damage and holds_nothing(folder)
 
 
 def stray_files(folder: Path) -> list[Path]:
-    """The vector files of a namespace that no row speaks of; one that is being written may be among them."""
-    found = sorted((folder / "vectors").glob("*/*/*.f32"))  # before the rows, which are committed after the files
+    """Return the vector files of a namespace that no row refers to; one that is being written may be among them."""
+    paths = sorted((folder / "vectors").glob("*/*/*.f32"))  # before the rows, which are committed after the files
     try:
         with read_only(folder / "documents.sqlite") as connection:
-            known = _known_files(connection, folder)
+            in_use = _segment_files(connection, folder)
     except (sqlite3.DatabaseError, UnicodeDecodeError):
-        return []  # told elsewhere
-    return [path for path in found if path not in known]
+        return []  # reported elsewhere
+    return [path for path in paths if path not in in_use]
 
 
 def remove_stray(path: Path) -> bool:
-    """Remove a vector file that no row speaks of. False where one does by now: a writer took it into use."""
+    """Remove a vector file that no row refers to. Returns False if a writer has taken it into use meanwhile."""
     folder = path.parents[3]
     connection = sqlite3.connect(folder / "documents.sqlite", isolation_level=None, timeout=30)
     try:
         connection.text_factory = bytes
-        connection.execute("BEGIN IMMEDIATE")  # no writer is under way while it is held
-        if path in _known_files(connection, folder):
+        connection.execute("BEGIN IMMEDIATE")  # excludes writers
+        if path in _segment_files(connection, folder):
             return False
         path.unlink(missing_ok=True)
         return True
@@ -261,7 +264,7 @@ def remove_stray(path: Path) -> bool:
         connection.close()
 
 
-def _known_files(connection: sqlite3.Connection, folder: Path) -> set[Path]:
+def _segment_files(connection: sqlite3.Connection, folder: Path) -> set[Path]:
     files = VectorSegments(folder / "vectors")
     rows = connection.execute(
         "SELECT c.key, v.name, s.number FROM segments s JOIN collections c ON c.number = s.collection "
@@ -273,18 +276,18 @@ def _known_files(connection: sqlite3.Connection, folder: Path) -> set[Path]:
 def _damage_of(
     files: VectorSegments, key: SegmentKey, dimension: int, slots: int, space: int, placed: Sequence[tuple[Any, ...]]
 ) -> Iterator[str]:
-    """What is wrong with one segment and the rows that lie in it: (segment, slot, document, checksum, id)."""
-    where = _shown_path(files, key)
+    """Report damage to one segment and its rows (segment, slot, document, checksum, document id)."""
+    where = _relative_path(files, key)
     lost = [row for row in placed if row[4] is None]
     if lost:
         yield f"{len(lost):,} vectors in {where} belong to documents that do not exist"
     beyond = [row for row in placed if not 0 <= row[1] < slots]
     if beyond:
-        yield f"{_listed(_ids(beyond))} have vectors beyond the end of {where}"
+        yield f"{_name_documents(_ids(beyond))} have vectors beyond the end of {where}"
     try:
         values = files.map(key, dimension, slots)
     except FileNotFoundError:
-        yield f"{where} is missing: the vectors of {_listed(_ids(placed))} are lost"
+        yield f"{where} is missing: the vectors of {_name_documents(_ids(placed))} are lost"
         return
     except Corrupt:
         yield f"{where} is shorter than the {slots:,} vectors that were stored in it"
@@ -295,17 +298,17 @@ def _damage_of(
         part = within[start : start + _AT_ONCE]
         taken = values[np.array([row[1] for row in part])]
         checksums = np.array([row[3] for row in part], dtype=np.int64)
-        found = damaged_rows([row[2] for row in part], space, taken, checksums)
-        damaged += _ids(part[row] for row in found.tolist())
+        rows = find_damaged_rows([row[2] for row in part], space, taken, checksums)
+        damaged += _ids(part[row] for row in rows.tolist())
     if damaged:
-        yield f"the vectors {key.vector!r} of {_listed(damaged)} in {where} are damaged"
+        yield f"the vectors {key.vector!r} of {_name_documents(damaged)} in {where} are damaged"
 
 
-def _damaged_replies(connection: sqlite3.Connection) -> Iterator[str]:
+def _check_replies(connection: sqlite3.Connection) -> Iterator[str]:
     if _column(connection, "replies", "checksum") == "NULL":
-        return  # of a format that has none yet
+        return  # a format without checksums
     rows = connection.execute(f"SELECT {REPLY_COLUMNS} FROM replies")
-    damaged = sum(not is_sound_reply([_decoded(cell) for cell in row[:5]] + list(row[5:])) for row in rows)
+    damaged = sum(not is_sound_reply([_decode(cell) for cell in row[:5]] + list(row[5:])) for row in rows)
     if damaged:
         yield f"{damaged:,} saved replies to requests with an idempotency key are damaged"
 
@@ -314,7 +317,7 @@ def _damaged_replies(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _sound(text: bytes, checksum: int | None, *about: bytes) -> Json | None:
-    """The JSON object, or None where it is not what was stored."""
+    """Parse a JSON object; None if it does not match its checksum."""
     if checksum is not None and crc32(text, crc32(b"\0".join(about))) != checksum:
         return None
     try:
@@ -325,7 +328,7 @@ def _sound(text: bytes, checksum: int | None, *about: bytes) -> Json | None:
 
 
 def _column(connection: sqlite3.Connection, table: str, name: str, prefix: str = "") -> str:
-    """A column, or NULL in a file of a format that has none yet."""
+    """Return the name of a column, or NULL in a file whose format does not have it yet."""
     there = {_text(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")}
     return f"{prefix}{name}" if name in there else "NULL"
 
@@ -334,21 +337,22 @@ def _ids(rows: Iterable[tuple[Any, ...]]) -> list[str]:
     return ["?" if row[4] is None else _text(row[4]) for row in rows]
 
 
-def _listed(ids: Sequence[str]) -> str:
+def _name_documents(ids: Sequence[str]) -> str:
     """`documents 'a', 'b' and 7 more`."""
     shown = ", ".join(repr(id) for id in ids[:_SHOWN])
     more = f" and {len(ids) - _SHOWN:,} more" if len(ids) > _SHOWN else ""
     return f"document{'s' if len(ids) > 1 else ''} {shown}{more}"
 
 
-def _shown_path(files: VectorSegments, key: SegmentKey) -> str:
+def _relative_path(files: VectorSegments, key: SegmentKey) -> str:
     return str(files.path(key).relative_to(files.folder.parent))
 
 
-def _decoded(value: object) -> object:
-    """A cell as one who reads texts as texts sees it."""
+def _decode(value: object) -> object:
+    """Decode a cell that was read as bytes."""
     return _text(value) if isinstance(value, bytes) else value
 
 
 def _text(value: object) -> str:
+    """Decode a text as far as it can be."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -1,8 +1,8 @@
-"""The queue of jobs in SQLite. A job is all columns, because each move of the queue is one UPDATE.
+"""The job queue in SQLite. A job is all columns, because each move of the queue is one UPDATE.
 
-Whose turn it is: the organisation with the fewest running jobs, of those the one that was served longest ago, and of
-its jobs the oldest. So another's ten thousand jobs delay a single one by no more than those that are under way.
-Of the jobs of one subject (a cluster) at most one runs, and at most one is open whose outcome is not recorded yet.
+Next is the organisation with the fewest running jobs, of those the one that was served longest ago, and of its jobs the
+oldest. So ten thousand jobs of one organisation delay a job of another by no more than those that are running. Of the
+jobs of one subject (a cluster) at most one runs, and at most one is open whose outcome is not recorded yet.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from shoal.errors import AlreadyExists, Conflict
-from shoal.records.base import stored_time
+from shoal.records.base import format_stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
 from shoal.storage.protocols.records import Json
@@ -37,12 +37,12 @@ CREATE TABLE turns (
 ) WITHOUT ROWID;
 CREATE INDEX turns_by_time ON turns (queue, served);
 """
-"""The step of the schema that brought turns and subjects."""
+"""The step of the schema that introduced fair scheduling (the table `turns`) and subjects."""
 IN_ORDER_OF_STORING: Final = """
 DROP INDEX jobs_open;
 CREATE INDEX jobs_open ON jobs (queue, organization_id) WHERE state <> 'done';
 """
-"""The step since which the oldest job is the one that was stored first, whatever the clock said."""
+"""The step since which the oldest job is the one that was stored first, whatever its time."""
 
 _JOB: Final = (
     "job_id, organization_id, namespace_id, queue, payload, state, fence, attempts, worker, lease_until, "
@@ -51,7 +51,7 @@ _JOB: Final = (
 _ANY: Final = 2**62
 _MINE: Final = "job_id = ? AND fence = ? AND state = 'running'"
 _HERE: Final = f"job_id = ? AND {IN_SCOPE}"
-# Organisations are found by jumping through the index, one step each, however many jobs they have.
+# A loose index scan: one step for each organisation, however many jobs it has.
 _NEXT: Final = """
 WITH RECURSIVE
 open(organization_id) AS (
@@ -104,13 +104,13 @@ class SqliteJobReads(SqliteReads):
     """The JobReader."""
 
     def get_job(self, scope: Scope, job_id: str) -> Job | None:
-        """None where there is no such job in the scope."""
+        """See JobReader."""
         select = f"SELECT {_JOB} FROM jobs WHERE {_HERE}"
         rows = self._read().execute(select, (job_id, *place(scope))).fetchall()
         return _job(rows[0]) if rows else None
 
-    def queued(self, scope: Scope, queue: str) -> int:
-        """How many jobs of the organisation wait, in all its namespaces."""
+    def count_queued(self, scope: Scope, queue: str) -> int:
+        """See JobReader."""
         select = "SELECT count(*) FROM jobs WHERE queue = ? AND organization_id = ? AND state = 'queued'"
         return int(self._read().execute(select, (queue, scope.organization_id)).fetchone()[0])
 
@@ -118,8 +118,8 @@ class SqliteJobReads(SqliteReads):
 class SqliteJobMoves(SqliteJobReads, SqliteWrites):
     """Moves of jobs, each one statement."""
 
-    def _changed(self, statement: str, values: Sequence[object]) -> int:
-        """Run one statement. Returns the rows it changed."""
+    def _change(self, statement: str, values: Sequence[object]) -> int:
+        """Run one statement. Returns the number of rows it changed."""
         with self._writing() as connection:
             return connection.execute(statement, values).rowcount
 
@@ -136,15 +136,14 @@ class SqliteJobWrites(SqliteJobMoves):
     def enqueue(
         self, scope: Scope, job_id: str, queue: str, payload: Json, now: datetime, *, subject: str | None = None
     ) -> None:
-        """Put a job at the end of its organisation's queue. Raises AlreadyExists for a job id that was ever used,
-        Conflict while another job holds the subject."""
+        """See JobWriter."""
         values = (
             job_id,
             *place(scope),
             queue,
             orjson.dumps(payload).decode(),
-            stored_time(now),
-            stored_time(now),
+            format_stored_time(now),
+            format_stored_time(now),
             subject,
         )
         with self._writing() as connection:
@@ -159,17 +158,17 @@ class SqliteJobWrites(SqliteJobMoves):
                     raise Conflict(f"Another job for {subject} is open.", subject=subject) from None
                 raise AlreadyExists("job", job_id) from None
 
-    def let_go(self, scope: Scope, job_id: str) -> None:
-        """The outcome is recorded: another job of the same subject may be queued. It runs once this one is done."""
-        self._changed(f"UPDATE jobs SET holds_subject = 0 WHERE {_HERE}", (job_id, *place(scope)))
+    def release_subject(self, scope: Scope, job_id: str) -> None:
+        """See JobWriter."""
+        self._change(f"UPDATE jobs SET holds_subject = 0 WHERE {_HERE}", (job_id, *place(scope)))
 
     def request_cancel(self, scope: Scope, job_id: str) -> Job | None:
-        """A queued job becomes done; a running one is asked to stop. Returns the job afterwards, None if unknown."""
+        """See JobWriter."""
         return self._move(_CANCEL, (job_id, *place(scope)))
 
     def remove_job(self, scope: Scope, job_id: str) -> bool:
-        """Forget a job. Whether there was something to remove."""
-        return self._changed(f"DELETE FROM jobs WHERE {_HERE}", (job_id, *place(scope))) > 0
+        """See JobWriter."""
+        return self._change(f"DELETE FROM jobs WHERE {_HERE}", (job_id, *place(scope))) > 0
 
 
 class SqliteJobQueue(SqliteJobMoves):
@@ -178,69 +177,66 @@ class SqliteJobQueue(SqliteJobMoves):
     def claim(
         self, queue: str, worker: str, now: datetime, lease_until: datetime, most_of_one: int | None = None
     ) -> Job | None:
-        """Take the job whose turn it is, of those that are queued or running with a lease that ended; its fence and
-        attempts grow by 1. Organisations with `most_of_one` running jobs have no turn. One transaction: two workers
-        never get the same job, nor two of one subject."""
+        """See JobQueue."""
         most = _ANY if most_of_one is None else most_of_one
-        asked = {"queue": queue, "now": stored_time(now), "most": most}
-        if not self._read().execute(_NEXT, asked).fetchall():
-            return None  # nobody is kept waiting for the write lock because a worker is idle
+        parameters = {"queue": queue, "now": format_stored_time(now), "most": most}
+        if not self._read().execute(_NEXT, parameters).fetchall():
+            return None  # an idle worker takes no write lock
         with self._writing() as connection:
-            turn = connection.execute(_NEXT, asked).fetchall()
-            if not turn:
+            candidates = connection.execute(_NEXT, parameters).fetchall()
+            if not candidates:
                 return None
-            job_id, organization = turn[0]
+            job_id, organization = candidates[0]
             connection.execute(_SERVED, {"queue": queue, "organization": organization})
-            rows = connection.execute(_CLAIM, (worker, stored_time(lease_until), stored_time(now), job_id)).fetchall()
+            rows = connection.execute(
+                _CLAIM, (worker, format_stored_time(lease_until), format_stored_time(now), job_id)
+            ).fetchall()
         return _job(rows[0])
 
     def heartbeat(
         self, job_id: str, fence: int, now: datetime, lease_until: datetime, stage: str, fraction: float
     ) -> Job | None:
-        """Extend the lease and note the progress. None where the fence is stale or the job is done: stop at once."""
+        """See JobQueue."""
         return self._move(
             f"UPDATE jobs SET lease_until = ?, updated_at = ?, stage = ?, fraction = ? WHERE {_MINE} RETURNING {_JOB}",
-            (stored_time(lease_until), stored_time(now), stage, fraction, job_id, fence),
+            (format_stored_time(lease_until), format_stored_time(now), stage, fraction, job_id, fence),
         )
 
     def finish(self, job_id: str, fence: int) -> bool:
-        """Move to done. False where the fence is stale."""
+        """See JobQueue."""
         done = "UPDATE jobs SET state = 'done', lease_until = NULL, holds_subject = 0"
-        return self._changed(f"{done} WHERE {_MINE}", (job_id, fence)) > 0
+        return self._change(f"{done} WHERE {_MINE}", (job_id, fence)) > 0
 
     def requeue(self, job_id: str, fence: int, *, crashed: bool = True) -> bool:
-        """Hand a running job back to the queue, in its old place. False where the fence is stale."""
+        """See JobQueue."""
         back = "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, attempts = attempts - ?"
-        return self._changed(f"{back} WHERE {_MINE}", (0 if crashed else 1, job_id, fence)) > 0
+        return self._change(f"{back} WHERE {_MINE}", (0 if crashed else 1, job_id, fence)) > 0
 
     def release_worker(self, worker: str) -> int:
-        """Return the running jobs of a worker known to be dead to the queue. Returns how many.
-
-        The attempt does not count: it was the worker that died, with its server perhaps, not the job.
-        """
+        """See JobQueue. The attempt does not count, because the worker died, perhaps with its server, not the job."""
         back = "UPDATE jobs SET state = 'queued', worker = NULL, lease_until = NULL, attempts = attempts - 1"
-        return self._changed(f"{back} WHERE worker = ? AND state = 'running'", (worker,))
+        return self._change(f"{back} WHERE worker = ? AND state = 'running'", (worker,))
 
     def running_jobs(self, queue: str) -> Sequence[Job]:
-        """The jobs that are being carried out, or were when their worker died."""
+        """See JobQueue."""
         select = f"SELECT {_JOB} FROM jobs WHERE state = 'running' AND queue = ?"
         return [_job(row) for row in self._read().execute(select, (queue,)).fetchall()]
 
     def waiting(self, queue: str) -> tuple[int, datetime | None]:
-        """How many jobs of a queue wait, of all organisations, and since when the oldest does."""
+        """See JobQueue."""
         select = "SELECT count(*), min(created_at) FROM jobs WHERE queue = ? AND state = 'queued'"
         count, oldest = self._read().execute(select, (queue,)).fetchone()
         return count, None if oldest is None else datetime.fromisoformat(oldest)
 
     def running_workers(self) -> Sequence[str]:
-        """The distinct workers that hold a running job, in order."""
+        """See JobQueue."""
         select = "SELECT DISTINCT worker FROM jobs WHERE state = 'running' ORDER BY worker"
         return [row[0] for row in self._read().execute(select).fetchall()]
 
 
 def _job(row: tuple[Any, ...]) -> Job:
     id, organization, namespace, queue, payload, state, fence, attempts, worker, lease, cancel, stage, fraction = row
-    read = _parsed(payload)
+    read = _parse_payload(payload)
     return Job(
         job_id=id,
         scope=Scope(organization, namespace),
@@ -251,15 +247,15 @@ def _job(row: tuple[Any, ...]) -> Job:
         fence=fence,
         attempts=attempts,
         worker=worker,
-        lease_until=_moment(lease),
+        lease_until=_parse_time(lease),
         cancel_requested=bool(cancel),
         stage=stage,
         fraction=fraction,
     )
 
 
-def _parsed(text: str) -> Json | None:
-    """None where it is damaged: one job must not keep the others from being read."""
+def _parse_payload(text: str) -> Json | None:
+    """Parse a payload; None if it is damaged, since one job must not prevent reading the others."""
     try:
         parsed = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -267,7 +263,7 @@ def _parsed(text: str) -> Json | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
     try:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError:

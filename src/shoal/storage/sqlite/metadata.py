@@ -30,7 +30,7 @@ _POLL_SECONDS: Final = 0.01
 
 
 class SqliteMetadata(SqliteRecordReads, SqliteJobQueue, SqliteEventLog, SqliteScheduleStore):
-    """The MetadataStore in a SQLite file. Its transactions run one after the other, so none is run again."""
+    """The MetadataStore in a SQLite file. Its transactions are serial, so no body runs twice."""
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, METADATA_SCHEMA, setup=register_functions)
@@ -46,10 +46,10 @@ class SqliteMetadata(SqliteRecordReads, SqliteJobQueue, SqliteEventLog, SqliteSc
             finally:
                 self._inside.body = False
             transaction.end()
-        transaction.committed()
+        transaction.run_commit_actions()
         return result
 
-    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+    def get_reply(self, scope: Scope, key: str) -> SavedReply | None:
         """See ReplyReader."""
         return find_reply(self._read(), scope, key)
 
@@ -58,14 +58,14 @@ class SqliteMetadata(SqliteRecordReads, SqliteJobQueue, SqliteEventLog, SqliteSc
         rows = self._read().execute("SELECT name, count, total FROM counters").fetchall()
         return {tuple(orjson.loads(name)): (count, total) for name, count, total in rows}
 
-    def wait_for_change(self, seen: int | None, seconds: float) -> int:
-        """See JobQueue. Polls: SQLite tells nobody."""
+    def wait_for_change(self, version: int | None, seconds: float) -> int:
+        """See JobQueue. Polls, because SQLite has no notifications."""
         end = time.monotonic() + seconds
         while True:
-            version = int(self._read().execute("PRAGMA data_version").fetchone()[0])
+            current = int(self._read().execute("PRAGMA data_version").fetchone()[0])
             left = end - time.monotonic()
-            if seen is None or version != seen or left <= 0:
-                return version
+            if version is None or current != version or left <= 0:
+                return current
             time.sleep(min(_POLL_SECONDS, left))
 
     # ── upkeep ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -100,4 +100,4 @@ class SqliteMetadata(SqliteRecordReads, SqliteJobQueue, SqliteEventLog, SqliteSc
 
     def _refuse_inside(self) -> None:
         if getattr(self._inside, "body", False):
-            raise RuntimeError("The store is used inside a transaction's body: use the Transaction that the body got.")
+            raise RuntimeError("The store was used inside the body of a transaction: use the Transaction it receives.")

@@ -1,7 +1,7 @@
-"""The tables of the metadata store, one step a format.
+"""The schema of the metadata store, one step for each format.
 
-A record is a JSON body under (kind, organisation, namespace, id); what the store itself must know of it (name, version,
-creation) stands beside it in columns.
+A record is a JSON body under (kind, organisation, namespace, id); what the store itself needs to know about it (name,
+version, creation time) has columns of its own.
 """
 
 from typing import Final
@@ -68,7 +68,7 @@ CREATE INDEX records_by_age ON records (kind, organization_id, namespace_id, cre
 """
     + IN_ORDER_OF_STORING
 )
-"""Times tell no order: a clock may be set back."""
+"""Times do not give the order: a clock may be set back."""
 METADATA_SCHEMA: Final = (
     *(_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM),
     _IN_ORDER_OF_STORING,

@@ -1,8 +1,8 @@
-"""Bringing a database file from an older format to the present one.
+"""Migration of a database file from an older format to the current one.
 
-The steps that are missing run in one transaction: the file has its old format or the present one, and nothing between.
-Before the first of them a copy of the file is put beside it (`metadata.sqlite.before-3` for the step to format 3); it
-stays until the next migration, for those who have to go back to the version before.
+The missing steps run in one transaction: the file has its old format or the current one, never one between. Before the
+first step the file is copied beside itself (`metadata.sqlite.before-3` for a migration to format 3); the copy stays
+until the next migration, for operators who have to return to the previous version.
 """
 
 import contextlib
@@ -20,34 +20,35 @@ __all__ = ["copies_of", "format_of", "migrate", "refuse_newer"]
 
 
 def format_of(connection: sqlite3.Connection) -> int:
-    """The format of a file: how many steps of its schema were run."""
+    """Return the format of a file: the number of steps of its schema that were run."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def refuse_newer(path: Path, found: int, known: int) -> None:
-    """Raises Conflict for a format this version does not know."""
-    if found > known:
+def refuse_newer(path: Path, format: int, newest: int) -> None:
+    """Raise Conflict for a format that this version does not know."""
+    if format > newest:
         raise Conflict(
-            f"{path.name} was written by a newer Shoal (format {found}, this one knows {known}). "
+            f"{path.name} was written by a newer Shoal (format {format}, this one knows {newest}). "
             "Install the newer version, or choose another data folder.",
-            found=found,
-            known=known,
+            found=format,
+            known=newest,
         )
 
 
 def migrate(path: Path, connection: sqlite3.Connection, schema: Sequence[str]) -> None:
-    """Run the steps that are missing. Call it inside a write transaction of `connection`, which must do nothing else.
+    """Run the missing steps. Call it inside a write transaction of `connection` that does nothing else.
 
-    Raises Conflict for a newer file, InsufficientStorage where the copy finds no room; the file is then as it was.
+    Raises Conflict for a newer file, InsufficientStorage if the disk is too full for the copy; the file is unchanged
+    then.
     """
-    found = format_of(connection)
-    refuse_newer(path, found, len(schema))
-    if found == len(schema):  # another process was faster
+    current = format_of(connection)
+    refuse_newer(path, current, len(schema))
+    if current == len(schema):  # another process was faster
         return
-    if found:
+    if current:
         _copy(path, len(schema))
         hit("migrate.copied")
-    for step in schema[found:]:
+    for step in schema[current:]:
         hit("migrate.step")
         for statement in _statements(step):
             connection.execute(statement)
@@ -56,12 +57,12 @@ def migrate(path: Path, connection: sqlite3.Connection, schema: Sequence[str]) -
 
 
 def copies_of(path: Path) -> list[Path]:
-    """The copies that migrations left beside a file."""
+    """Return the copies that migrations left beside a file."""
     return sorted(path.parent.glob(f"{path.name}.before-*"))
 
 
 def _copy(path: Path, target: int) -> None:
-    """The file as it was last committed, whole or not at all. Copies of earlier migrations go."""
+    """Copy the file as last committed, atomically, and remove the copies of earlier migrations."""
     copy = path.with_name(f"{path.name}.before-{target}")
     part = copy.with_name(f".{copy.name}.part")
     part.unlink(missing_ok=True)
@@ -75,8 +76,8 @@ def _copy(path: Path, target: int) -> None:
         size = path.stat().st_size
         if is_full(error):
             raise InsufficientStorage(
-                f"{path.name} must be copied before it is brought to the format of this version, and the disk has no "
-                f"room for {size / 2**20:.0f} MiB. Free some and start again; nothing was changed.",
+                f"{path.name} must be copied before it is migrated to the format of this version, and the disk has no "
+                f"room for {size / 2**20:.0f} MiB. Free some space and start again; nothing was changed.",
                 needed_bytes=size,
             ) from error
         raise Unavailable(f"{path.name} could not be copied before its migration ({error}). Try again.") from error
@@ -87,7 +88,7 @@ def _copy(path: Path, target: int) -> None:
 
 def _copy_pages(path: Path, part: Path) -> None:
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    # A connection of its own: it sees what was committed, whatever the caller's transaction did.
+    # A separate connection sees what was committed, whatever the caller's transaction did.
     with (
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
         closing(sqlite3.connect(part)) as target,
@@ -98,7 +99,7 @@ def _copy_pages(path: Path, part: Path) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: `executescript` would commit the transaction that is open."""
+    """Yield the statements of a script one by one: `executescript` would commit the open transaction."""
     pending = ""
     for piece in script.split(";"):
         pending += piece + ";"

@@ -1,6 +1,6 @@
-"""One moment of a SQLite installation: snapshots of all its databases that nobody can write to meanwhile.
+"""A consistent snapshot across all databases of a SQLite installation.
 
-The write locks of all databases are held while a snapshot of each is begun, which takes milliseconds.
+The write locks of all databases are held while a snapshot of each is started, which takes milliseconds.
 """
 
 import contextlib
@@ -32,13 +32,13 @@ _SIDE_FILES: Final = ("-wal", "-shm")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One database at the moment; `path` is relative to the data folder."""
+    """A snapshot of one database; `path` is relative to the data folder."""
 
     path: Path
     connection: sqlite3.Connection
 
     def copy_to(self, place: Path) -> None:
-        """Write the database into a new file, private."""
+        """Copy the database into a new private file."""
         os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         target = sqlite3.connect(place)
         try:
@@ -49,9 +49,9 @@ class Snapshot:
             place.with_name(place.name + suffix).unlink(missing_ok=True)
 
     def segments(self) -> list[tuple[Path, int]]:
-        """The vector files of a namespace, relative to the data folder, and how many bytes of each are committed."""
+        """Return the vector files of a namespace, relative to the data folder, with the committed bytes of each."""
         if not format_of(self.connection):
-            return []  # made this instant: it holds nothing yet
+            return []  # being created: it is still empty
         rows = self.connection.execute(
             "SELECT c.key, v.name, s.number, s.slots * v.dimension FROM segments s "
             "JOIN collections c ON c.number = s.collection JOIN vector_spaces v ON v.number = s.space"
@@ -62,14 +62,27 @@ class Snapshot:
 
 @contextlib.contextmanager
 def at_one_moment(data: Path, linked: Path, link: Callable[[], None]) -> Iterator[list[Snapshot]]:
-    """Snapshots of all databases, metadata first, of a moment at which nobody writes.
+    """Take snapshots of all databases, metadata first, while no process writes.
 
-    `link` is called at that moment and gives second names below `linked` to the files that belong to it. It may be
-    called again, with `linked` removed.
+    Parameters
+    ----------
+    data
+        The data folder.
+    linked
+        The folder for hard links to the files that belong to the snapshots.
+    link
+        Called while the locks are held, to create these links. It may be called again, after `linked` was removed.
 
-    Raises Unavailable where writers left no moment, Corrupt, and OSError where a disk is full.
+    Raises
+    ------
+    Unavailable
+        Writers never left a gap.
+    Corrupt
+        A database is damaged.
+    OSError
+        A disk is full.
     """
-    with _translated_errors():
+    with _translate_errors():
         for attempt in range(_TRIES):
             with ExitStack() as held:
                 snapshots = []
@@ -78,18 +91,18 @@ def at_one_moment(data: Path, linked: Path, link: Callable[[], None]) -> Iterato
                         paths = _databases(data)
                         for path in paths:
                             check_whole_pages(path)
-                            locks.enter_context(_locked(path))
+                            locks.enter_context(_lock(path))
                         for path in paths:
-                            connection = held.enter_context(_connected(path))
+                            connection = held.enter_context(_connect(path))
                             connection.execute("BEGIN")
                             connection.execute(
                                 "SELECT count(*) FROM sqlite_master"
-                            ).fetchone()  # now it sees the moment
+                            ).fetchone()  # a snapshot starts at the first read
                             commit_count.check(path, connection)
                             snapshots.append(Snapshot(path.relative_to(data), connection))
                         link()
                 except (sqlite3.OperationalError, FileNotFoundError) as error:
-                    # A long write, or a namespace that was dropped this instant.
+                    # A long write, or a namespace that was dropped at this moment.
                     if is_full(error):
                         raise
                     if attempt == _TRIES - 1:
@@ -105,12 +118,12 @@ def at_one_moment(data: Path, linked: Path, link: Callable[[], None]) -> Iterato
 
 
 def _databases(data: Path) -> list[Path]:
-    """Metadata first: a run publishes documents before it is shown, so nothing waits for us in the other order."""
+    """Return all databases, metadata first: a run writes documents before metadata, so the locks cannot deadlock."""
     return [data / "metadata.sqlite", *namespace_databases(data / "documents")]
 
 
 @contextlib.contextmanager
-def _connected(path: Path) -> Iterator[sqlite3.Connection]:
+def _connect(path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_PATIENCE_SECONDS
     )
@@ -121,17 +134,17 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """The write lock of a database; nothing is written."""
-    with _connected(path) as connection:
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the write lock of a database, without writing."""
+    with _connect(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("ROLLBACK")
 
 
 @contextlib.contextmanager
-def _translated_errors() -> Iterator[None]:
-    """SQLite's errors as Shoal's, a full disk as the operating system's."""
+def _translate_errors() -> Iterator[None]:
+    """Translate SQLite's errors into Shoal's, and a full disk into the operating system's error."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -139,4 +152,4 @@ def _translated_errors() -> Iterator[None]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise Unavailable(f"A database cannot be read ({error}). Try again later.") from error
     except sqlite3.DatabaseError as error:
-        raise Corrupt(f"A database file is damaged ({error}). `shoal doctor` tells more.") from error
+        raise Corrupt(f"A database file is damaged ({error}). Run `shoal doctor` for details.") from error

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from shoal.errors import AlreadyExists, Corrupt, NotFound, StaleVersion
-from shoal.records.base import wire_time
+from shoal.records.base import format_wire_time
 from shoal.records.queries.filters import Filter
 from shoal.records.queries.paging import Listing, Sort
 from shoal.records.scope import Scope
@@ -35,23 +35,23 @@ class SqliteRecordReads(SqliteReads):
 
     @abstractmethod
     def _snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A connection on which all reads see one moment."""
+        """Return a connection on which all reads see one snapshot."""
 
     def get(self, scope: Scope, kind: Kind, id: str) -> Stored | None:
-        """None where there is no such record in the scope."""
-        return self._one(scope, kind, "id", id)
+        """See RecordReader."""
+        return self._get(scope, kind, "id", id)
 
     def get_by_name(self, scope: Scope, kind: Kind, name: str) -> Stored | None:
-        """None where no record of this kind in the scope has the name."""
-        return self._one(scope, kind, "name", name)
+        """See RecordReader."""
+        return self._get(scope, kind, "name", name)
 
     def names(self, scope: Scope, kind: Kind, most: int) -> list[str]:
-        """See MetadataStore."""
+        """See RecordReader."""
         select = f"SELECT name FROM records WHERE {_HERE} AND name IS NOT NULL ORDER BY name LIMIT ?"
         return [row[0] for row in self._read().execute(select, (*_key(scope, kind), most)).fetchall()]
 
     def find(self, scope: Scope, kind: Kind, query: Query) -> Listing[Stored]:
-        """Filtered, searched, sorted (default: the last one stored first), paged. `total` is always exact."""
+        """See RecordReader."""
         where, values = _where(scope, kind, query)
         order, order_values = _order(query.sort)
         page = query.page
@@ -61,11 +61,10 @@ class SqliteRecordReads(SqliteReads):
                 f"SELECT {_RECORD} FROM records WHERE {where} ORDER BY {order} LIMIT ? OFFSET ?",
                 (*values, *order_values, page.limit, page.offset),
             ).fetchall()
-        return Listing([_stored(row) for row in rows], total, page.offset + len(rows) < total and bool(rows))
+        return Listing([_read_row(row) for row in rows], total, page.offset + len(rows) < total and bool(rows))
 
     def totals(self, scope: Scope, kind: Kind, filter: Filter, *, by: str, sums: Sequence[str]) -> Totals:
-        """For each value of the top-level text field `by`: how many records match, and the sums of the top-level
-        numeric fields `sums` over them (absent and null count as 0)."""
+        """See RecordReader."""
         where, values = _where(scope, kind, Query(filter=filter))
         fields = "".join(", total(json_extract(body, ?))" for _ in sums)
         rows = self._read().execute(
@@ -74,19 +73,19 @@ class SqliteRecordReads(SqliteReads):
         )
         return {str(value): (count, added) for value, count, *added in rows.fetchall()}
 
-    def _one(self, scope: Scope, kind: Kind, column: str, value: str) -> Stored | None:
+    def _get(self, scope: Scope, kind: Kind, column: str, value: str) -> Stored | None:
         select = f"SELECT {_RECORD} FROM records WHERE {_HERE} AND {column} = ?"
         rows = self._read().execute(select, (*_key(scope, kind), value)).fetchall()
-        return _stored(rows[0]) if rows else None
+        return _read_row(rows[0]) if rows else None
 
 
 class SqliteRecordWrites(SqliteRecordReads, SqliteWrites):
     """The RecordWriter, inside a transaction."""
 
     def insert(self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None) -> Stored:
-        """Raises AlreadyExists where the id, or the name among records of this kind and scope, is taken."""
+        """See RecordWriter."""
         text = _json(body)
-        values = (*_key(scope, kind), id, name, _created_at(body), text, text_checksum(text, id))
+        values = (*_key(scope, kind), id, name, _creation_time(body), text, text_checksum(text, id))
         with self._writing() as connection:
             try:
                 connection.execute(
@@ -95,16 +94,15 @@ class SqliteRecordWrites(SqliteRecordReads, SqliteWrites):
                     values,
                 )
             except sqlite3.IntegrityError:
-                raise self._taken(scope, kind, id, name) from None
+                raise self._conflict(scope, kind, id, name) from None
         return Stored(id, name, 1, body)
 
     def replace(
         self, scope: Scope, kind: Kind, id: str, body: Json, *, name: str | None = None, expect_version: int
     ) -> Stored:
-        """Raises StaleVersion where the stored version differs, NotFound where it is gone, AlreadyExists for the
-        name."""
+        """See RecordWriter."""
         text = _json(body)
-        values = (name, _created_at(body), text, text_checksum(text, id), *_key(scope, kind), id, expect_version)
+        values = (name, _creation_time(body), text, text_checksum(text, id), *_key(scope, kind), id, expect_version)
         with self._writing() as connection:
             try:
                 changed = connection.execute(
@@ -113,27 +111,28 @@ class SqliteRecordWrites(SqliteRecordReads, SqliteWrites):
                     values,
                 ).rowcount
             except sqlite3.IntegrityError:
-                raise self._taken(scope, kind, None, name) from None
+                raise self._conflict(scope, kind, None, name) from None
             if not changed:
-                raise self._lost_race(scope, kind, id, expect_version)
+                raise self._stale(scope, kind, id, expect_version)
         return Stored(id, name, expect_version + 1, body)
 
     def delete(self, scope: Scope, kind: Kind, id: str) -> bool:
-        """Whether there was something to delete."""
+        """See RecordWriter."""
         return self._execute(f"DELETE FROM records WHERE {_HERE} AND id = ?", (*_key(scope, kind), id)) > 0
 
     def prune(self, scope: Scope, kind: Kind, before: datetime, *, now: datetime, keep: int, most: int) -> int:
-        """See MetadataStore."""
+        """See RecordWriter."""
         oldest, here = f"SELECT position FROM records WHERE {_HERE}", f"FROM records WHERE {_HERE}"
         first = "ORDER BY position LIMIT ?"
-        key, old = _key(scope, kind), wire_time(before)
+        key, old = _key(scope, kind), format_wire_time(before)
         with self._writing() as connection:
-            (kept,) = connection.execute(
-                f"SELECT min(position) {here} AND created_at >= ? AND created_at <= ?", (*key, old, wire_time(now))
+            (first_recent,) = connection.execute(
+                f"SELECT min(position) {here} AND created_at >= ? AND created_at <= ?",
+                (*key, old, format_wire_time(now)),
             ).fetchone()
             (last,) = connection.execute(
                 f"SELECT max(position) {here} AND created_at < ? AND (? IS NULL OR position < ?)",
-                (*key, old, kept, kept),
+                (*key, old, first_recent, first_recent),
             ).fetchone()
             aged = self._execute(
                 f"DELETE FROM records WHERE position IN ({oldest} AND position <= ? {first})", (*key, last, most)
@@ -143,8 +142,7 @@ class SqliteRecordWrites(SqliteRecordReads, SqliteWrites):
             return aged + self._execute(f"DELETE FROM records WHERE position IN ({oldest} {first})", (*key, surplus))
 
     def delete_scope(self, scope: Scope) -> int:
-        """Delete every record, job, saved reply, event, feed and schedule of exactly this organisation and namespace.
-        Returns how many records."""
+        """See RecordWriter."""
         with self._writing() as connection:
             forget_replies(connection, scope)
             delete_events(connection, scope)
@@ -152,14 +150,14 @@ class SqliteRecordWrites(SqliteRecordReads, SqliteWrites):
             self._execute(f"DELETE FROM jobs WHERE {IN_SCOPE}", place(scope))
             return self._execute(f"DELETE FROM records WHERE {IN_SCOPE}", place(scope))
 
-    def _taken(self, scope: Scope, kind: Kind, id: str | None, name: str | None) -> AlreadyExists:
-        """Which of the two is taken, and by what."""
+    def _conflict(self, scope: Scope, kind: Kind, id: str | None, name: str | None) -> AlreadyExists:
+        """Return the error for an id or a name that is taken, whichever it is."""
         if id is not None and self.get(scope, kind, id) is not None:
             return AlreadyExists(kind, id)
         holder = self.get_by_name(scope, kind, str(name))
         return AlreadyExists(kind, str(name), existing_id=None if holder is None else holder.id)
 
-    def _lost_race(self, scope: Scope, kind: Kind, id: str, expected: int) -> NotFound | StaleVersion:
+    def _stale(self, scope: Scope, kind: Kind, id: str, expected: int) -> NotFound | StaleVersion:
         present = self.get(scope, kind, id)
         if present is None:
             return NotFound(kind, id)
@@ -170,7 +168,7 @@ class SqliteRecordWrites(SqliteRecordReads, SqliteWrites):
         )
 
     def _execute(self, statement: str, values: Sequence[object]) -> int:
-        """Run one statement. Returns the rows it changed."""
+        """Run one statement. Returns the number of rows it changed."""
         with self._writing() as connection:
             return connection.execute(statement, values).rowcount
 
@@ -187,7 +185,7 @@ def _where(scope: Scope, kind: Kind, query: Query) -> tuple[str, list[object]]:
 
 
 def _order(sorts: Sequence[Sort]) -> tuple[str, list[object]]:
-    """Records without the field come last both ways, ties by id."""
+    """Compile an order: records without the field come last in both directions, ties are broken by id."""
     if not sorts:
         return _NEWEST_FIRST, []
     texts, values = [], list[object]()
@@ -202,19 +200,19 @@ def _json(body: Json) -> str:
     return orjson.dumps(body).decode()
 
 
-def _created_at(body: Json) -> str | None:
+def _creation_time(body: Json) -> str | None:
     value = body.get("created_at")
     return value if isinstance(value, str) else None
 
 
-def _stored(row: tuple[Any, ...]) -> Stored:
+def _read_row(row: tuple[Any, ...]) -> Stored:
     id, name, version, body, checksum = row
     if checksum is not None and text_checksum(body, id) != checksum:
         raise Corrupt(f"The stored record {id!r} is damaged. Restore the database from a backup.", id=id)
-    return Stored(id, name, version, _parsed(body))
+    return Stored(id, name, version, _parse_body(body))
 
 
-def _parsed(text: str) -> Json:
+def _parse_body(text: str) -> Json:
     try:
         parsed: Json = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from shoal.records.base import stored_time
+from shoal.records.base import format_stored_time
 from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Json
 from shoal.storage.protocols.schedules import Schedule, first_fence
@@ -51,7 +51,7 @@ class SqliteScheduleWrites(SqliteScheduleReads, SqliteWrites):
             "due = excluded.due, payload = excluded.payload, fence = fence + 1, worker = NULL, lease_until = NULL"
         )
         with self._writing() as connection:
-            values = (schedule_id, stored_time(due), orjson.dumps(payload).decode(), first_fence())
+            values = (schedule_id, format_stored_time(due), orjson.dumps(payload).decode(), first_fence())
             connection.execute(put, (*place(scope), *values))
 
     def remove_schedule(self, scope: Scope, schedule_id: str) -> bool:
@@ -67,7 +67,7 @@ class SqliteScheduleWrites(SqliteScheduleReads, SqliteWrites):
             if due is None:
                 return connection.execute(f"DELETE FROM schedules WHERE {_MINE}", key).rowcount > 0
             update = f"UPDATE schedules SET due = ?, worker = NULL, lease_until = NULL WHERE {_MINE}"
-            return connection.execute(update, (stored_time(due), *key)).rowcount > 0
+            return connection.execute(update, (format_stored_time(due), *key)).rowcount > 0
 
 
 class SqliteScheduleStore(SqliteScheduleReads, SqliteWrites):
@@ -75,17 +75,17 @@ class SqliteScheduleStore(SqliteScheduleReads, SqliteWrites):
 
     def claim_schedule(self, worker: str, now: datetime, lease_until: datetime) -> Schedule | None:
         """See ScheduleStore."""
-        if not self._read().execute(_DUE, {"now": stored_time(now)}).fetchall():
+        if not self._read().execute(_DUE, {"now": format_stored_time(now)}).fetchall():
             return None  # an idle worker takes no write lock
         claim = (
             f"UPDATE schedules SET fence = fence + 1, worker = ?, lease_until = ? WHERE {IN_SCOPE} AND schedule_id = ? "
             f"RETURNING {_COLUMNS}"
         )
         with self._writing() as connection:
-            due = connection.execute(_DUE, {"now": stored_time(now)}).fetchall()
+            due = connection.execute(_DUE, {"now": format_stored_time(now)}).fetchall()
             if not due:
                 return None
-            rows = connection.execute(claim, (worker, stored_time(lease_until), *due[0])).fetchall()
+            rows = connection.execute(claim, (worker, format_stored_time(lease_until), *due[0])).fetchall()
         return _schedule(rows[0])
 
     def next_due(self) -> datetime | None:

@@ -24,12 +24,12 @@ _COUNT = (
 
 
 class SqliteTransaction(SqliteRecordWrites, SqliteJobWrites, SqliteEventWrites, SqliteScheduleWrites):
-    """The Transaction of one body: SQLite has one writer at a time, so it is serial and never in conflict.
+    """A Transaction in SQLite, which has one writer at a time: transactions are serial and never conflict.
 
     Parameters
     ----------
     connection
-        In a write transaction, which the caller commits or rolls back.
+        A connection in a write transaction, which the caller commits or rolls back.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -40,7 +40,7 @@ class SqliteTransaction(SqliteRecordWrites, SqliteJobWrites, SqliteEventWrites, 
         """See Transaction."""
         self._on_commit.append(action)
 
-    def saved_reply(self, scope: Scope, key: str) -> SavedReply | None:
+    def get_reply(self, scope: Scope, key: str) -> SavedReply | None:
         """See ReplyReader."""
         return find_reply(self._read(), scope, key)
 
@@ -57,12 +57,12 @@ class SqliteTransaction(SqliteRecordWrites, SqliteJobWrites, SqliteEventWrites, 
     # ── for the store ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def end(self) -> None:
-        """Check that the body may be committed; nothing is read or written through it any more."""
+        """Close the transaction to reads and writes, after checking that it may be committed."""
         self._check()
         self._state = "over"
 
-    def committed(self) -> None:
-        """Carry out what was to follow the commit."""
+    def run_commit_actions(self) -> None:
+        """Run the actions registered with `on_commit`."""
         for action in self._on_commit:
             action()
 
@@ -84,7 +84,7 @@ class SqliteTransaction(SqliteRecordWrites, SqliteJobWrites, SqliteEventWrites, 
 
     def _check(self) -> None:
         if self._state != "open":
-            raise RuntimeError(f"The transaction is not to be used any more: it {_WHY[self._state]}.")
+            raise RuntimeError(f"The transaction cannot be used any more: it {_WHY[self._state]}.")
 
 
-_WHY = {"over": "is over", "refused a write": "refused a write, which ends it"}
+_WHY = {"over": "is over", "refused a write": "refused a write, which ended it"}

@@ -1,15 +1,15 @@
-"""A database file that was cut in the middle of a page.
+"""Detection of a database file that was truncated in the middle of a page.
 
-SQLite reads what is missing of a page as zeros, and a page of an index that ends in zeros is one with fewer entries:
-rows would be left out without a word. A file that ends between two pages needs no such look, since a page that is
-missing whole is told as damage by SQLite itself.
+SQLite reads the missing part of a page as zeros, and an index page that ends in zeros is a page with fewer entries:
+rows would be left out silently. A file that ends at a page boundary needs no check, since SQLite reports whole missing
+pages as damage.
 """
 
 import time
 from pathlib import Path
 from typing import Final
 
-from shoal.durable import disk_error, named
+from shoal.durable import disk_error, short_name
 from shoal.errors import Corrupt
 
 __all__ = ["check_whole_pages"]
@@ -24,15 +24,17 @@ _FRAME_SALTS: Final = slice(8, 16)
 
 
 def check_whole_pages(path: Path) -> None:
-    """Raises Corrupt where a database file ends within a page that its write-ahead log does not hold: one that it holds
-    is written again. Call it before the file is opened, which may fill it up. Raises Unavailable where it cannot be
-    read; one that is gone is whole."""
+    """Raise Corrupt if a database file ends within a page that its write-ahead log does not contain.
+
+    A page in the log is going to be written again. Call this before the file is opened, which may pad it. Does nothing
+    for a file that is gone. Raises Unavailable for a file that cannot be read.
+    """
     try:
         _check(path)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise disk_error(error, f"{named(path)} cannot be read") from error
+        raise disk_error(error, f"{short_name(path)} cannot be read") from error
 
 
 def _check(path: Path) -> None:
@@ -40,16 +42,16 @@ def _check(path: Path) -> None:
         cut = _cut_page(path)
         if cut is None or cut in _pages_in_log(path):
             return
-        time.sleep(_PAUSE_SECONDS)  # somebody may be writing it this moment
-    raise Corrupt(f"{named(path)} was cut: its last page is not whole. Restore it from a backup.")
+        time.sleep(_PAUSE_SECONDS)  # it may be being written at this moment
+    raise Corrupt(f"{short_name(path)} is truncated: its last page is incomplete. Restore it from a backup.")
 
 
 def _cut_page(path: Path) -> int | None:
-    """The number of the page that the file holds a part of, from 1; None where it ends between two."""
+    """Return the number, from 1, of the page that the file holds only a part of; None at a page boundary."""
     with path.open("rb") as file:
         header = file.read(100)
     if not header.startswith(_MAGIC):
-        return None  # SQLite tells of that
+        return None  # SQLite reports that itself
     size = _page_size(header)
     length = path.stat().st_size
     return length // size + 1 if length % size else None

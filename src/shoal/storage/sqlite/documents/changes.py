@@ -1,4 +1,4 @@
-"""What may be done to the documents of a namespace inside one write transaction."""
+"""Changes to the documents of a namespace inside one write transaction."""
 
 import contextlib
 from collections.abc import Iterable, Sequence
@@ -16,8 +16,8 @@ from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.expressions import sql
 from shoal.storage.protocols.documents import Results, Write
 from shoal.storage.protocols.records import Json
-from shoal.storage.result_marks import merged
-from shoal.storage.sqlite.batches import batched
+from shoal.storage.result_marks import merge_fields
+from shoal.storage.sqlite.batches import split_batches
 from shoal.storage.sqlite.documents.intake import Intake
 from shoal.storage.sqlite.documents.receipts import find_receipt, put_receipt
 from shoal.storage.sqlite.documents.result_fences import ResultFences
@@ -44,11 +44,11 @@ _TABLES: Final = (
 )
 _PIECE: Final = 1_000
 _CHANGED_CHARACTERS: Final = 8 * 2**20
-"""Of payloads, changed in one go."""
+"""Characters of payloads changed at once."""
 
 
 class Change(View):
-    """What may be done inside a write transaction. `left` are the segments to unlink after its commit."""
+    """Changes inside a write transaction. `left` are the segments to unlink after its commit."""
 
     def __init__(self, connection: Connection, files: VectorSegments, scope: Scope) -> None:
         super().__init__(connection, files, scope)
@@ -60,22 +60,22 @@ class Change(View):
         return Intake(self, collection, stamp_of(now))
 
     def receipt(self, write: Write | None) -> Any | None:
-        """What a write of this name came to, as JSON; None where it was not done."""
+        """Return the stored answer of a named write, as JSON; None if it was not carried out."""
         return find_receipt(self.connection, write)
 
     def keep_receipt(self, write: Write | None, answer: object) -> None:
-        """Note what a write came to."""
+        """Store the answer of a named write."""
         put_receipt(self.connection, write, answer)
 
     def replace_vectors(self, collection: str, batch: DocumentBatch) -> None:
-        """Give documents that exist new vectors for the names in the batch; other names stay."""
+        """Replace vectors of existing documents, for the names in the batch; other names stay."""
         numbers = self.numbers_of(collection, batch.ids)
         for row, document_id in enumerate(batch.ids):
             if document_id in numbers:
-                one = _single(batch, row)
+                single = _single(batch, row)
                 with Intake(self, collection, "") as intake:
                     number = [numbers[document_id]]
-                    self.slots.add_to_lists(number, intake.take_vectors(one, number))
+                    self.slots.add_to_lists(number, intake.add_vectors(single, number))
                     intake.finish()
 
     def update(
@@ -90,35 +90,38 @@ class Change(View):
         updated: dict[str, None] = {}
         for piece in pieces(updates):
             numbers = self.numbers_of(collection, [document_id for document_id, _ in piece])
-            known = [(document_id, update) for document_id, update in piece if document_id in numbers]
-            self._put([(numbers[document_id], update) for document_id, update in known], now, merge, only_changes)
-            updated |= dict.fromkeys(document_id for document_id, _ in known)
+            existing = [(document_id, update) for document_id, update in piece if document_id in numbers]
+            self._put([(numbers[document_id], update) for document_id, update in existing], now, merge, only_changes)
+            updated |= dict.fromkeys(document_id for document_id, _ in existing)
         return list(updated)
 
     def write_results(
         self, results: Results, updates: Iterable[tuple[str, Json]], step: int, now: datetime
     ) -> list[str]:
-        """Merge results into documents that do not hold those of this step, or of a later one; the ids found."""
+        """Merge results into documents that do not hold those of this step or a later one.
+
+        Returns the ids that exist.
+        """
         ResultFences(self.connection).pass_target(results, now)
-        written, found = Written(self.connection), dict[str, None]()
+        written, present = Written(self.connection), dict[str, None]()
         for piece in pieces(updates):
             numbers = self.numbers_of(results.target, [document_id for document_id, _ in piece])
-            done = written.done(results, numbers.values(), step)
-            known = [(numbers[id], update) for id, update in piece if id in numbers and numbers[id] not in done]
-            self._put(known, now, merge=True, only_changes=True)
-            written.note(results, known, step)
-            found |= dict.fromkeys(id for id, _ in piece if id in numbers)
-        return list(found)
+            done = written.find_done(results, numbers.values(), step)
+            fresh = [(numbers[id], update) for id, update in piece if id in numbers and numbers[id] not in done]
+            self._put(fresh, now, merge=True, only_changes=True)
+            written.record(results, fresh, step)
+            present |= dict.fromkeys(id for id, _ in piece if id in numbers)
+        return list(present)
 
     def rewrite_results(
         self, collection: str, cluster_id: str, run_id: str, updates: Iterable[tuple[str, Json]], now: datetime
     ) -> int:
-        """Replace what a run wrote into documents and nobody changed since; how many documents changed."""
+        """Replace values that a run wrote and that were not edited since. Returns the number of documents changed."""
         changed = 0
         for piece in pieces(updates):
             numbers = self.numbers_of(collection, [document_id for document_id, _ in piece])
-            known = {numbers[document_id]: update for document_id, update in piece if document_id in numbers}
-            changed += Written(self.connection).rewrite(collection, cluster_id, run_id, known, stamp_of(now))
+            existing = {numbers[document_id]: update for document_id, update in piece if document_id in numbers}
+            changed += Written(self.connection).rewrite(collection, cluster_id, run_id, existing, stamp_of(now))
         return changed
 
     def update_where(self, collection: str, filter: Filter, update: Json, now: datetime) -> int:
@@ -129,7 +132,7 @@ class Change(View):
 
     def delete(self, collection: str, ids: Sequence[str]) -> list[str]:
         numbers: dict[str, int] = {}
-        for piece in batched(ids, _PIECE):
+        for piece in split_batches(ids, _PIECE):
             numbers |= self.numbers_of(collection, piece)
         self._forget(collection, list(numbers.values()))
         return [document_id for document_id in dict.fromkeys(ids) if document_id in numbers]
@@ -157,27 +160,29 @@ class Change(View):
             self.connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
 
     def compact(self) -> int:
-        known = self.slots.segments_of()
-        freed = self.files.sweep(known)
+        before = self.slots.segments_of()
+        freed = self.files.sweep(before)
         try:
             self.left += compact(self.connection, self.files)
         except FileNotFoundError as error:
-            # Under the write lock nobody takes files away.
+            # Files are only removed under the write lock.
             raise missing_file(error) from error
-        made = set(self.slots.segments_of()) - set(known)
-        return freed + self.files.size_of(self.left) - self.files.size_of(made)
+        created = set(self.slots.segments_of()) - set(before)
+        return freed + self.files.size_of(self.left) - self.files.size_of(created)
 
     def _put(self, updates: Sequence[tuple[int, Json]], now: datetime, merge: bool, only_changes: bool = False) -> None:
-        """Merge each update into the payload of its document (or replace it), in order; with `only_changes` a document
-        that stays as it was keeps its time too."""
+        """Merge each update into the payload of its document, or replace it, in order.
+
+        With `only_changes`, a document whose payload does not change keeps its update time.
+        """
         left = list(updates)
         while left and (rows := self._some_rows([number for number, _ in left])):
-            found = {row[0] for row in rows}
-            self._put_into(rows, [one for one in left if one[0] in found], stamp_of(now), merge, only_changes)
-            left = [one for one in left if one[0] not in found]
+            read_now = {row[0] for row in rows}
+            self._put_into(rows, [pair for pair in left if pair[0] in read_now], stamp_of(now), merge, only_changes)
+            left = [pair for pair in left if pair[0] not in read_now]
 
     def _some_rows(self, numbers: Sequence[int]) -> list[tuple[Any, ...]]:
-        """As many of these documents as are changed in one go: payloads of some megabytes, one at least."""
+        """Read as many of these documents as are changed at once: some megabytes of payloads, at least one."""
         query = sql(
             "SELECT number, document_id, payload, created_at, updated_at, checksum FROM documents "
             "WHERE number IN (SELECT value FROM json_each({}))",
@@ -199,12 +204,12 @@ class Change(View):
         merge: bool,
         only_changes: bool,
     ) -> None:
-        if merge:  # damage must not be taken for the old state
+        if merge:  # damaged payloads must not be merged into
             check_payloads(row[1:] for row in rows)
         payloads: dict[int, Json] = {row[0]: orjson.loads(row[2]) if merge else {} for row in rows}
         about = {row[0]: (row[1], row[3]) for row in rows}
         for number, update in updates:
-            payloads[number] = merged(payloads[number], update) if merge else update
+            payloads[number] = merge_fields(payloads[number], update) if merge else update
         before = {row[0]: row[2] for row in rows} if only_changes else {}
         texts = ((number, orjson.dumps(payload).decode()) for number, payload in payloads.items())
         self.connection.executemany(
@@ -228,13 +233,13 @@ class Change(View):
 
 
 def empty(connection: Connection) -> None:
-    """Remove every row of a namespace. Call it within a write transaction."""
+    """Delete every row of a namespace. Call it within a write transaction."""
     for table in _TABLES:
         connection.execute(f"DELETE FROM {table}")
 
 
 def _single(batch: DocumentBatch, row: int) -> DocumentBatch:
-    """One document of a batch."""
+    """Return a batch of one of its documents."""
     columns = {name: (column, np.flatnonzero(column.rows == row)) for name, column in batch.vectors.items()}
     vectors = {
         name: VectorColumn(np.zeros(len(place), dtype=np.int64), column.values[place])

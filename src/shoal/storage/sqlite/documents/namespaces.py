@@ -1,4 +1,4 @@
-"""The files of namespaces: opened when asked for, the most recently used ones kept open.
+"""The files of namespaces: opened on demand; the most recently used ones stay open.
 
 `<root>/<organization>/<namespace>/documents.sqlite` and, beside it, `vectors/`; `.<namespace>.*.gone` while it is being
 removed.
@@ -15,12 +15,12 @@ from sqlite3 import Connection
 from threading import Lock
 from typing import Final, Literal, overload
 
-from shoal import turns
+from shoal import permits
 from shoal.durable import remove_tree, sync_folder
 from shoal.errors import Corrupt, InvalidField, Unavailable
 from shoal.records.scope import Scope
 from shoal.storage.filters.to_sql import register_functions
-from shoal.storage.sqlite.commit_count import knows
+from shoal.storage.sqlite.commit_count import has_commits
 from shoal.storage.sqlite.database import Database, identity_of, journal_size
 from shoal.storage.sqlite.documents.receipts import RECEIPTS_SCHEMA
 from shoal.storage.sqlite.documents.result_fences import FENCES_SCHEMA
@@ -30,11 +30,18 @@ from shoal.storage.sqlite.documents.vectors import VectorSegments, safe_name
 from shoal.storage.sqlite.documents.written import WRITTEN_SCHEMA
 from shoal.storage.sqlite.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA
 
-__all__ = ["DOCUMENTS_FORMAT", "Namespace", "Namespaces", "namespace_databases", "namespace_folders", "removed_folders"]
+__all__ = [
+    "DOCUMENTS_FORMAT",
+    "Namespace",
+    "Namespaces",
+    "namespace_databases",
+    "namespace_folders",
+    "tombstone_folders",
+]
 
 _FILE: Final = "documents.sqlite"
 _GONE: Final = ".gone"
-_REMOVED: Final = "The namespace was removed while this waited for it. Try again."
+_REMOVED: Final = "The namespace was removed while the request waited for it. Try again."
 _MOST_OPEN: Final = 64
 _FIRST: Final = (
     """
@@ -71,23 +78,23 @@ DOCUMENTS_FORMAT: Final = len(_SCHEMA)
 
 
 def namespace_folders(root: Path) -> list[Path]:
-    """The folder of each namespace below `root`."""
+    """Return the folder of each namespace below `root`."""
     return sorted(root.glob("*/[!.]*"))
 
 
 def namespace_databases(root: Path) -> list[Path]:
-    """The database of each namespace below `root` that has one."""
+    """Return the database of each namespace below `root` that has one."""
     return [path for folder in namespace_folders(root) if (path := folder / _FILE).exists()]
 
 
-def removed_folders(root: Path) -> list[Path]:
-    """Those of namespaces that were being removed when their process ended, or are right now."""
+def tombstone_folders(root: Path) -> list[Path]:
+    """Return the folders of namespaces that are being removed, or were when their process ended."""
     return sorted(root.glob(f"*/.*{_GONE}"))
 
 
 @dataclass(slots=True, eq=False)
 class Namespace:
-    """The open files of a namespace. `users` calls are using them; closed by the last one where `outdated`."""
+    """The open files of a namespace, in use by `users` calls; the last one closes them if `outdated`."""
 
     folder: Path
     database: Database
@@ -96,7 +103,7 @@ class Namespace:
     outdated: bool = False
 
     def check_current(self) -> None:
-        """Call it within a transaction, before files are written. Raises Unavailable where it was dropped meanwhile."""
+        """Raise Unavailable if the namespace was dropped. Call it within a transaction, before files are written."""
         if identity_of(self.folder / _FILE) != self.database.identity:
             raise Unavailable(_REMOVED)
 
@@ -113,8 +120,8 @@ class Namespaces:
         self._closed = False
 
     @contextlib.contextmanager
-    def opened(self, scope: Scope) -> Iterator[Namespace | None]:
-        """A namespace, kept open for the block; None where it was never written to."""
+    def open_existing(self, scope: Scope) -> Iterator[Namespace | None]:
+        """Open a namespace for the block; None if it does not exist."""
         namespace = self._take(scope, create=False)
         try:
             yield namespace
@@ -123,8 +130,8 @@ class Namespaces:
                 self._release(namespace)
 
     @contextlib.contextmanager
-    def made(self, scope: Scope) -> Iterator[Namespace]:
-        """A namespace, kept open for the block; made where it does not exist."""
+    def open_or_create(self, scope: Scope) -> Iterator[Namespace]:
+        """Open a namespace for the block; create it if it does not exist."""
         namespace = self._take(scope, create=True)
         try:
             yield namespace
@@ -132,37 +139,37 @@ class Namespaces:
             self._release(namespace)
 
     def forget(self, namespace: Namespace) -> None:
-        """Close the namespace when its last user is done; the next one opens it anew."""
+        """Close the namespace after its last user; the next one opens it again."""
         with self._guard:
             self._discard(namespace)
 
     def move_away(self, scope: Scope) -> None:
-        """Take the name from the folder of a namespace, at one moment; nothing happens where there is none."""
+        """Rename the folder of a namespace atomically to a tombstone; does nothing if there is none."""
         folder = self._folder(scope)
         try:
             folder.rename(folder.with_name(f".{folder.name}.{secrets.token_hex(6)}{_GONE}"))
         except FileNotFoundError:
             return
         except OSError as error:
-            if error.errno != errno.EXDEV:  # a layer below an overlay cannot be renamed
+            if error.errno != errno.EXDEV:  # a folder of a lower overlay layer cannot be renamed
                 raise
             remove_tree(folder)
 
     def remove_moved(self, scope: Scope) -> None:
-        """Remove what was moved away of a namespace, now or by one that was killed before it came to this."""
+        """Remove the tombstones of a namespace, also of processes that were killed before they could."""
         folder = self._folder(scope)
         gone = list(folder.parent.glob(f".{folder.name}.*{_GONE}"))
         if gone:
-            sync_folder(folder.parent)  # else a power cut could bring the name back, with half of what it held
+            sync_folder(folder.parent)  # otherwise a power cut could restore the name, with half of the contents
         for left in gone:
             remove_tree(left)
 
     def journal_bytes(self) -> int:
-        """The size of the journals of all namespaces."""
+        """Return the size of the journals of all namespaces."""
         return sum(journal_size(folder / _FILE) for folder in namespace_folders(self._root))
 
     def checkpoint(self) -> None:
-        """Cut the journals of the namespaces that are open."""
+        """Truncate the journals of the open namespaces."""
         with self._guard:
             using = list(self._open.values())
             for namespace in using:
@@ -174,7 +181,7 @@ class Namespaces:
                 self._release(namespace)
 
     def close(self) -> None:
-        """Close everything that is idle, the rest when it becomes so; nothing can be opened afterwards."""
+        """Close idle namespaces now, the others after their last use; nothing can be opened afterwards."""
         with self._guard:
             self._closed = True
             for namespace in list(self._open.values()):
@@ -193,24 +200,24 @@ class Namespaces:
 
     def _take(self, scope: Scope, *, create: bool) -> Namespace | None:
         folder = self._folder(scope)
-        namespace = self._used(folder)
+        namespace = self._acquire(folder)
         if namespace is not None:
             return namespace
         if identity_of(folder / _FILE) is None:
-            left = knows(folder / _FILE) or any((folder / "vectors").glob("*/*/*"))
-            if left and identity_of(folder / _FILE) is None:  # still: the file is there before what lies beside it
+            left = has_commits(folder / _FILE) or any((folder / "vectors").glob("*/*/*"))
+            if left and identity_of(folder / _FILE) is None:  # still missing: it is created before the files beside it
                 raise Corrupt(f"The documents of {scope.namespace_id} are missing. Restore them from a backup.")
             if not create:
                 return None
-        # Opening may migrate, which takes as long as the file is large: the other namespaces do not wait for it.
+        # Opening may migrate a large file: other namespaces must not wait for it.
         with self._guard:
             opening = self._opening.setdefault(folder, Lock())
-        with turns.hold_none(), opening:
-            namespace = self._used(folder)
-            return self._made(folder) if namespace is None else namespace
+        with permits.hold_none(), opening:
+            namespace = self._acquire(folder)
+            return self._open_new(folder) if namespace is None else namespace
 
-    def _used(self, folder: Path) -> Namespace | None:
-        """The namespace, where it is open and current, with one user more."""
+    def _acquire(self, folder: Path) -> Namespace | None:
+        """Return the namespace with one more user, if it is open and current."""
         with self._guard:
             if self._closed:
                 raise Unavailable("The document store is closed.")
@@ -220,8 +227,8 @@ class Namespaces:
                 namespace.users += 1
             return namespace
 
-    def _made(self, folder: Path) -> Namespace:
-        namespace = self._make(folder)
+    def _open_new(self, folder: Path) -> Namespace:
+        namespace = self._open_files(folder)
         with self._guard:
             if self._closed:
                 namespace.database.close()
@@ -237,11 +244,11 @@ class Namespaces:
         namespace = self._open.get(folder)
         if namespace is None or namespace.database.identity == identity_of(folder / _FILE):
             return namespace
-        # Dropped, and perhaps made again, by another process.
+        # Dropped, and perhaps created again, by another process.
         self._discard(namespace)
         return None
 
-    def _make(self, folder: Path) -> Namespace:
+    def _open_files(self, folder: Path) -> Namespace:
         before = identity_of(folder / _FILE)
         try:
             database = Database(folder / _FILE, _SCHEMA, setup=_prepare)

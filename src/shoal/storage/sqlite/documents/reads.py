@@ -46,8 +46,11 @@ class SqliteReads:
     def distinct(
         self, scope: Scope, collection: str, field: str, filter: Filter, limit: int
     ) -> tuple[list[tuple[Any, int]], int]:
-        """See DocumentStore. Absent fields and nulls are no values; 1 and 1.0 are one; a document whose list holds a
-        value twice counts once for it. Equally frequent values: booleans, numbers, lists and objects, text."""
+        """See DocumentStore.
+
+        Absent fields and nulls are not values; 1 and 1.0 are equal; a value that occurs twice in a list counts once.
+        Equally frequent values are in the order booleans, numbers, lists and objects, text.
+        """
         nothing: tuple[list[tuple[Any, int]], int] = [], 0
         return self._read(scope, lambda view: view.distinct(collection, field, filter, limit), nothing)
 
@@ -61,14 +64,14 @@ class SqliteReads:
         sample: int | None = None,
         seed: int = 42,
     ) -> Matrix:
-        """See DocumentStore. Blocks that are maps are read-only."""
+        """See DocumentStore. Memory-mapped blocks are read-only."""
         nothing = Matrix([], [], {name: np.empty((0, 0), dtype=np.float32) for name in vector_names})
         return self._read(scope, lambda view: view.matrix(collections, vector_names, filter, sample, seed), nothing)
 
     def load_fields(
         self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
     ) -> tuple[list[str], list[str], list[list[Any]]]:
-        """See DocumentStore. All documents that match, with vectors or without."""
+        """See DocumentStore. Includes documents without vectors."""
         nothing: tuple[list[str], list[str], list[list[Any]]] = [], [], [[] for _ in fields]
         return self._read(scope, lambda view: view.fields(collections, fields, filter), nothing)
 
@@ -83,7 +86,7 @@ class SqliteReads:
     ) -> tuple[list[str], list[str], list[Made]]:
         """See DocumentStore."""
         nothing: tuple[list[str], list[str], list[Made]] = [], [], []
-        return self._read(scope, lambda view: view.made(collections, fields, make, filter), nothing)
+        return self._read(scope, lambda view: view.make_values(collections, fields, make, filter), nothing)
 
     def each_fields(
         self,
@@ -109,22 +112,22 @@ class SqliteReads:
         """See DocumentStore."""
         return self._read(scope, lambda view: view.generations(collection_id), [])
 
-    def generated_collections(self, scope: Scope) -> list[str]:
+    def list_generated_collections(self, scope: Scope) -> list[str]:
         """See DocumentStore."""
-        return self._read(scope, lambda view: view.generated_collections(), [])
+        return self._read(scope, lambda view: view.list_generated_collections(), [])
 
     def _read(self, scope: Scope, ask: Callable[[View], Answer], nothing: Answer) -> Answer:
-        """Ask one snapshot of the namespace; `nothing` is the answer of one that does not exist."""
+        """Read one snapshot of the namespace; return `nothing` if it does not exist."""
         tries = 0
         while True:
-            with self._namespaces.opened(scope) as namespace:
+            with self._namespaces.open_existing(scope) as namespace:
                 if namespace is None:
                     return nothing
                 try:
                     with snapshot(namespace.database.read()) as connection:
                         return ask(View(connection, namespace.files, scope))
                 except FileNotFoundError as error:
-                    # Compacted or dropped between reading the rows and mapping the file: the next look sees new rows.
+                    # Compacted or dropped between reading rows and mapping the file: the next attempt sees new rows.
                     tries += 1
                     if tries == _TRIES:
                         raise missing_file(error) from error

@@ -1,5 +1,5 @@
-"""The table `receipts` of a namespace: what each write with a name came to, written in the transaction of the write, so
-that a repetition changes nothing and is answered alike."""
+"""The table `receipts` of a namespace: the answers of named writes, stored in the transaction of the write, so that a
+repetition changes nothing and returns the same answer."""
 
 from datetime import datetime
 from sqlite3 import Connection
@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from shoal.errors import Corrupt
-from shoal.records.base import stored_time
+from shoal.records.base import format_stored_time
 from shoal.storage.checksums import text_checksum
 from shoal.storage.protocols.documents import Write
 
@@ -24,7 +24,7 @@ _FORGOTTEN_AT_ONCE: Final = 10_000
 
 
 def find_receipt(connection: Connection, write: Write | None) -> Any | None:
-    """The answer of a write that was done under this name, as JSON; None where there is none. Raises Corrupt."""
+    """Return the stored answer of a named write, as JSON; None if there is none. Raises Corrupt."""
     if write is None:
         return None
     rows = connection.execute("SELECT answer, checksum FROM receipts WHERE id = ?", (write.id,)).fetchall()
@@ -32,26 +32,26 @@ def find_receipt(connection: Connection, write: Write | None) -> Any | None:
         return None
     ((answer, checksum),) = rows
     if text_checksum(answer, write.id) != checksum:
-        raise Corrupt(f"What the write {write.id} came to is damaged on disk. Restore documents.sqlite from a backup.")
+        raise Corrupt(f"The answer of the write {write.id} is damaged on disk. Restore documents.sqlite from a backup.")
     return orjson.loads(answer)
 
 
 def put_receipt(connection: Connection, write: Write | None, answer: object) -> None:
-    """Keep the answer of a write, where it has a name."""
+    """Store the answer of a write, if it has a name."""
     if write is None:
         return
     text = orjson.dumps(answer).decode()
     connection.execute(
         "INSERT INTO receipts (id, asked_at, answer, checksum) VALUES (?, ?, ?, ?)",
-        (write.id, stored_time(write.at), text, text_checksum(text, write.id)),
+        (write.id, format_stored_time(write.at), text, text_checksum(text, write.id)),
     )
 
 
 def forget_receipts(connection: Connection, before: datetime) -> None:
-    """Remove the receipts of writes that were asked for before a moment, some thousands at most."""
+    """Delete the receipts of writes requested before a time, some thousands at most."""
     connection.execute(
         "DELETE FROM receipts WHERE id IN (SELECT id FROM receipts WHERE asked_at < ? ORDER BY asked_at LIMIT ?)",
-        (stored_time(before), _FORGOTTEN_AT_ONCE),
+        (format_stored_time(before), _FORGOTTEN_AT_ONCE),
     )
-    # Earlier versions kept replies here; the metadata store has them since.
-    connection.execute("DELETE FROM replies WHERE saved_at < ?", (stored_time(before),))
+    # Earlier versions stored replies here; they are in the metadata store now.
+    connection.execute("DELETE FROM replies WHERE saved_at < ?", (format_stored_time(before),))

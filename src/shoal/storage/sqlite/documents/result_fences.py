@@ -1,12 +1,14 @@
-"""The table `result_fences` of a namespace: the latest run of each cluster that wrote results into a collection. It is
-read and raised in the transaction of the documents, so that a run never writes over a later one."""
+"""The table `result_fences` of a namespace: the latest run of each cluster that wrote results into a collection.
+
+It is read and updated in the transaction of the documents, so that a run never overwrites a later one.
+"""
 
 from datetime import datetime
 from sqlite3 import Connection
 from typing import Final
 
 from shoal.storage.protocols.documents import Results
-from shoal.storage.result_marks import overtaken
+from shoal.storage.result_marks import conflict_with_later_run
 from shoal.storage.sqlite.documents.rows import stamp_of
 
 __all__ = ["FENCES_SCHEMA", "ResultFences"]
@@ -21,32 +23,34 @@ INSERT OR REPLACE INTO result_fences (target, cluster_id, sequence, run_id, writ
     FROM enrichments ORDER BY sequence, run_time;
 ALTER TABLE written ADD COLUMN step INTEGER NOT NULL DEFAULT 0;
 """
-"""Of several rows the last one stays: that of the latest run. The target "" is for runs that wrote into all sources."""
+"""The row of the latest run wins. The target "" is for runs that wrote into all sources."""
 
 
 class ResultFences:
-    """The fences as one connection sees them; all belongs inside its write transaction."""
+    """The fences on one connection, inside its write transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def pass_target(self, results: Results, now: datetime) -> None:
-        """Note that a run writes into its target. Raises Conflict where a later run of the cluster did."""
+        """Record that a run writes into its target. Raises Conflict if a later run of the cluster did."""
         self._check(results, "target = ? OR (target = '' AND ?)", results.target, results.by_run)
         self._raise(results, results.target, now)
 
     def pass_everywhere(self, results: Results, now: datetime) -> None:
-        """Note that a run is about to clear what earlier ones wrote. Raises Conflict where a later run wrote into any
-        collection or, for results that a caller asked for, into the target."""
+        """Record that a run clears what earlier ones wrote.
+
+        Raises Conflict if a later run wrote into any collection or, for results requested by a caller, into the target.
+        """
         self._check(results, "? OR target = ?", results.by_run, results.target)
         self._raise(results, "" if results.by_run else results.target, now)
 
     def forget_target(self, target: str) -> None:
-        """Remove those of a collection that is dropped."""
+        """Delete the fences of a dropped collection."""
         self._connection.execute("DELETE FROM result_fences WHERE target = ?", (target,))
 
     def forget_cluster(self, cluster_id: str) -> None:
-        """Remove those of a cluster."""
+        """Delete the fences of a cluster."""
         self._connection.execute("DELETE FROM result_fences WHERE cluster_id = ?", (cluster_id,))
 
     def _check(self, results: Results, where: str, *values: object) -> None:
@@ -56,7 +60,7 @@ class ResultFences:
             (*values, results.cluster_id, results.sequence),
         ).fetchone()
         if later is not None:
-            raise overtaken(results.run_id, later[0])
+            raise conflict_with_later_run(results.run_id, later[0])
 
     def _raise(self, results: Results, target: str, now: datetime) -> None:
         self._connection.execute(

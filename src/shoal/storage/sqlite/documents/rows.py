@@ -1,4 +1,4 @@
-"""Rows of documents on their way to and from SQLite: checks, times, lists of ids, and one moment to read from."""
+"""Rows of documents in SQLite: checks, times, lists of ids, and snapshots."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ _PIECE: Final = 1_000
 
 
 def stamp_of(moment: datetime) -> str:
-    """UTC, microseconds, `Z`: text that sorts by time."""
+    """Format a time in UTC with microseconds and `Z`: text that sorts by time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -30,7 +30,7 @@ def missing_file(error: FileNotFoundError) -> Corrupt:
 
 
 def check_payloads(rows: Iterable[tuple[Any, ...]]) -> None:
-    """Rows that begin with id, payload, times and checksum. Raises Corrupt where one is not what was stored."""
+    """Check rows that begin with id, payload, times and checksum. Raises Corrupt if one does not match."""
     for document_id, payload, created, updated, checksum, *_ in rows:
         if checksum is not None and text_checksum(payload, document_id, created, updated) != checksum:
             raise Corrupt(
@@ -40,7 +40,7 @@ def check_payloads(rows: Iterable[tuple[Any, ...]]) -> None:
 
 
 def json_ids(ids: Sequence[str]) -> str:
-    """Ids as a JSON list; without those that no document can have, which SQLite would misread."""
+    """Format ids as a JSON list, without ids that no document can have, which SQLite would misread."""
     return json_list([i for i in ids if "\0" not in i and (i.isascii() or _is_unicode(i))])
 
 
@@ -58,7 +58,7 @@ def json_list(ids: Sequence[object]) -> str:
 
 @contextlib.contextmanager
 def snapshot(connection: Connection) -> Iterator[Connection]:
-    """All statements inside see the same moment. Within a transaction of this thread they do already."""
+    """Run the block in one snapshot, or in the open transaction of this thread."""
     if connection.in_transaction:
         yield connection
         return
@@ -67,7 +67,7 @@ def snapshot(connection: Connection) -> Iterator[Connection]:
         yield connection
     finally:
         if connection.in_transaction:
-            with deadline.unlimited():
+            with deadline.suspend():
                 connection.execute("ROLLBACK")
 
 

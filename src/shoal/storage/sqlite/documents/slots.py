@@ -1,7 +1,7 @@
-"""Where vectors lie: the rows of `vector_spaces`, `segments` and `slots` that go with the files of `vectors.py`.
+"""The places of vectors: the rows of `vector_spaces`, `segments` and `slots` for the files of `vectors.py`.
 
-Order of a write: bytes into the file, fsync, commit of the rows. A crash before the commit leaves bytes that no row
-speaks of. `segments.slots` is the committed length of a file.
+Order of a write: append bytes to the file, fsync, commit the rows. A crash before the commit leaves bytes that no row
+refers to. `segments.slots` is the committed length of a file.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.errors import Corrupt, InvalidField
-from shoal.storage.checksums import UNKNOWN, damaged_rows, row_checksums
+from shoal.storage.checksums import UNKNOWN, find_damaged_rows, row_checksums
 from shoal.storage.sqlite.documents.space_lists import read_space_list, space_checksum, space_list
 from shoal.storage.sqlite.documents.vectors import SegmentAppender, SegmentKey, VectorSegments
 
@@ -36,7 +36,7 @@ CREATE TABLE slots (
 ) WITHOUT ROWID;
 """
 SLOTS_CHECKSUM: Final = "ALTER TABLE slots ADD COLUMN checksum INTEGER;"
-"""The step after: the checksum of each vector, null for those that were written before."""
+"""The next step: the checksum of each vector, null for vectors written before it."""
 
 _HOLES_ALLOWED: Final = 0.2
 _GATHER_ROWS: Final = 16_384
@@ -51,7 +51,7 @@ class Space(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where the vectors of documents lie, as aligned int64 arrays; `checksums` are UNKNOWN where none was kept."""
+    """The places of the vectors of documents, as aligned int64 arrays; missing `checksums` are UNKNOWN."""
 
     documents: Rows
     segments: Rows
@@ -60,16 +60,16 @@ class Places(NamedTuple):
 
     @staticmethod
     def of(rows: Sequence[tuple[int, ...]]) -> "Places":
-        """From rows of (document, segment, slot, checksum). Raises Corrupt."""
+        """Build from rows of (document, segment, slot, checksum). Raises Corrupt."""
         return Places(*as_numbers(rows).reshape(-1, 4).T)
 
     def part(self, start: int, count: int) -> "Places":
-        """`count` of them from `start` on."""
+        """Return `count` places from `start` on."""
         return Places(*(column[start : start + count] for column in self))
 
 
 def as_numbers(cells: Sequence[Sequence[object]]) -> Rows:
-    """Numbers of rows, segments and slots as they come from SQLite. Raises Corrupt where one is no whole number."""
+    """Convert numbers of rows, segments and slots from SQLite. Raises Corrupt if one is not an integer."""
     try:
         return np.array(cells, dtype=np.int64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -77,14 +77,14 @@ def as_numbers(cells: Sequence[Sequence[object]]) -> Rows:
 
 
 class Slots:
-    """The vectors of a namespace as one connection sees them."""
+    """The vectors of a namespace on one connection."""
 
     def __init__(self, connection: Connection, files: VectorSegments) -> None:
         self._connection = connection
         self._files = files
 
     def spaces(self) -> dict[str, Space]:
-        """All vector names, in the order in which they were declared. Raises Corrupt."""
+        """Return all vector names, in the order of their declaration. Raises Corrupt."""
         rows = self._connection.execute(
             "SELECT number, name, dimension, checksum FROM vector_spaces ORDER BY number"
         ).fetchall()
@@ -95,17 +95,17 @@ class Slots:
         return {row[1]: Space(*row[:3]) for row in rows}
 
     def declare(self, name: str, dimension: int) -> Space:
-        """The space of this name, made if need be. Raises InvalidField where its dimension is fixed otherwise."""
+        """Return the space of a name, created if absent. Raises InvalidField if it has another dimension."""
         space = self.spaces().get(name)
         if space is None:
             cursor = self._connection.execute(
                 "INSERT INTO vector_spaces (name, dimension) VALUES (?, ?)", (name, dimension)
             )
-            made = Space(int(cursor.lastrowid or 0), name, dimension)
+            declared = Space(int(cursor.lastrowid or 0), name, dimension)
             self._connection.execute(
-                "UPDATE vector_spaces SET checksum = ? WHERE number = ?", (space_checksum(*made), made.number)
+                "UPDATE vector_spaces SET checksum = ? WHERE number = ?", (space_checksum(*declared), declared.number)
             )
-            return made
+            return declared
         if space.dimension != dimension:
             raise InvalidField(
                 f"vectors.{name}",
@@ -115,16 +115,15 @@ class Slots:
         return space
 
     def read(self, space: Space, places: Places) -> Points:
-        """The rows at these places, (n, d) float32, in the order given.
+        """Return the vectors at these places, (n, d) float32, in the given order.
 
-        A read-only memory map where they are one ascending run of one segment, else a fresh array.
-        Raises FileNotFoundError where a segment was compacted away since the places were read, Corrupt where a row is
-        not what was stored.
+        A read-only memory map if they are one ascending run of one segment, else a new array. Raises FileNotFoundError
+        if a segment was compacted away since the places were read, and Corrupt if a row does not match its checksum.
         """
         values = self._rows(space, places)
-        damaged = damaged_rows(places.documents.tolist(), space.number, values, places.checksums)
+        damaged = find_damaged_rows(places.documents.tolist(), space.number, values, places.checksums)
         if len(damaged):
-            raise self._damaged(space, places.documents[damaged].tolist())
+            raise self._damage_error(space, places.documents[damaged].tolist())
         return values
 
     def _rows(self, space: Space, places: Places) -> Points:
@@ -137,7 +136,7 @@ class Slots:
         ends = np.array([len(maps[number]) for number in numbers], dtype=np.int64)
         beyond = (slots < 0) | (slots >= ends[np.searchsorted(numbers, segments)])
         if beyond.any():
-            raise self._damaged(space, places.documents[beyond].tolist())
+            raise self._damage_error(space, places.documents[beyond].tolist())
         if len(maps) == 1 and slots[-1] - slots[0] == count - 1 and bool(np.all(np.diff(slots) == 1)):
             return maps[numbers[0]][int(slots[0]) : int(slots[0]) + count]
         gathered = np.empty((count, space.dimension), dtype=np.float32)
@@ -146,7 +145,7 @@ class Slots:
             _gather(mapped, slots[rows], rows, gathered)
         return gathered
 
-    def _damaged(self, space: Space, documents: Sequence[int]) -> Corrupt:
+    def _damage_error(self, space: Space, documents: Sequence[int]) -> Corrupt:
         more = f", and of {len(documents) - 1} more," if len(documents) > 1 else ""
         id = self._id_of(documents[0])
         return Corrupt(
@@ -157,14 +156,16 @@ class Slots:
         )
 
     def _id_of(self, document: int) -> str:
-        found = self._connection.execute("SELECT document_id FROM documents WHERE number = ?", (document,)).fetchone()
-        return found[0] if found else "?"
+        row = self._connection.execute("SELECT document_id FROM documents WHERE number = ?", (document,)).fetchone()
+        return row[0] if row else "?"
 
     def of_documents(
         self, documents: Sequence[int], spaces: Iterable[Space]
     ) -> Mapping[int, Mapping[str, NDArray[np.float32]]]:
-        """For each document number its vectors in these spaces, copied. Raises Corrupt, also where a vector that the
-        document has is not found."""
+        """Return copies of the vectors of documents (row numbers) in these spaces.
+
+        Raises Corrupt, also if a vector that the document lists is missing.
+        """
         vectors: dict[int, dict[str, NDArray[np.float32]]] = defaultdict(dict)
         listed = orjson.dumps(list(documents)).decode()
         for space in spaces:
@@ -173,31 +174,33 @@ class Slots:
                 "WHERE space = ? AND document IN (SELECT value FROM json_each(?))",
                 (space.number, listed),
             ).fetchall()
-            self.check_found(space, documents, {row[0] for row in rows})
+            self.check_listed(space, documents, {row[0] for row in rows})
             values = self.read(space, Places.of(rows))
             for (document, *_), value in zip(rows, values, strict=True):
                 vectors[document][space.name] = np.array(value)
         return vectors
 
-    def check_found(self, space: Space, documents: Sequence[int], found: Collection[int]) -> None:
-        """Compare what was found in a space with what the documents (by number) list. Raises Corrupt."""
+    def check_listed(self, space: Space, documents: Sequence[int], present: Collection[int]) -> None:
+        """Compare the documents with a vector in a space with the lists of the documents. Raises Corrupt."""
         wrong: list[int] = []
         for start in range(0, len(documents), _GATHER_ROWS):
             lists = self.lists_of(documents[start : start + _GATHER_ROWS])
-            wrong += [number for number, spaces in lists.items() if (space.number in spaces) != (number in found)]
+            wrong += [number for number, spaces in lists.items() if (space.number in spaces) != (number in present)]
         if wrong:
-            raise self._damaged(space, wrong)
+            raise self._damage_error(space, wrong)
 
     def lists_of(self, documents: Sequence[int]) -> dict[int, frozenset[int]]:
-        """For each document number the numbers of the spaces in which it has a vector, as its row lists them. Raises
-        Corrupt where a list is not what was stored."""
+        """Return for each document the numbers of the spaces in which it has a vector, as its row lists them.
+
+        Raises Corrupt for a damaged list.
+        """
         rows = self._connection.execute(
             "SELECT number, spaces FROM documents WHERE number IN (SELECT value FROM json_each(?))",
             (orjson.dumps(list(documents)).decode(),),
         )
         lists: dict[int, frozenset[int]] = {}
-        for number, kept in rows:
-            spaces = read_space_list(number, kept)
+        for number, stored in rows:
+            spaces = read_space_list(number, stored)
             if spaces is None:
                 id = self._id_of(number)
                 raise Corrupt(
@@ -208,7 +211,7 @@ class Slots:
         return lists
 
     def add_to_lists(self, documents: Sequence[int], spaces: Iterable[Space]) -> None:
-        """Note in the rows of documents (by number) that they have vectors in these spaces too. Raises Corrupt."""
+        """Add spaces to the lists of documents (row numbers). Raises Corrupt."""
         added = frozenset(space.number for space in spaces)
         lists = self.lists_of(documents)
         self._connection.executemany(
@@ -217,7 +220,7 @@ class Slots:
         )
 
     def segments_of(self, collection: int | None = None) -> list[SegmentKey]:
-        """The segments of a collection, or of all."""
+        """Return the segments of a collection, or of all."""
         rows = self._connection.execute(
             "SELECT c.key, v.name, s.number FROM segments s JOIN collections c ON c.number = s.collection "
             "JOIN vector_spaces v ON v.number = s.space WHERE ?1 IS NULL OR s.collection = ?1",
@@ -226,14 +229,14 @@ class Slots:
         return [SegmentKey(*row) for row in rows]
 
     def _map(self, space: Space, number: int) -> Points:
-        """The rows of a segment; none where there is no record of it."""
-        found = self._connection.execute(
+        """Map the rows of a segment; none if it has no record."""
+        row = self._connection.execute(
             "SELECT c.key, s.slots FROM segments s JOIN collections c ON c.number = s.collection WHERE s.number = ?",
             (number,),
         ).fetchone()
-        if found is None:
+        if row is None:
             return np.empty((0, space.dimension), dtype=np.float32)
-        key, slots = found
+        key, slots = row
         if not isinstance(key, str) or not isinstance(slots, int) or slots < 0:
             raise Corrupt(f"The record of vector segment {number} is damaged. Restore documents.sqlite from a backup.")
         return self._files.map(SegmentKey(key, space.name, number), space.dimension, slots)
@@ -242,7 +245,7 @@ class Slots:
 class SlotWriter:
     """Appends vectors to the series of one collection, inside a write transaction of `connection`.
 
-    Call `sync` before the commit; use as a context manager, so that the files are let go of.
+    Call `sync` before the commit; use it as a context manager, which closes the files.
     """
 
     def __init__(self, connection: Connection, files: VectorSegments, collection: int, key: str) -> None:
@@ -261,39 +264,39 @@ class SlotWriter:
         for appender in self._open.values():
             if error is not None and self._connection.in_transaction:
                 appender.undo()
-            else:  # without the transaction others may be writing there: SQLite ends it by itself on a full disk
+            else:  # SQLite rolls back on a full disk, and without the transaction others may be writing there
                 appender.close()
 
     def store(self, space: Space, documents: Sequence[int], values: Points) -> None:
-        """Give each document (numbers, aligned with the rows of `values`) its vector in this space."""
+        """Store the vectors of documents (row numbers, aligned with `values`) in a space."""
         done = 0
         while done < len(documents):
             number, slots = self._tail(space)
             count = min(len(documents) - done, self._files.rows_per_segment(space.dimension) - slots)
-            given, part = documents[done : done + count], values[done : done + count]
+            numbers_part, part = documents[done : done + count], values[done : done + count]
             first = self._append(space, number, slots, part)
-            checksums = row_checksums(given, space.number, part)
+            checksums = row_checksums(numbers_part, space.number, part)
             self._connection.executemany(
                 "INSERT INTO slots (document, space, segment, slot, checksum) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO "
                 "UPDATE SET segment = excluded.segment, slot = excluded.slot, checksum = excluded.checksum",
-                zip(given, repeat(space.number), repeat(number), range(first, first + count), checksums),
+                zip(numbers_part, repeat(space.number), repeat(number), range(first, first + count), checksums),
             )
             done += count
 
     def begin_segment(self, space: Space) -> int:
-        """Start a new segment, which takes all further rows of the series. Returns its number."""
+        """Start a new segment for all further rows of the series. Returns its number."""
         cursor = self._connection.execute(
             "INSERT INTO segments (collection, space, slots) VALUES (?, ?, 0)", (self._collection, space.number)
         )
         return int(cursor.lastrowid or 0)
 
     def sync(self) -> None:
-        """Put every appended vector on disk."""
+        """Sync every appended vector."""
         for appender in self._open.values():
             appender.sync()
 
     def _tail(self, space: Space) -> tuple[int, int]:
-        """(number, slots) of the segment that takes the next row."""
+        """Return (number, slots) of the segment for the next row."""
         row = self._connection.execute(
             "SELECT number, slots FROM segments WHERE collection = ? AND space = ? ORDER BY number DESC LIMIT 1",
             (self._collection, space.number),
@@ -317,29 +320,30 @@ class SlotWriter:
 
 
 def compact(connection: Connection, files: VectorSegments) -> list[SegmentKey]:
-    """Copy what lives in segments with more than 20 % holes into new ones, in the order of document ids, so that it
-    can be mapped in one piece. Inside a write transaction. Returns the segments to unlink after the commit."""
+    """Copy the live rows of segments with more than 20 % holes into new segments, in the order of document ids, so that
+    they can be mapped in one piece. Call it inside a write transaction. Returns the segments to unlink after the
+    commit."""
     slots = Slots(connection, files)
     spaces = {space.number: space for space in slots.spaces().values()}
     left: list[SegmentKey] = []
-    for (collection, key, space), numbers in _holed(connection).items():
+    for (collection, key, space), numbers in _find_sparse(connection).items():
         _move(connection, files, (collection, key), spaces[space], numbers)
         left += [SegmentKey(key, spaces[space].name, number) for number in numbers]
     return left
 
 
-def _holed(connection: Connection) -> Mapping[tuple[int, str, int], list[int]]:
-    """For each series (collection, its key, space) the segments that have too many holes."""
+def _find_sparse(connection: Connection) -> Mapping[tuple[int, str, int], list[int]]:
+    """Return for each series (collection, its key, space) the segments with too many holes."""
     rows = connection.execute(
         "SELECT s.collection, c.key, s.space, s.number, s.slots, coalesce(l.live, 0) FROM segments s "
         "JOIN collections c ON c.number = s.collection "
         "LEFT JOIN (SELECT segment, count(*) AS live FROM slots GROUP BY segment) l ON l.segment = s.number"
     )
-    holed: dict[tuple[int, str, int], list[int]] = defaultdict(list)
+    sparse: dict[tuple[int, str, int], list[int]] = defaultdict(list)
     for collection, key, space, number, slots, live in rows.fetchall():
         if slots - live > _HOLES_ALLOWED * slots:
-            holed[collection, key, space].append(number)
-    return holed
+            sparse[collection, key, space].append(number)
+    return sparse
 
 
 def _move(
@@ -365,7 +369,7 @@ def _move(
 
 
 def _gather(mapped: Points, slots: Rows, rows: Rows, into: Points) -> None:
-    """into[rows] = mapped[slots], read in the order in which the file lies, in pieces that bound the memory."""
+    """Assign `into[rows] = mapped[slots]`, reading in file order, in batches that bound the memory."""
     order = np.argsort(slots, kind="stable")
     for start in range(0, len(order), _GATHER_ROWS):
         part = order[start : start + _GATHER_ROWS]

@@ -1,9 +1,9 @@
-"""Which vectors a document has, as its own row lists them.
+"""The list of a document's vectors in its own row.
 
-The rows of `slots` are found by their keys, and a flipped bit in a key hides the row: nothing is read that a checksum
-could refuse. Therefore each row of `documents` lists the spaces in which the document has a vector, and what `slots`
-lacks is looked up there. A list has a CRC-32 of its own, begun with the number of the document, so that it is checked
-and rewritten without the payload beside it.
+Rows of `slots` are looked up by key, and a flipped bit in a key hides the row: nothing is read that a checksum could
+refuse. Therefore each row of `documents` lists the spaces in which the document has a vector, and missing rows of
+`slots` are verified against it. A list has its own CRC-32, seeded with the number of the document, so that it can be
+checked and rewritten without the payload.
 
 As bytes: the numbers of the spaces in ascending order, separated by commas, a colon, the checksum in hex, as in
 `1,4:8f2a01c3`.
@@ -29,45 +29,45 @@ SET spaces = shoal_space_list(number, (SELECT json_group_array(space) FROM slots
 ALTER TABLE vector_spaces ADD COLUMN checksum INTEGER;
 UPDATE vector_spaces SET checksum = shoal_space_checksum(number, name, dimension);
 """
-"""The step of the schema that brings the lists, and a checksum for each name of a vector."""
+"""The step of the schema that introduced the lists, and a checksum for each vector name."""
 
 
 def space_list(document: int, spaces: Iterable[int]) -> bytes:
-    """The list of the document with this number."""
-    return _signed(document, _numbers(spaces))
+    """Format the list of the document with this number."""
+    return _add_checksum(document, _numbers(spaces))
 
 
 def space_lists(documents: Sequence[int], spaces: Sequence[Sequence[int]]) -> list[bytes]:
-    """The lists of many documents; `spaces` is aligned with them. Most batches have few different ones."""
+    """Format the lists of many documents, aligned with `spaces`. Most batches have few distinct ones."""
     texts = {each: _numbers(each) for each in set(map(tuple, spaces))}
-    return [_signed(document, texts[tuple(each)]) for document, each in zip(documents, spaces, strict=True)]
+    return [_add_checksum(document, texts[tuple(each)]) for document, each in zip(documents, spaces, strict=True)]
 
 
 def read_space_list(document: int, value: object) -> frozenset[int] | None:
-    """The numbers of the spaces; None where the list is not what was stored for this document."""
+    """Parse a list; None if it is not what was stored for this document."""
     if not isinstance(value, bytes):
         return None
     numbers = value.partition(b":")[0]
-    if _signed(document, numbers) != value:
+    if _add_checksum(document, numbers) != value:
         return None
     try:
         return frozenset(map(int, numbers.split(b","))) if numbers else frozenset()
-    except ValueError:  # damaged before the lists were made
+    except ValueError:  # damaged before the lists were created
         return None
 
 
 def space_checksum(number: int, name: str, dimension: int) -> int:
-    """Of a row of `vector_spaces`."""
+    """Compute the checksum of a row of `vector_spaces`."""
     return text_checksum(name, str(number), str(dimension))
 
 
 def register_list_functions(connection: Connection) -> None:
-    """Teach a connection the functions that `SPACE_LISTS` calls."""
-    connection.create_function("shoal_space_list", 2, _listed, deterministic=True)
+    """Register the functions that `SPACE_LISTS` calls."""
+    connection.create_function("shoal_space_list", 2, _make_list, deterministic=True)
     connection.create_function("shoal_space_checksum", 3, space_checksum, deterministic=True)
 
 
-def _listed(document: int, spaces: str) -> bytes:
+def _make_list(document: int, spaces: str) -> bytes:
     return space_list(document, orjson.loads(spaces))
 
 
@@ -75,5 +75,5 @@ def _numbers(spaces: Iterable[int]) -> bytes:
     return ",".join(map(str, sorted(spaces))).encode()
 
 
-def _signed(document: int, numbers: bytes) -> bytes:
+def _add_checksum(document: int, numbers: bytes) -> bytes:
     return b"%b:%08x" % (numbers, crc32(numbers, (document * _MIX) & 0xFFFFFFFF))

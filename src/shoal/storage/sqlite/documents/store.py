@@ -1,11 +1,11 @@
-"""Documents and vectors on local disk: one folder a namespace, with a SQLite file and vector segments.
+"""Documents and vectors on local disk: one folder for each namespace, with a SQLite file and vector segments.
 
-`<root>/<organization>/<namespace>/documents.sqlite` holds payloads as JSON text and says in which slots the vectors of
-`vectors/` lie. A write appends vectors, syncs them and then commits the rows, all under SQLite's write lock: a crash at
-any moment leaves either all of it or bytes that no row speaks of.
+`<root>/<organization>/<namespace>/documents.sqlite` holds payloads as JSON text and the slots of the vectors in
+`vectors/`. A write appends vectors, syncs them and then commits the rows, all under SQLite's write lock: a crash at any
+point leaves either all of it or bytes that no row refers to.
 
-Payloads are kept in the form in which `orjson` writes them (keys must be unique). Readers take no lock: they read rows
-in one snapshot and map files that nobody overwrites.
+Payloads are stored as `orjson` writes them (keys must be unique). Readers take no locks: they read rows in one snapshot
+and map files that are never overwritten.
 """
 
 import contextlib
@@ -39,21 +39,28 @@ _CLEARED_AT_ONCE: Final = 5_000
 _PIECE_WHEN_FULL: Final = 200
 
 
-def _nothing_to_check(scope: Scope, key: str) -> None:
-    """Where nobody keeps records of namespaces and collections, all are there."""
+def _check_nothing(scope: Scope, key: str) -> None:
+    """Accept every namespace and collection, for stores without records of them."""
 
 
 class SqliteDocuments(SqliteReads):
-    """The document store below a folder. See `storage.protocols.documents` for the promises.
+    """The document store in a folder. See `storage.protocols.documents` for the guarantees.
 
-    Deleting leaves holes in the vector files; they are closed by `compact`, which the caller runs when it is quiet.
-    Only a collection that loses its last document gives its space back at once.
+    Deleting leaves holes in the vector files; `compact` closes them, which the caller runs when it is quiet. Only a
+    collection that loses its last document frees its space at once.
 
-    `check` is asked before a write makes a namespace, and again within the write's transaction: it raises where the
-    namespace, or the collection of a storage key ("" for none), was removed.
+    Parameters
+    ----------
+    root
+        The folder.
+    segment_bytes
+        The maximum size of a segment of vectors.
+    check
+        Called before a write creates a namespace, and again within its transaction: raises if the namespace, or the
+        collection of a storage key ("" for none), was removed.
     """
 
-    def __init__(self, root: Path, *, segment_bytes: int = 1 << 30, check: Check = _nothing_to_check) -> None:
+    def __init__(self, root: Path, *, segment_bytes: int = 1 << 30, check: Check = _check_nothing) -> None:
         self._namespaces, self._check = Namespaces(root, segment_bytes), check
 
     # ── vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -75,15 +82,17 @@ class SqliteDocuments(SqliteReads):
         on_conflict: Literal["replace", "fail"] = "replace",
         write: Write | None = None,
     ) -> WriteCount:
-        """See DocumentStore: one transaction, so nothing has to be staged. Keeps one batch in memory; other writers of
-        the namespace wait until it is done."""
+        """See DocumentStore.
+
+        One transaction with one batch in memory at a time; other writers of the namespace wait.
+        """
         with self._writing(scope, collection) as change:
-            known = change.receipt(write)
-            if known is not None:
-                return WriteCount(*known)
+            answered = change.receipt(write)
+            if answered is not None:
+                return WriteCount(*answered)
             with change.intake(collection, now) as intake:
                 for batch in batches:
-                    intake.take(batch, may_replace=on_conflict == "replace")
+                    intake.add(batch, may_replace=on_conflict == "replace")
                 hit("ingest.appended")
                 count = intake.finish()
                 hit("ingest.synced")
@@ -136,10 +145,10 @@ class SqliteDocuments(SqliteReads):
     ) -> list[str]:
         """See DocumentStore."""
         with self._writing(scope, results.target) as change:
-            found = change.write_results(results, updates, step, now)
+            present = change.write_results(results, updates, step, now)
             hit("enrich.batch")
         hit("enrich.batch_committed")
-        return found
+        return present
 
     def rewrite_results(
         self,
@@ -211,17 +220,16 @@ class SqliteDocuments(SqliteReads):
         """See DocumentStore."""
         try:
             self._empty(scope)
-        except Corrupt:  # what is damaged goes all the same
+        except Corrupt:  # damage does not prevent the removal
             self._namespaces.move_away(scope)
         hit("remove.moved")
         self._namespaces.remove_moved(scope)
 
     def _empty(self, scope: Scope) -> None:
-        """Move a namespace away while nobody can write, and leave it empty for those in other processes who have it
-        open."""
-        with self._namespaces.opened(scope) as namespace:
+        """Move a namespace away under the write lock, and empty it for other processes that have it open."""
+        with self._namespaces.open_existing(scope) as namespace:
             if namespace is None:
-                self._namespaces.move_away(scope)  # a folder that a killed or refused writer made
+                self._namespaces.move_away(scope)  # a folder left by a killed or refused writer
                 return
             moved = False
             try:
@@ -231,13 +239,16 @@ class SqliteDocuments(SqliteReads):
                     self._namespaces.move_away(scope)
                     moved = True
             except Unavailable:
-                if not moved:  # else it is gone, whatever became of the commit
+                if not moved:  # otherwise it is gone, whether or not the commit succeeded
                     raise
             self._namespaces.forget(namespace)
 
     def compact(self, scope: Scope) -> int:
-        """See DocumentStore. Segments with more than 20 % holes are rewritten in the order of document ids, and files
-        left by crashes are removed; writers of the namespace wait."""
+        """See DocumentStore.
+
+        Rewrites segments with more than 20 % holes in the order of document ids, and removes files left by crashes;
+        writers of the namespace wait.
+        """
         return self._change(scope, lambda change: change.compact(), 0)
 
     def checkpoint(self) -> None:
@@ -249,14 +260,16 @@ class SqliteDocuments(SqliteReads):
         return self._namespaces.journal_bytes()
 
     def close(self) -> None:
-        """Close every file; a call under way closes its own when it ends. Later calls raise Unavailable."""
+        """Close every file; running calls close theirs when they end. Later calls raise Unavailable."""
         self._namespaces.close()
 
     # ── how a call is run ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _delete_by_pieces(self, scope: Scope, collection: str, filter: Filter) -> int:
-        """On a full disk, where one transaction would not fit: each piece is a transaction, and its journal is emptied
-        before the next. Raises InsufficientStorage where not even a piece fits; what is gone by then stays gone."""
+        """Delete in small transactions on a full disk, truncating the journal after each.
+
+        Raises InsufficientStorage if not even one of them fits; documents deleted by then stay deleted.
+        """
         self.checkpoint()
         gone = 0
         while True:
@@ -268,20 +281,23 @@ class SqliteDocuments(SqliteReads):
 
     @contextlib.contextmanager
     def _writing(self, scope: Scope, key: str = "") -> Iterator[Change]:
-        """A transaction on a namespace that is made where it does not exist; `key` is what is written to. Whoever
-        removes them deletes their records first: what is checked within the transaction is found by its removal."""
+        """Open a transaction on a namespace, created if absent, to write to the collection `key`.
+
+        A removal deletes the records first, so that what passes the check within the transaction is seen by the
+        removal.
+        """
         self._check(scope, key)
-        with self._namespaces.made(scope) as namespace, _transaction(namespace) as connection:
+        with self._namespaces.open_or_create(scope) as namespace, _transaction(namespace) as connection:
             self._check(scope, key)
             yield Change(connection, namespace.files, scope)
 
     def _once(self, scope: Scope, write: Write | None, action: Callable[[Change], Answer], nothing: Answer) -> Answer:
-        """As `_change`; a write that was done under its name is answered as then. Answers are JSON."""
+        """Run `_change` once for a named write; a repetition returns the stored answer. Answers are JSON."""
 
         def act(change: Change) -> Answer:
-            known: Answer | None = change.receipt(write)
-            if known is not None:
-                return known
+            answered: Answer | None = change.receipt(write)
+            if answered is not None:
+                return answered
             answer = action(change)
             change.keep_receipt(write, answer)
             return answer
@@ -289,8 +305,8 @@ class SqliteDocuments(SqliteReads):
         return self._change(scope, act, nothing)
 
     def _change(self, scope: Scope, action: Callable[[Change], Answer], nothing: Answer) -> Answer:
-        """A transaction on a namespace that exists; `nothing` is the answer of one that does not."""
-        with self._namespaces.opened(scope) as namespace:
+        """Run a transaction on a namespace; return `nothing` if it does not exist."""
+        with self._namespaces.open_existing(scope) as namespace:
             if namespace is None:
                 return nothing
             with _transaction(namespace) as connection:

@@ -1,14 +1,14 @@
 """Vectors on disk: append-only files of float32 rows, read through memory maps.
 
-A series (one collection, one vector name) is a row of segment files. Row number `slot` of a segment starts at byte
-`slot * dimension * 4`. What keeps readers safe without locks:
+A series (one collection, one vector name) is a sequence of segment files. Row `slot` of a segment starts at byte
+`slot * dimension * 4`. Readers are safe without locks, because:
 
-- A slot that was committed is never written again, and no file is ever cut below its committed length.
-- Segment numbers are never used twice in a namespace, so a path never changes its meaning.
-- A file that goes away is unlinked: whoever holds a map of it keeps the bytes.
+- A committed slot is never overwritten, and no file is truncated below its committed length.
+- Segment numbers are never reused in a namespace, so a path never changes its meaning.
+- Removed files are unlinked: existing memory maps keep the bytes.
 
-Which slots are committed is told by the caller (`slots.py` keeps it in SQLite). Bytes beyond are what a writer
-left that did not finish; the next writer cuts them. Writers of a namespace come one at a time.
+The caller knows which slots are committed (`slots.py` stores it in SQLite). Bytes beyond were left by an unfinished
+writer; the next writer truncates them. Writers of a namespace are serial.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _LONGEST_NAME: Final = 120
 
 
 class SegmentKey(NamedTuple):
-    """Which segment: the storage key of a collection, the name of a vector, a number unique in the namespace."""
+    """The key of a segment: storage key of a collection, vector name, and a number that is unique in the namespace."""
 
     collection: str
     vector: str
@@ -47,17 +47,17 @@ class VectorSegments:
         self._segment_bytes = segment_bytes
 
     def rows_per_segment(self, dimension: int) -> int:
-        """How many rows a segment takes before the next one is begun."""
+        """Return the number of rows of a full segment."""
         return max(1, self._segment_bytes // (dimension * _FLOAT.itemsize))
 
     def path(self, key: SegmentKey) -> Path:
-        """The file of a segment, whether it exists or not."""
+        """Return the path of a segment, whether or not it exists."""
         return self.folder / safe_name(key.collection) / safe_name(key.vector) / f"{key.number:010d}.f32"
 
     def map(self, key: SegmentKey, dimension: int, slots: int) -> Points:
-        """The first `slots` rows as a read-only memory map, (slots, dimension) float32.
+        """Map the first `slots` rows read-only, (slots, dimension) float32.
 
-        Raises FileNotFoundError where the segment was compacted away, Corrupt where the file is shorter than that.
+        Raises FileNotFoundError if the segment was compacted away, Corrupt if the file is too short.
         """
         path = self.path(key)
         if path.stat().st_size < slots * dimension * _FLOAT.itemsize:
@@ -67,23 +67,23 @@ class VectorSegments:
         return np.memmap(path, dtype=_FLOAT, mode="r", shape=(slots, dimension))
 
     def append(self, key: SegmentKey, dimension: int, slots: int) -> "SegmentAppender":
-        """Open a segment for rows after its `slots` committed ones; what lies beyond those is cut off."""
+        """Open a segment for appending after its `slots` committed rows; bytes beyond are truncated."""
         return SegmentAppender(self.path(key), self.folder, dimension, slots)
 
     def remove(self, key: SegmentKey) -> None:
-        """Unlink a segment's file. Its folders stay, because a writer may be about to use them."""
+        """Unlink the file of a segment. Its folders stay, because a writer may be about to use them."""
         self.path(key).unlink(missing_ok=True)
 
     def size_of(self, keys: Iterable[SegmentKey]) -> int:
-        """Bytes of the files of these segments."""
+        """Return the total size of these segments, in bytes."""
         return sum(self.path(key).stat().st_size for key in keys)
 
-    def sweep(self, known: Collection[SegmentKey]) -> int:
-        """Unlink every file that is none of the known segments, and empty folders. Returns the bytes freed.
+    def sweep(self, segments: Collection[SegmentKey]) -> int:
+        """Unlink every file that is not one of these segments, and remove empty folders. Returns the bytes freed.
 
-        Only for the one who holds the namespace's write lock.
+        Call it only while holding the write lock of the namespace.
         """
-        keep = {self.path(key) for key in known}
+        keep = {self.path(key) for key in segments}
         freed = 0
         for path in self.folder.glob("*/*/*.f32"):
             if path not in keep:
@@ -96,13 +96,13 @@ class VectorSegments:
 
 
 class SegmentAppender:
-    """A segment open for writing. Nothing counts as stored before `sync` returned and the caller committed it."""
+    """A segment open for appending. Rows are stored once `sync` has returned and the caller has committed."""
 
     def __init__(self, path: Path, root: Path, dimension: int, slots: int) -> None:
         self.slots = self._committed = slots
         self._path = path
         self._row_bytes = dimension * _FLOAT.itemsize
-        with _speaking_of_the_disk(path):
+        with _translate_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
             try:
@@ -110,34 +110,34 @@ class SegmentAppender:
             except BaseException:
                 os.close(self._file)
                 raise
-            # Also where the file is there: a write that was undone may have left it, with names that are not on disk.
+            # Even if the file exists: a write that was rolled back may have left it, with names that are not synced.
             self._new_folders = [] if slots else _up_to(path.parent, root.parent)
 
     def append(self, values: Points) -> int:
-        """Write (m, d) rows behind the last one. Returns the slot of the first."""
+        """Append (m, d) rows. Returns the slot of the first."""
         first = self.slots
-        # The seam to foreign byte orders; on all usual machines nothing is copied.
+        # Little-endian on disk; on common machines nothing is copied.
         pending = memoryview(np.ascontiguousarray(values, dtype=_FLOAT).reshape(-1).view(np.uint8).data)
-        with _speaking_of_the_disk(self._path):
+        with _translate_errors(self._path):
             while pending:
                 pending = pending[os.write(self._file, pending) :]
         self.slots += len(values)
         return first
 
     def sync(self) -> None:
-        """Put all rows, and the file's name, on disk."""
-        with _speaking_of_the_disk(self._path):
+        """Sync all rows, and the name of the file."""
+        with _translate_errors(self._path):
             os.fsync(self._file)
             for folder in self._new_folders:
                 sync_folder(folder)
         self._new_folders = []
 
     def close(self) -> None:
-        """Let go of the file. What was not synced may be lost."""
+        """Close the file. Rows that were not synced may be lost."""
         os.close(self._file)
 
     def undo(self) -> None:
-        """Give the room of rows that will not be committed back, and let go of the file."""
+        """Remove rows that will not be committed, and close the file."""
         with contextlib.suppress(OSError):  # the next writer does it
             if self._committed:
                 os.ftruncate(self._file, self._committed * self._row_bytes)
@@ -156,8 +156,10 @@ class SegmentAppender:
 
 
 def safe_name(text: str) -> str:
-    """A file name for any text, the same on every system: different texts never share one, also where case is not
-    told apart; no dots, no separators, at most 120 characters."""
+    """Return a file name for any text: portable, and unique even on case-insensitive file systems.
+
+    It has no dots and no separators, and at most 120 characters.
+    """
     coded = "".join(chr(byte) if chr(byte) in _PLAIN else f"%{byte:02x}" for byte in text.encode())
     if 0 < len(coded) <= _LONGEST_NAME:
         return coded
@@ -165,14 +167,14 @@ def safe_name(text: str) -> str:
 
 
 def _up_to(folder: Path, top: Path) -> list[Path]:
-    """The folder and those above it, `top` included: each may hold a new name."""
+    """Return the folder and its parents up to `top`, included: each may have a new entry."""
     above = [folder, *folder.parents]
     return above[: above.index(top) + 1]
 
 
 @contextlib.contextmanager
-def _speaking_of_the_disk(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise disk_error(error, f"The disk did not take vectors for {path.name}") from error
+        raise disk_error(error, f"Vectors for {path.name} could not be written") from error

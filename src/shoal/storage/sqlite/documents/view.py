@@ -1,4 +1,4 @@
-"""What one connection sees of the documents of a namespace, at one moment."""
+"""Reads of the documents of a namespace on one connection, in one snapshot."""
 
 import hashlib
 from collections import Counter
@@ -18,12 +18,12 @@ from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Listing, Sort
 from shoal.records.scope import Scope
 from shoal.storage.checksums import UNKNOWN
-from shoal.storage.distinct_values import check_values_held, distinct_key, tally
+from shoal.storage.distinct_values import check_values_size, distinct_key, tally
 from shoal.storage.filters.expressions import Sql, sql
 from shoal.storage.filters.to_sql import compile_filter, compile_search, order_sql
 from shoal.storage.protocols.documents import StoredDocument
 from shoal.storage.protocols.records import Query
-from shoal.storage.sqlite.batches import batched
+from shoal.storage.sqlite.batches import split_batches
 from shoal.storage.sqlite.documents.rows import check_payloads, json_ids, json_list
 from shoal.storage.sqlite.documents.slots import Places, Slots, Space, as_numbers
 from shoal.storage.sqlite.documents.vectors import VectorSegments
@@ -39,23 +39,23 @@ _COLLECTION: Final = "(SELECT substr(key, 1, instr(key || '@', '@') - 1) FROM co
 _INTERNAL: Final[Mapping[str, str]] = {
     "document_id": _ID,
     "collection_id": _COLLECTION,
-    # As they leave Shoal: to the millisecond.
+    # To the millisecond, as on the wire.
     "created_at": "(substr(d.created_at, 1, 23) || 'Z')",
     "updated_at": "(substr(d.updated_at, 1, 23) || 'Z')",
 }
-"""Fields that are shown under `_internal` and are columns of `documents d`, not part of the payload. A document's own
-`created_at` is another field."""
+"""Fields shown under `_internal` that are columns of `documents d`, not part of the payload. A `created_at` in the
+payload is another field."""
 _PIECE: Final = 1_000
 _DECODED_AT_ONCE: Final = 200
 _DECODED_CHARACTERS: Final = 2**20
-"""Of payloads, decoded in one go: while that lasts, no other thread of the process does anything."""
+"""Characters of payloads decoded at once: decoding blocks all other threads of the process."""
 _WRITTEN_NUMBER: Final = 20
-"""Characters that a number of a vector takes as JSON."""
+"""Characters of a number of a vector as JSON."""
 _VALUE_BYTES: Final = 400
 
 
 class View:
-    """What one connection sees of a namespace."""
+    """A namespace as seen by one connection."""
 
     def __init__(self, connection: Connection, files: VectorSegments, scope: Scope) -> None:
         self.connection = connection
@@ -73,14 +73,14 @@ class View:
         self.slots = Slots(connection, files)
 
     def get(self, collection: str, ids: Sequence[str], vectors: Names) -> list[StoredDocument | None]:
-        found: dict[str, StoredDocument] = {}
-        for piece in batched(ids, _PIECE):
-            wanted = sql("document_id IN (SELECT value FROM json_each({}))", json_ids(piece))
-            where = sql("{} AND {}", self._where([collection]), wanted)
-            found |= {
+        documents: dict[str, StoredDocument] = {}
+        for piece in split_batches(ids, _PIECE):
+            with_ids = sql("document_id IN (SELECT value FROM json_each({}))", json_ids(piece))
+            where = sql("{} AND {}", self._where([collection]), with_ids)
+            documents |= {
                 document.document_id: document for document in self._documents(collection, where, Sql("", ()), vectors)
             }
-        return [found.get(document_id) for document_id in ids]
+        return [documents.get(document_id) for document_id in ids]
 
     def find(self, collection: str, query: Query, vectors: Names) -> Listing[StoredDocument]:
         where = self._where([collection], query.filter)
@@ -90,31 +90,34 @@ class View:
             )
         page = query.page
         tail = sql("{} LIMIT {} OFFSET {}", self._order(query.sort), page.limit + 1, page.offset)
-        listed = self._sorted if query.sort else self._documents
+        listed = self._find_sorted if query.sort else self._documents
         documents = listed(collection, where, tail, vectors, query.most_bytes)
-        total = self._one(sql("SELECT count(*) FROM documents d WHERE {}", where)) if page.include_total else 0
+        total = self._scalar(sql("SELECT count(*) FROM documents d WHERE {}", where)) if page.include_total else 0
         return Listing(documents[: page.limit], total, len(documents) > page.limit)
 
-    def _sorted(
+    def _find_sorted(
         self, collection: str, where: Sql, tail: Sql, vectors: Names, most_bytes: int | None
     ) -> list[StoredDocument]:
-        """First the ids, then their documents: SQLite keeps what it sorts in memory, and payloads are large."""
+        """Sort ids first, then load their documents: SQLite sorts in memory, and payloads are large."""
         ids = [id for (id,) in self._rows(sql("SELECT d.document_id FROM documents d WHERE {} {}", where, tail))]
         chosen = sql("document_id IN (SELECT value FROM json_each({}))", json_ids(ids))
         here = sql("{} AND {}", self._where([collection]), chosen)
-        found = {one.document_id: one for one in self._documents(collection, here, Sql("", ()), vectors, most_bytes)}
-        return [found[id] for id in ids]
+        documents = {
+            document.document_id: document
+            for document in self._documents(collection, here, Sql("", ()), vectors, most_bytes)
+        }
+        return [documents[id] for id in ids]
 
     def count(self, collections: Sequence[str], filter: Filter) -> int:
-        return self._one(sql("SELECT count(*) FROM documents d WHERE {}", self._where(collections, filter)))
+        return self._scalar(sql("SELECT count(*) FROM documents d WHERE {}", self._where(collections, filter)))
 
     def numbers(self, collection: str, filter: Filter) -> list[int]:
-        """The row numbers of the documents that match."""
+        """Return the row numbers of the documents that match."""
         rows = self._rows(sql("SELECT d.number FROM documents d WHERE {}", self._where([collection], filter)))
         return [number for (number,) in rows]
 
     def numbers_of(self, collection: str, ids: Sequence[str]) -> dict[str, int]:
-        """The row number of each document that exists."""
+        """Return the row number of each document that exists."""
         number = self.collection_number(collection)
         rows = self._rows(
             sql(
@@ -126,8 +129,10 @@ class View:
         return dict(rows)
 
     def collection_number(self, key: str) -> int | None:
-        """The number of a collection; None where it has no document. Raises Corrupt where the index says otherwise than
-        the table: what a damaged one of them hides would be a collection without documents."""
+        """Return the number of a collection; None if it has no documents.
+
+        Raises Corrupt if the index contradicts the table: damage must not make a collection look empty.
+        """
         rows = self._rows(sql("SELECT number FROM collections WHERE key = {}", key))
         if rows:
             stored = self._rows(sql("SELECT key FROM collections WHERE number = {}", rows[0][0]))
@@ -147,22 +152,22 @@ class View:
         rows = self._rows(sql("SELECT key FROM collections WHERE substr(key, 1, {}) = {}", len(start), start))
         return [key.removeprefix(start) for (key,) in rows]
 
-    def generated_collections(self) -> list[str]:
+    def list_generated_collections(self) -> list[str]:
         select = "SELECT DISTINCT substr(key, 1, instr(key, '@') - 1) FROM collections WHERE instr(key, '@')"
         return [id for (id,) in self._rows(Sql(select, ()))]
 
     def distinct(self, collection: str, field: str, filter: Filter, limit: int) -> tuple[list[tuple[Any, int]], int]:
         counts: Counter[tuple[str, Any]] = Counter()
         shown: dict[tuple[str, Any], Any] = {}
-        held = 0
+        size = 0
         for (values,) in self._values([field], self._where([collection], filter), Sql("", ())):
             for value, count in tally(values):
                 key = distinct_key(value)
                 counts[key] += count
                 if key not in shown:
                     shown[key] = value
-                    held += _VALUE_BYTES + (len(key[1]) * 2 if isinstance(key[1], str) else 0)
-                    check_values_held(field, held)
+                    size += _VALUE_BYTES + (len(key[1]) * 2 if isinstance(key[1], str) else 0)
+                    check_values_size(field, size)
         counts.pop(("null", None), None)
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return [(shown[key], count) for key, count in ranked[:limit]], len(ranked)
@@ -170,10 +175,10 @@ class View:
     def fields(
         self, collections: Sequence[str], fields: Sequence[str], filter: Filter
     ) -> tuple[list[str], list[str], list[list[Any]]]:
-        ids, keys, rows = self.made(collections, fields, tuple, filter)
+        ids, keys, rows = self.make_values(collections, fields, tuple, filter)
         return ids, keys, [[row[place] for row in rows] for place in range(len(fields))]
 
-    def made(
+    def make_values(
         self,
         collections: Sequence[str],
         fields: Sequence[str],
@@ -182,14 +187,14 @@ class View:
     ) -> tuple[list[str], list[str], list[Made]]:
         where, order = self._where(collections, filter), _matrix_order(collections)
         ids: list[str] = []
-        made: list[Made] = []
+        results: list[Made] = []
         for *values, those in self._values([*fields, "document_id"], where, order):
             ids += those
-            made += [make(row) for row in zip(*values, strict=True)] if fields else [make(())] * len(those)
+            results += [make(row) for row in zip(*values, strict=True)] if fields else [make(())] * len(those)
         if len(collections) == 1:
-            return ids, [collections[0]] * len(ids), made
+            return ids, [collections[0]] * len(ids), results
         rows = self._rows(sql("SELECT d.collection FROM documents d WHERE {} {}", where, order))
-        return ids, self._keys([number for (number,) in rows]), made
+        return ids, self._keys([number for (number,) in rows]), results
 
     def each_fields(
         self,
@@ -214,13 +219,13 @@ class View:
         where = as_numbers(places).reshape(1 + 3 * len(chosen), len(rows))
         for place, space in enumerate(chosen):
             self._check_places(space, where[0], *where[1 + 3 * place : 4 + 3 * place : 2])
-        kept = np.flatnonzero((where[1::3] >= 0).all(axis=0))
-        missing = len(rows) - len(kept)
-        if sample is not None and sample < len(kept):
-            kept = np.sort(np.random.default_rng(seed).choice(kept, size=sample, replace=False))
-        if len(kept) < len(rows):
-            where = where[:, kept]
-            ids, numbers = [ids[row] for row in kept.tolist()], [numbers[row] for row in kept.tolist()]
+        complete = np.flatnonzero((where[1::3] >= 0).all(axis=0))
+        missing = len(rows) - len(complete)
+        if sample is not None and sample < len(complete):
+            complete = np.sort(np.random.default_rng(seed).choice(complete, size=sample, replace=False))
+        if len(complete) < len(rows):
+            where = where[:, complete]
+            ids, numbers = [ids[row] for row in complete.tolist()], [numbers[row] for row in complete.tolist()]
         blocks = {
             space.name: self.slots.read(space, Places(where[0], *where[1 + 3 * place : 4 + 3 * place]))
             for place, space in enumerate(chosen)
@@ -228,22 +233,23 @@ class View:
         return Matrix(list(ids), self._keys(numbers), blocks, missing, _fingerprint(ids, numbers, chosen, where))
 
     def _check_places(self, space: Space, documents: Rows, segments: Rows, checksums: Rows) -> None:
-        """Ask the documents in which no vector was found, or one without a checksum, whether that is right; for the
-        others the checksums of their vectors say it."""
-        found = segments >= 0
-        asked = ~found | (checksums == UNKNOWN)
-        if asked.any():
-            self.slots.check_found(space, documents[asked].tolist(), frozenset(documents[asked & found].tolist()))
+        """Verify missing vectors, and those without a checksum, against the lists of the documents."""
+        present = segments >= 0
+        unverified = ~present | (checksums == UNKNOWN)
+        if unverified.any():
+            self.slots.check_listed(
+                space, documents[unverified].tolist(), frozenset(documents[unverified & present].tolist())
+            )
 
     def _keys(self, numbers: Sequence[int]) -> list[str]:
-        """The storage keys of collection numbers."""
+        """Return the storage keys of collection numbers."""
         keys = dict(self._rows(Sql("SELECT number, key FROM collections", ())))
         return [keys[number] for number in numbers]
 
     def _values(self, fields: Sequence[str], where: Sql, tail: Sql) -> Iterator[list[list[Any]]]:
-        """Pieces of the values of fields, one list a field; None where absent."""
-        asked = {place[-1] for field in fields for place in key_paths(field)}
-        shown = [name for name in self._internal if name in asked or "_internal" in asked]
+        """Yield the values of fields in batches, one list for each field; None if absent."""
+        needed = {place[-1] for field in fields for place in key_paths(field)}
+        shown = [name for name in self._internal if name in needed or "_internal" in needed]
         columns = ["d.document_id", "d.payload", "d.created_at", "d.updated_at", "d.checksum"]
         chosen = ", ".join([*columns, *(self._internal[name] for name in shown)])
         cursor = self.connection.execute(*sql(f"SELECT {chosen} FROM documents d WHERE {{}} {{}}", where, tail))
@@ -268,17 +274,19 @@ class View:
         spaces = [space for name, space in self.slots.spaces().items() if vectors == "all" or name in vectors]
         rows = self._page(where, tail, sum(space.dimension for space in spaces), most_bytes)
         check_payloads(row[1:] for row in rows)
-        found = self.slots.of_documents([row[0] for row in rows], spaces)
+        by_number = self.slots.of_documents([row[0] for row in rows], spaces)
         return [
             StoredDocument(
-                row[1], collection, orjson.loads(row[2]), _time(row[3]), _time(row[4]), found.get(row[0], {})
+                row[1], collection, orjson.loads(row[2]), _time(row[3]), _time(row[4]), by_number.get(row[0], {})
             )
             for row in rows
         ]
 
     def _page(self, where: Sql, tail: Sql, dimensions: int, most_bytes: int | None) -> list[tuple[Any, ...]]:
-        """The rows of documents with vectors of so many dimensions together. Raises InvalidField where they are more
-        than a page may hold."""
+        """Read the rows of documents with vectors of `dimensions` numbers in total.
+
+        Raises InvalidField if they exceed the size of a page.
+        """
         chosen = "d.number, d.document_id, d.payload, d.created_at, d.updated_at, d.checksum"
         rows: list[tuple[Any, ...]] = []
         size = 0
@@ -296,13 +304,13 @@ class View:
     def _where(self, collections: Sequence[str], filter: Filter = MATCH_ALL) -> Sql:
         matching = compile_filter(filter, "d.payload", self._columns)
         if len(collections) == 1:
-            # Told as an equality, so that rows come out of the index in the order of their ids.
+            # An equality, so that rows come from the index in the order of their ids.
             return sql("d.collection = {} AND {}", self.collection_number(collections[0]), matching)
-        found = [number for key in collections if (number := self.collection_number(key)) is not None]
-        return sql("d.collection IN (SELECT value FROM json_each({})) AND {}", json_list(found), matching)
+        numbers = [number for key in collections if (number := self.collection_number(key)) is not None]
+        return sql("d.collection IN (SELECT value FROM json_each({})) AND {}", json_list(numbers), matching)
 
     def _order(self, sorts: Sequence[Sort]) -> Sql:
-        """Absent fields last both ways, ties by id."""
+        """Compile an order: absent fields last in both directions, ties by id."""
         order = Sql("ORDER BY ", ())
         for sort in sorts:
             value = order_sql(sort.field, "d.payload", self._columns)
@@ -313,12 +321,12 @@ class View:
     def _rows(self, query: Sql) -> list[tuple[Any, ...]]:
         return self.connection.execute(*query).fetchall()
 
-    def _one(self, query: Sql) -> int:
+    def _scalar(self, query: Sql) -> int:
         return int(self._rows(query)[0][0])
 
 
 def _places(spaces: Sequence[Space], where: Sql, tail: Sql) -> Sql:
-    """Id, collection, row number and for each space segment, slot, checksum; -1 where a document lacks the vector."""
+    """Select id, collection, row number and, for each space, segment, slot and checksum; -1 for a missing vector."""
     columns = "".join(
         f", coalesce(s{n}.segment, -1), coalesce(s{n}.slot, -1), coalesce(s{n}.checksum, {UNKNOWN})"
         for n in range(len(spaces))
@@ -338,8 +346,7 @@ def _matrix_order(collections: Sequence[str]) -> Sql:
 
 
 def _fingerprint(ids: Sequence[str], numbers: Sequence[int], spaces: Sequence[Space], where: Rows) -> str:
-    """Of the rows at these places: a slot is never overwritten and a segment's number never used again, so the places
-    stand for the vectors."""
+    """Fingerprint the vectors by their places, since a slot is never overwritten and a segment number never reused."""
     digest = hashlib.blake2b(orjson.dumps([ids, numbers, [list(space) for space in spaces]]), digest_size=16)
     digest.update(np.ascontiguousarray(where).data)
     return digest.hexdigest()
