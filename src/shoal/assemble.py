@@ -109,7 +109,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
         metadata,
         documents_store,
         lambda: max(disk.space().usable, 0),
-        memory_limit=lambda: run_memory_mib(settings, several=keys.several_organizations()) * 2**20,
+        memory_limit=lambda: run_memory_mib(settings, several=keys.has_several_organizations()) * 2**20,
         threads=settings.threads,
         run_seconds=settings.run_seconds,
     )

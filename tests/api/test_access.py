@@ -100,6 +100,6 @@ def test_any_number_of_unknown_names_takes_no_memory(
     for number in range(5):
         assert client.get("/clusters", headers={"X-Namespace": f"unknown {number}"}).status_code == 404
         client.post("/namespaces", json={"namespace_name": f"known-{number}"}).raise_for_status()
-    monkeypatch.setattr("shoal.api.callers.access._MOST_NAMESPACES", 2)
+    monkeypatch.setattr("shoal.api.callers.access._MAX_NAMESPACES", 2)
     for number in (0, 1, 2, 3, 4, 0):
         assert client.get("/clusters", headers={"X-Namespace": f"known-{number}"}).status_code == 200

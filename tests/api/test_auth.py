@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from shoal.api.callers.auth import PUBLIC
-from shoal.api.door import MOUNTS
-from shoal.api.route_table import needed_permission
+from shoal.api.mounts import MOUNTS
+from shoal.api.route_table import find_permission
 from shoal.assemble import Services, assemble
 from shoal.records.key import CreateKey, Key, PatchKey, Permission, has_checksum, new_key
 from shoal.records.scope import Scope
@@ -63,7 +63,7 @@ def test_a_malformed_key_is_refused(client_for: ClientMaker) -> None:
         assert answer.status_code == 401, header
 
 
-def test_a_well_formed_key_that_nobody_owns_is_refused(client_for: ClientMaker) -> None:
+def test_an_unknown_well_formed_key_is_rejected(client_for: ClientMaker) -> None:
     assert client_for(new_key()).get("/me").status_code == 401
 
 
@@ -253,7 +253,7 @@ def test_each_permission_opens_its_own_calls_only(services: Services, admin_key:
     ],
 )
 def test_the_permission_table(method: str, path: str, needed: Permission | None) -> None:
-    assert needed_permission(method, path) == needed
+    assert find_permission(method, path) == needed
 
 
 def test_use_is_noted_at_most_once_a_minute(services: Services, admin_key: str, clock: Clock) -> None:

@@ -101,7 +101,7 @@ def test_what_is_no_json_number_is_malformed(client: httpx.Client, number: str) 
 
 
 @pytest.mark.parametrize("body", ["{", "[1", '{"a": }', '{"a": 1}}', "\xff", '{"a": 1e999}', '{"a": "\\ud800"}'])
-def test_malformed_json_is_a_400_that_tells_where(client: httpx.Client, body: str) -> None:
+def test_malformed_json_is_a_400_with_its_position(client: httpx.Client, body: str) -> None:
     error = refused(client.post(ONE, content=body.encode("latin-1")), 400, "BadRequestError")
 
     assert "line 1" in error["message"]
@@ -155,7 +155,7 @@ def test_an_unknown_vector_of_a_declared_namespace_is_a_422_with_those_there_are
     assert "Use one of: text." in error["message"]
 
 
-def test_a_wrong_dimension_is_told_against_the_index(client: httpx.Client) -> None:
+def test_a_wrong_dimension_is_reported_with_that_of_the_index(client: httpx.Client) -> None:
     client.post("/namespaces", json={"namespace_name": "apart"})
     apart = {"X-Namespace": "apart"}
     body = {"collection_name": "products", "source": {"type": "bucket"}}

@@ -206,12 +206,12 @@ def test_a_file_on_this_machine_takes_the_same_path(
 ) -> None:
     (tmp_path / "docs.parquet").write_bytes(parquet(table()))
     namespace = client.get("/namespaces/default").json()
-    told: list[int] = []
+    reported: list[int] = []
     scope = Scope(namespace["organization_id"], namespace["namespace_id"])
-    done = services.bulk.import_file(scope, "products", tmp_path / "docs.parquet", progress=told.append)
+    done = services.bulk.import_file(scope, "products", tmp_path / "docs.parquet", progress=reported.append)
 
     assert (done.inserted, done.vectors) == (ROWS, {"embedding": 16})
-    assert told[-1] == ROWS
+    assert reported[-1] == ROWS
     assert count(client) == ROWS
 
 
@@ -221,10 +221,10 @@ def test_an_import_says_that_float32_loses_the_digits_in_which_vectors_differ(
     namespace = client.get("/namespaces/default").json()
     scope = Scope(namespace["organization_id"], namespace["namespace_id"])
     near = np.random.default_rng(0).normal(size=(50, 16))
-    told = []
+    reported = []
     for offset in (0.0, 1e8):
         pq.write_table(pa.table({"embedding": (near + offset).tolist()}), tmp_path / "docs.parquet")
-        told.append(services.bulk.import_file(scope, "products", tmp_path / "docs.parquet").warnings)
+        reported.append(services.bulk.import_file(scope, "products", tmp_path / "docs.parquet").warnings)
 
-    assert not any("float32" in sentence for sentence in told[0])
-    assert any("embedding" in sentence and "float32" in sentence for sentence in told[1])
+    assert not any("float32" in sentence for sentence in reported[0])
+    assert any("embedding" in sentence and "float32" in sentence for sentence in reported[1])

@@ -254,7 +254,7 @@ class TestExecution:
         assert members[0]["cluster_label"] in {c["label"] for c in run["centroids"]}
 
     @pytest.mark.parametrize("method", ["mean", "median", "medoid"])
-    def test_centroids_are_what_was_asked_for(self, client: httpx.Client, services: Services, method: str) -> None:
+    def test_centroids_are_of_the_requested_kind(self, client: httpx.Client, services: Services, method: str) -> None:
         create(client, config={"effective_feature_method": method})
 
         run = execute(client, services)
@@ -547,7 +547,7 @@ class TestResults:
 
         assert len(seen) == len(set(seen)) == 60
 
-    def test_members_of_one_cluster_can_be_asked_for(self, client: httpx.Client, services: Services) -> None:
+    def test_members_of_one_cluster_can_be_requested(self, client: httpx.Client, services: Services) -> None:
         create(client)
         execute(client, services)
 
@@ -802,7 +802,7 @@ class TestUnusualInput:
         assert "NaN" not in client.get("/clusters/groups/executions").text
         assert run["metrics"]["silhouette_score"] is None
 
-    def test_all_zero_vectors_are_left_out_counted_and_told(self, client: httpx.Client, services: Services) -> None:
+    def test_all_zero_vectors_are_excluded_counted_and_reported(self, client: httpx.Client, services: Services) -> None:
         documents = grouped_documents(30)
         documents[4]["vectors"]["v"] = [0.0] * 8
         put_documents(client, documents)

@@ -145,7 +145,7 @@ def test_a_deleted_collection_is_answered_with_its_documents_and_the_clusters_ov
 
     assert answer["documents_deleted"] == 12
     (warning,) = answer["warnings"]
-    assert cluster["cluster_id"] in warning and "cannot be executed any more" in warning
+    assert cluster["cluster_id"] in warning and "can no longer be executed" in warning
 
 
 @pytest.mark.parametrize("source", [None, {}], ids=["no source", "no type"])

@@ -47,7 +47,7 @@ class TestRuns:
 
         assert (found("zeppelin"), found(made), found("nothing of that kind")) == (1, 1, 0)
 
-    def test_artifacts_carry_labels_and_the_projection_asked_for(
+    def test_artifacts_carry_labels_and_the_requested_projection(
         self, client: httpx.Client, services: Services
     ) -> None:
         create(client, config={"vis_n_components": 3})
@@ -71,7 +71,7 @@ class TestRuns:
         assert refused.status_code == 422
         assert "vis_n_components: 3" in refused.json()["error"]["message"]
 
-    def test_data_are_parquet_where_that_is_asked_for(self, client: httpx.Client, services: Services) -> None:
+    def test_data_is_parquet_on_request(self, client: httpx.Client, services: Services) -> None:
         create(client)
         run = execute(client, services)
         accept = {"Accept": "application/vnd.apache.parquet"}
@@ -81,9 +81,7 @@ class TestRuns:
             assert answer.headers["Content-Type"] == accept["Accept"]
             assert pq.read_table(io.BytesIO(answer.content)).num_rows == 60
 
-    def test_one_who_polls_a_deleted_cluster_is_told_that_it_is_gone(
-        self, client: httpx.Client, services: Services
-    ) -> None:
+    def test_polling_a_deleted_cluster_is_a_404(self, client: httpx.Client, services: Services) -> None:
         create(client)
         task = got(client.post("/clusters/groups/execute"))
         got(client.delete("/clusters/groups"))

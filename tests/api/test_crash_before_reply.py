@@ -24,9 +24,9 @@ SENT: dict[str, dict[str, Any]] = {
 
 
 def send(client: httpx.Client, what: str) -> httpx.Response:
-    asked = SENT[what]
-    headers = {"Idempotency-Key": "k1", **asked.get("headers", {})}
-    return client.post(**{**asked, "headers": headers})
+    request = SENT[what]
+    headers = {"Idempotency-Key": "k1", **request.get("headers", {})}
+    return client.post(**{**request, "headers": headers})
 
 
 def seen(client: httpx.Client) -> tuple[int, int, int]:

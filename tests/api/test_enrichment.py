@@ -75,8 +75,8 @@ def test_it_goes_on_where_it_stopped_and_says_how_far_it_is(client: httpx.Client
         carry_out(services, stop)
 
     assert len(enriched(client)) == 30
-    told = client.get("/clusters/groups/executions").json()["enrichment"]
-    assert told == [{"collection_id": client.get("/collections/docs").json()["collection_id"], "documents": 60,
+    progress = client.get("/clusters/groups/executions").json()["enrichment"]
+    assert progress == [{"collection_id": client.get("/collections/docs").json()["collection_id"], "documents": 60,
                      "done": 30, "enriched": 30, "finished": False}]  # fmt: skip
     (job_id,) = [client.get("/clusters/groups/executions").json()["run_id"]]
     job = services.metadata.get_job(scope_of(services), job_id)
@@ -119,7 +119,7 @@ def test_repeating_it_changes_no_document_and_gives_the_same_answer(
     assert first["enriched"] == 60
 
 
-def test_asked_for_again_it_fills_in_what_was_changed_since(client: httpx.Client, services: Services) -> None:
+def test_a_repeated_enrichment_restores_what_was_changed_since(client: httpx.Client, services: Services) -> None:
     create(client)
     execute(client, services)
     body = {"clustering_ids": ["groups"], "source_collection_id": "docs"}
@@ -247,7 +247,7 @@ def test_a_document_that_left_the_filter_leaves_its_cluster(client: httpx.Client
     assert stored(client)["d0000"]["side"] == "out"
 
 
-def test_a_field_that_somebody_changed_since_is_not_cleared(client: httpx.Client, services: Services) -> None:
+def test_a_field_that_was_changed_since_is_not_cleared(client: httpx.Client, services: Services) -> None:
     with_sides(client)
     create(client, enrich_source_collection=True, filters=INSIDE)
     execute(client, services)
@@ -330,9 +330,7 @@ def test_a_run_with_a_filter_of_its_own_clears_only_its_own_kind(client: httpx.C
     }
 
 
-def test_a_deleted_cluster_takes_what_it_wrote_with_it_where_that_is_asked_for(
-    client: httpx.Client, services: Services
-) -> None:
+def test_deleting_a_cluster_clears_what_it_wrote_on_request(client: httpx.Client, services: Services) -> None:
     create(client, enrich_source_collection=True)
     execute(client, services)
     client.patch("/collections/docs/documents/d0000", json={"cluster_label": "mine"}).raise_for_status()

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from shoal import errors
 from shoal.api.bodies import JsonRoute
-from shoal.api.errors import ERRORS, error_reply, wire_of
+from shoal.api.errors import ERRORS, error_reply, find_wire
 from shoal.api.guards.json_text import parse_json
 from shoal.api.routes import ROUTERS
 from shoal.assemble import Services
@@ -74,10 +74,10 @@ def test_a_new_error_class_answers_like_its_nearest_ancestor() -> None:
     class Fresh(errors.StaleVersion):
         pass
 
-    assert wire_of(Fresh) == ERRORS[errors.StaleVersion]
+    assert find_wire(Fresh) == ERRORS[errors.StaleVersion]
 
 
-def test_unavailable_tells_when_to_retry() -> None:
+def test_unavailable_says_when_to_retry() -> None:
     answer = error_reply(errors.Unavailable("busy", 7))
 
     assert answer.headers["Retry-After"] == "7"
@@ -112,7 +112,7 @@ def test_an_invalid_field_is_listed_like_a_validation_error() -> None:
     ],
     ids=lambda value: value[:12].decode(errors="replace") if isinstance(value, bytes) else None,
 )
-def test_a_body_that_is_not_json_is_refused_and_told_where(body: bytes, part: str) -> None:
+def test_a_body_that_is_not_json_is_rejected_with_the_position(body: bytes, part: str) -> None:
     with pytest.raises(errors.InvalidRequest, match=part):
         parse_json(body)
 
@@ -223,7 +223,7 @@ def test_what_comes_later_is_refused_with_these_words(client: httpx.Client, meth
     answer = client.request(method, path, json={})
 
     assert answer.status_code == 404
-    assert answer.json()["error"]["message"] == f"{what} come in a later version of Shoal."
+    assert answer.json()["error"]["message"] == f"{what} are planned for a later version of Shoal."
 
 
 def test_a_bug_is_a_500_that_shows_nothing_and_a_trace_in_the_log(
@@ -245,7 +245,7 @@ def test_a_bug_is_a_500_that_shows_nothing_and_a_trace_in_the_log(
 
 
 @pytest.mark.parametrize(("number", "status"), [(errno.EIO, 503), (errno.EROFS, 503), (errno.ENOSPC, 507)])
-def test_a_disk_that_fails_is_told_wherever_it_is_met(
+def test_a_failing_disk_is_reported_wherever_it_occurs(
     services: Services, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, number: int, status: int
 ) -> None:
     def broken(*_: object) -> None:

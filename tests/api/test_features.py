@@ -48,7 +48,7 @@ class TestFeatures:
         assert sorted(c["num_members"] for c in run["centroids"]) == [20, 20, 20]
         assert len({c["label"] for c in run["centroids"]}) == 3
 
-    def test_learned_weights_are_told(self, client: httpx.Client, services: Services) -> None:
+    def test_learned_weights_are_reported(self, client: httpx.Client, services: Services) -> None:
         create(client, config={"feature_uris": ["v", "w"], "multi_feature_strategy": "weighted"})
 
         run = execute(client, services)
@@ -163,7 +163,7 @@ class TestFeatures:
 
         assert sorted(c["num_members"] for c in run["centroids"]) == [20, 20, 20]
         assert run["distance_metric"] == "euclidean"
-        assert any(step["method"] in told for told in run["warnings"])
+        assert any(step["method"] in warning for warning in run["warnings"])
 
 
 def _sizes(links: list[dict[str, Any]]) -> dict[str, int]:

@@ -42,9 +42,9 @@ def test_where_the_line_is_full_the_answer_comes_at_once() -> None:
         await gate.enter("a")
         waiting = asyncio.ensure_future(gate.enter("b"))
         await asyncio.sleep(0)
-        with pytest.raises(Overloaded) as told:
+        with pytest.raises(Overloaded) as refusal:
             await gate.enter("c")
-        assert told.value.details == {"retryable": True, "retry_after_seconds": 1}
+        assert refusal.value.details == {"retryable": True, "retry_after_seconds": 1}
         gate.leave("a")
         await waiting
 
@@ -53,7 +53,7 @@ def test_where_the_line_is_full_the_answer_comes_at_once() -> None:
 
 def test_patience_ends() -> None:
     async def story() -> None:
-        gate = Gate(1, 1, patience_s=0.01)
+        gate = Gate(1, 1, timeout_s=0.01)
         await gate.enter("a")
         with pytest.raises(Overloaded):
             await gate.enter("b")
@@ -123,7 +123,7 @@ def test_no_place_is_lost_or_given_twice_whatever_happens(seed: int) -> None:
             gate.leave(organization, places)
 
     async def story() -> None:
-        gate = Gate(4, 16, patience_s=0.003)
+        gate = Gate(4, 16, timeout_s=0.003)
         visits = []
         for _ in range(300):
             visits.append(asyncio.ensure_future(visit(gate, chance.choice("abc"))))
@@ -144,7 +144,7 @@ def test_a_client_that_reads_slowly_holds_neither_a_place_nor_memory(tmp_path: P
     settings = Settings(data=tmp_path, max_requests=1, max_body_mib=1, max_bodies_mib=1)
     body = b" " * 2**20
     caller = Caller("org_a", "key_a", "a", "a@example.com", frozenset({"read"}), None)
-    asked = {
+    request_scope = {
         "type": "http",
         "method": "POST",
         "path": "/v1/clusters/list",
@@ -169,7 +169,7 @@ def test_a_client_that_reads_slowly_holds_neither_a_place_nor_memory(tmp_path: P
 
         clients = []
         for _ in range(5):
-            clients.append(asyncio.ensure_future(app({**asked, "state": {"caller": caller}}, receive, send)))
+            clients.append(asyncio.ensure_future(app({**request_scope, "state": {"caller": caller}}, receive, send)))
             # A thread puts the body together, so that this takes more than some turns of the loop.
             async with asyncio.timeout(5):
                 while len(statuses) < len(clients):

@@ -39,7 +39,7 @@ def test_head_reads_no_file_and_writes_no_rows(
     client: httpx.Client, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work: list[str] = []
-    read, pieces = Download._pieces, executions._csv_pieces
+    read, pieces = Download._read_chunks, executions._csv_chunks
 
     def seen_file(answer: Download, start: int, stop: int) -> Iterator[bytes]:
         work.append("file")
@@ -49,8 +49,8 @@ def test_head_reads_no_file_and_writes_no_rows(
         work.append("rows")
         yield from pieces(table)
 
-    monkeypatch.setattr(Download, "_pieces", seen_file)
-    monkeypatch.setattr(executions, "_csv_pieces", seen_pieces)
+    monkeypatch.setattr(Download, "_read_chunks", seen_file)
+    monkeypatch.setattr(executions, "_csv_chunks", seen_pieces)
     path = f"/clusters/groups/executions/{run['run_id']}"
 
     client.head(f"{path}/download").raise_for_status()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from cluster_steps import carry_out
-from shoal.api.route_table import needed_permission
+from shoal.api.route_table import find_permission
 from shoal.assemble import Services
 from shoal.records.scope import Scope
 
@@ -137,7 +137,7 @@ def test_every_post_that_writes_takes_the_header_but_those_that_answer_with_a_se
         path
         for path, methods in paths.items()
         if "post" in methods
-        and needed_permission("POST", path) != "read"
+        and find_permission("POST", path) != "read"
         and "Idempotency-Key" not in {parameter["name"] for parameter in methods["post"].get("parameters", [])}
     }
 
@@ -352,7 +352,7 @@ def test_no_plain_secret_is_kept(client: httpx.Client, services: Services) -> No
 
 
 @pytest.mark.process
-def test_a_large_upload_is_told_from_another_of_the_same_size(filled: httpx.Client) -> None:
+def test_large_uploads_of_the_same_size_are_distinguished(filled: httpx.Client) -> None:
     lines = [b'{"id": "%d", "text": [1, 2, 3, %d], "fill": "%s"}\n' % (n, n, b"x" * 9_000) for n in range(150)]
     headers = keyed() | {"Content-Type": "application/x-ndjson"}
 

@@ -136,7 +136,7 @@ def test_the_number_of_a_cluster_that_died_is_never_used_again(client: httpx.Cli
     assert of_topic(client, second, "d300") == "cl_3"
     assert of_topic(client, third, "d400") == "cl_4"
     assert (second["label_overrides"], third["label_overrides"]) == ({}, {})
-    assert any("'Parcels' of cl_2" in told and first["run_id"] in told for told in second["warnings"])
+    assert any("'Parcels' of cl_2" in warning and first["run_id"] in warning for warning in second["warnings"])
 
 
 def test_noise_has_no_id_of_its_own(client: httpx.Client, services: Services) -> None:
@@ -301,4 +301,4 @@ def test_where_the_results_before_are_gone_the_run_says_so_and_takes_new_ids(
     run = execute(client, services)
 
     assert [one["cluster_id"] for one in run["centroids"]] == ["cl_3", "cl_4", "cl_5"]
-    assert any(first["run_id"] in told and "gone" in told for told in run["warnings"])
+    assert any(first["run_id"] in warning and "gone" in warning for warning in run["warnings"])

@@ -7,20 +7,20 @@ import orjson
 import pytest
 
 from shoal.api.guards import json_text
+from shoal.api.guards.body_quota import SMALL_QUOTA, BodyQuota
 from shoal.api.guards.json_text import parse_json
-from shoal.api.guards.rooms import SMALL, Room
 from shoal.errors import InvalidRequest, ShoalError, TooLarge
 
 MIB = 2**20
-WIDE = Room(64, 10**9, 10**9)
+WIDE = BodyQuota(64, 10**9, 10**9)
 TEXTS = ["", "plain", "},{", '"', "\\", '\\"},{"', "],[", "é},{", "[[[", "a,b:c"]
 
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bodies of kilobytes take the way of large ones."""
-    monkeypatch.setattr(json_text, "_PIECE", 200)
-    monkeypatch.setattr(json_text, "_LARGEST_PIECE", 1600)
+    monkeypatch.setattr(json_text, "_CHUNK_BYTES", 200)
+    monkeypatch.setattr(json_text, "_MAX_CHUNK_BYTES", 1600)
 
 
 def a_value(rng: random.Random, depth: int) -> Any:
@@ -76,7 +76,7 @@ def test_a_large_body_that_was_damaged_is_never_read_as_something_else(seed: int
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_the_place_of_a_fault_is_told_in_the_whole_body() -> None:
+def test_the_position_of_a_fault_is_that_in_the_whole_body() -> None:
     items = [b'{"id": %d, "text": "some words"}' % n for n in range(300)]
     items[250] = b'{"id": 250, "text": some}'
     body = b'{"documents": [\n' + b",\n".join(items) + b"\n]}"
@@ -118,7 +118,7 @@ def test_a_body_of_many_values_is_refused_before_they_are_made(body: bytes, monk
 def test_signs_within_a_text_are_no_values(text: str) -> None:
     body = orjson.dumps({"a": text, "b": [text[:10], "\\", '"']})
 
-    assert parse_json(body, SMALL) == orjson.loads(body)
+    assert parse_json(body, SMALL_QUOTA) == orjson.loads(body)
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -20,7 +20,7 @@ def test_a_key_is_shown_once_and_works(client: httpx.Client, client_for: ClientM
         assert isinstance(created[field], str)
 
 
-def test_a_key_has_read_write_and_delete_unless_told_otherwise(client: httpx.Client) -> None:
+def test_a_key_has_read_write_and_delete_by_default(client: httpx.Client) -> None:
     assert client.post(KEYS, json={"name": "plain"}).json()["permissions"] == ["read", "write", "delete"]
 
 

@@ -1,4 +1,4 @@
-"""Bodies over their limit, told or untold."""
+"""Bodies over their limit, declared or undeclared."""
 
 import socket
 from collections.abc import Iterator

@@ -89,5 +89,5 @@ def test_a_map_of_other_dimensions_is_laid_out_anew_and_says_so(client: httpx.Cl
 
     run = execute(client, services, vis_n_components=3)
 
-    assert any("layout_stability" in told for told in run["warnings"])
+    assert any("layout_stability" in warning for warning in run["warnings"])
     assert client.get("/clusters/groups/visualization").json()["dimensions"] == 3

@@ -59,8 +59,8 @@ def test_a_key_that_may_not_read_is_offered_no_name(
     client: httpx.Client, services: Services, client_for: ClientMaker
 ) -> None:
     scope = Scope(services.keys.organizations()[0].organization_id)
-    asked = CreateKey(name="writer", permissions=["write"])
-    writer = client_for(services.keys.create(scope, LOCAL_USER, asked).key)
+    body = CreateKey(name="writer", permissions=["write"])
+    writer = client_for(services.keys.create(scope, LOCAL_USER, body).key)
 
     reply = writer.patch("/collections/dosc", json={"description": "x"})
 
@@ -76,14 +76,14 @@ def test_the_official_sdk_shows_the_nearest_name(server: str, admin_key: str) ->
     assert "Did you mean 'groups'?" in str(raised.value.body)
 
 
-def test_a_base_url_with_v1_in_it_is_told_to_leave_it_out(client: httpx.Client) -> None:
+def test_the_error_about_a_doubled_v1_says_to_leave_it_out(client: httpx.Client) -> None:
     reply = client.get("/v1/clusters/groups")
 
     assert reply.status_code == 404
     assert "leave it out of the host" in error(reply)["details"]["hint"]
 
 
-def test_a_missing_method_is_told_that_auto_needs_nothing(client: httpx.Client) -> None:
+def test_the_error_about_a_missing_method_suggests_auto(client: httpx.Client) -> None:
     body = vector_body(name="other")
     del body["vector_config"]["clustering_method"]
 

@@ -52,7 +52,7 @@ def head_of_a_body(key: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def test_idle_connections_lock_nobody_out_and_the_oldest_are_closed(server: ServerProcess) -> None:
+def test_idle_connections_lock_no_client_out_and_the_oldest_are_closed(server: ServerProcess) -> None:
     lines = [line_to(server) for _ in range(3 * MOST)]
     try:
         for _ in range(5):

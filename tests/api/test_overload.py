@@ -128,7 +128,7 @@ def test_at_many_times_its_capacity_it_answers_every_request(server: ServerProce
         assert client.get("/me").status_code == 200
 
 
-def test_connections_that_say_nothing_keep_nobody_waiting_and_are_hung_up_on(server: ServerProcess) -> None:
+def test_silent_connections_delay_no_request_and_are_closed(server: ServerProcess) -> None:
     lines = [line_to(server) for _ in range(200)]
     try:
         for n, line in enumerate(lines):

@@ -100,8 +100,8 @@ class TestRetention:
 
         statuses = [client.get(f"/clusters/groups/executions/{run}/artifacts").status_code for run in runs]
         assert statuses == [200, 200, 404, 404]
-        told = client.get(f"/clusters/groups/executions/{runs[3]}/artifacts").json()["error"]["message"]
-        assert "keep_runs" in told
+        message = client.get(f"/clusters/groups/executions/{runs[3]}/artifacts").json()["error"]["message"]
+        assert "keep_runs" in message
         listed = client.post("/clusters/groups/executions/list").json()["results"]
         assert [run["run_id"] for run in listed] == runs
         assert [run["results_removed_at"] is not None for run in listed] == [False, False, True, True]

@@ -1,4 +1,4 @@
-"""What a run would cost, told before it is asked for, and refused where it cannot be."""
+"""The cost of a run, estimated before it is requested, and rejected where it cannot run."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def plan_of(client: httpx.Client, **body: Any) -> dict[str, Any]:
     return plan
 
 
-def test_it_tells_time_memory_and_disk_and_queues_nothing(client: httpx.Client, services: Services) -> None:
+def test_a_plan_estimates_time_memory_and_disk_and_queues_nothing(client: httpx.Client, services: Services) -> None:
     cluster = create(client)
 
     plan = plan_of(client)
@@ -84,14 +84,14 @@ class TestBudget:
         refused = client.post("/clusters/groups/execute")
 
         assert refused.status_code == 422
-        told = refused.json()["error"]["message"]
-        assert "of memory; a run may use 80" in told and "sample_size of at most" in told
+        message = refused.json()["error"]["message"]
+        assert "of memory; a run may use 80" in message and "sample_size of at most" in message
         assert plan_of(client)["fits"] is False
         assert client.get("/clusters/groups/executions").json() is None
-        sample = int(told.split("at most ")[1].split(", or")[0].replace(",", ""))
+        sample = int(message.split("at most ")[1].split(", or")[0].replace(",", ""))
         assert client.post("/clusters/groups/execute", json={"sample_size": sample}).status_code == 200
 
-    def test_an_assignment_beyond_it_speaks_of_what_was_asked(
+    def test_the_error_about_an_assignment_beyond_it_names_the_mode(
         self, client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         create(client)
@@ -101,9 +101,11 @@ class TestBudget:
         refused = client.post("/clusters/groups/execute", json={"mode": "assign"})
 
         assert refused.status_code == 422
-        told = refused.json()["error"]["message"]
-        assert told.startswith("mode: assigns more documents than memory allows") and "SHOAL_RUN_MEMORY_MIB" in told
-        assert "sample_size" not in told
+        message = refused.json()["error"]["message"]
+        assert (
+            message.startswith("mode: assigns more documents than memory allows") and "SHOAL_RUN_MEMORY_MIB" in message
+        )
+        assert "sample_size" not in message
 
     def test_a_small_run_is_accepted(self, client: httpx.Client) -> None:
         create(client)

@@ -86,7 +86,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterat
         yield running, other
 
 
-def test_a_caller_over_the_limit_is_told_when_to_come_back(limited: tuple[ServerProcess, str]) -> None:
+def test_a_caller_over_the_limit_learns_when_to_retry(limited: tuple[ServerProcess, str]) -> None:
     server, other = limited
     with server.client() as client:
         answers = [client.get("/me") for _ in range(5)]
@@ -151,5 +151,5 @@ def test_behind_a_trusted_proxy_wrong_keys_are_counted_for_each_client(tmp_path:
     assert others.status_code == 200
 
 
-def test_without_limits_no_header_tells_of_them(client: httpx.Client) -> None:
+def test_without_limits_there_are_no_headers_about_them(client: httpx.Client) -> None:
     assert not [name for name in client.get("/me").headers if name.startswith("x-ratelimit")]

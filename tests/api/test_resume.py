@@ -197,11 +197,11 @@ def test_a_run_that_crashed_after_naming_does_not_ask_the_namer_again(
     services.runner._namer = namer = CountedNamer()
     client.post("/clusters/groups/execute").raise_for_status()
     attempt(services, Watched("publish"))
-    asked = namer.briefs
+    briefs = namer.briefs
 
     carry_out(services)
 
-    assert (asked, namer.briefs) == (2 if independent else 1,) * 2
+    assert (briefs, namer.briefs) == (2 if independent else 1,) * 2
     assert run_of(client)["status"] == "completed"
 
 

@@ -24,8 +24,8 @@ def run(client: httpx.Client, services: Services) -> dict[str, Any]:
 
 
 def exported(client: httpx.Client, run: dict[str, Any], **query: str) -> dict[str, Any]:
-    told: dict[str, Any] = client.get(f"/clusters/groups/executions/{run['run_id']}/export", params=query).json()
-    return told
+    link: dict[str, Any] = client.get(f"/clusters/groups/executions/{run['run_id']}/export", params=query).json()
+    return link
 
 
 def changed(url: str, **parameters: str | None) -> str:
@@ -36,47 +36,47 @@ def changed(url: str, **parameters: str | None) -> str:
 
 
 def test_the_link_of_an_export_works_by_itself(client: httpx.Client, run: dict[str, Any]) -> None:
-    told = exported(client, run)
+    link = exported(client, run)
 
-    with urllib.request.urlopen(told["url"]) as answer:  # as pandas.read_parquet does
+    with urllib.request.urlopen(link["url"]) as answer:  # as pandas.read_parquet does
         content = answer.read()
 
     table = pq.read_table(io.BytesIO(content))
-    assert table.num_rows == told["row_count"] == 60
-    assert len(content) == told["size_bytes"]
-    assert told["download_url"] == told["url"]
+    assert table.num_rows == link["row_count"] == 60
+    assert len(content) == link["size_bytes"]
+    assert link["download_url"] == link["url"]
 
 
 def test_a_range_and_a_head_of_the_link_are_answered(client: httpx.Client, run: dict[str, Any]) -> None:
-    told = exported(client, run)
+    link = exported(client, run)
 
-    part = httpx.get(told["url"], headers={"Range": "bytes=0-3"})
-    head = httpx.head(told["url"])
+    part = httpx.get(link["url"], headers={"Range": "bytes=0-3"})
+    head = httpx.head(link["url"])
 
     assert (part.status_code, part.content) == (206, b"PAR1")
-    assert part.headers["Content-Range"] == f"bytes 0-3/{told['size_bytes']}"
+    assert part.headers["Content-Range"] == f"bytes 0-3/{link['size_bytes']}"
     last, behind, several, turned, endless = (
-        httpx.get(told["url"], headers={"Range": f"bytes={asked}"})
-        for asked in ("-4", "9999999-", "0-1,5-6", "7-3", "9" * 5000 + "-")
+        httpx.get(link["url"], headers={"Range": f"bytes={byte_range}"})
+        for byte_range in ("-4", "9999999-", "0-1,5-6", "7-3", "9" * 5000 + "-")
     )
     assert (last.status_code, last.content) == (206, b"PAR1")
-    assert (behind.status_code, behind.headers["Content-Range"]) == (416, f"bytes */{told['size_bytes']}")
-    assert [len(one.content) for one in (several, turned, endless)] == [told["size_bytes"]] * 3
-    assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(told["size_bytes"]), b"")
+    assert (behind.status_code, behind.headers["Content-Range"]) == (416, f"bytes */{link['size_bytes']}")
+    assert [len(one.content) for one in (several, turned, endless)] == [link["size_bytes"]] * 3
+    assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(link["size_bytes"]), b"")
 
 
 def test_a_link_ends_after_its_hour(client: httpx.Client, run: dict[str, Any], clock: Clock) -> None:
-    told = exported(client, run)
+    link = exported(client, run)
 
     clock.forward(minutes=59)
-    before = httpx.get(told["url"])
+    before = httpx.get(link["url"])
     clock.forward(minutes=1)
-    after = httpx.get(told["url"])
+    after = httpx.get(link["url"])
 
     assert before.status_code == 200
     assert after.status_code == 403
     assert after.json()["error"]["type"] == "ForbiddenError"
-    assert told["expires_at"] in after.json()["error"]["message"]
+    assert link["expires_at"] in after.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ def test_a_link_ends_with_what_it_is_of(client: httpx.Client, run: dict[str, Any
 def test_a_link_holds_the_members_of_one_label(client: httpx.Client, run: dict[str, Any]) -> None:
     label = run["centroids"][0]["label"]
 
-    told = exported(client, run, cluster_label=label)
-    table = pq.read_table(io.BytesIO(httpx.get(told["url"]).content))
+    link = exported(client, run, cluster_label=label)
+    table = pq.read_table(io.BytesIO(httpx.get(link["url"]).content))
 
     assert set(table["cluster_label"].to_pylist()) == {label}
-    assert table.num_rows == told["row_count"] == run["centroids"][0]["num_members"]
+    assert table.num_rows == link["row_count"] == run["centroids"][0]["num_members"]
 
 
 def test_labels_that_people_gave_are_in_the_file(client: httpx.Client, run: dict[str, Any]) -> None:
@@ -161,7 +161,7 @@ def test_the_secret_is_private_and_the_signature_in_no_log(
 def test_links_follow_no_foreign_host(client: httpx.Client, run: dict[str, Any]) -> None:
     path = f"/clusters/groups/executions/{run['run_id']}/export"
 
-    told = client.get(path, headers={"Host": "evil.example"}).json()
+    link = client.get(path, headers={"Host": "evil.example"}).json()
 
-    assert "evil" not in told["url"]
-    assert httpx.get(told["url"]).status_code == 200
+    assert "evil" not in link["url"]
+    assert httpx.get(link["url"]).status_code == 200

@@ -56,7 +56,7 @@ def test_the_condensed_tree_of_hdbscan(client: httpx.Client, services: Services)
     assert run["layers"] is None
 
 
-def test_a_table_that_is_not_there_is_told_with_those_that_are(client: httpx.Client, services: Services) -> None:
+def test_the_error_about_a_missing_table_lists_those_that_exist(client: httpx.Client, services: Services) -> None:
     create(client)
     run = execute(client, services)
 

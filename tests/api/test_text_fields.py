@@ -1,4 +1,4 @@
-"""Which fields name the clusters of a run: asked for, or chosen and told."""
+"""Which fields name the clusters of a run: requested, or chosen and reported."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ def test_the_inputs_of_one_run_count_for_that_run(client: httpx.Client, services
     assert set(TOOLS) <= labels(run)
 
 
-def test_chosen_fields_are_told(client: httpx.Client, services: Services) -> None:
+def test_chosen_fields_are_reported(client: httpx.Client, services: Services) -> None:
     create(client)
 
     run = execute(client, services)

@@ -1,4 +1,4 @@
-"""What is sent and has no effect is said: a warning where the official clients send it, otherwise a refusal that names
+"""Fields without effect are reported: a warning where the official clients send it, otherwise a refusal that names
 the key and the nearest one there is."""
 
 import re
@@ -29,7 +29,7 @@ def refusal(answer: httpx.Response) -> str:
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         ({"auto_execute_on_batch": True}, "triggers are not available yet"),
         ({"auto_execute_min_documents": 5}, "do nothing without auto_execute_on_batch"),
@@ -45,7 +45,7 @@ def refusal(answer: httpx.Response) -> str:
             "weight_learning_config has no effect",
         ),
         ({"vector_config": {**HDBSCAN, "feature_uri": "w"}}, "feature_uri has no effect beside feature_uris"),
-        ({"vector_config": {**HDBSCAN, "face_cluster_merge": {}}}, "face_cluster_merge is kept and shown"),
+        ({"vector_config": {**HDBSCAN, "face_cluster_merge": {}}}, "face_cluster_merge is stored"),
         ({"attribute_config": {"attributes": ["kind"]}}, "attribute_config has no effect"),
         (
             {"llm_labeling": {"labeling_inputs": {"input_mappings": [{"input_key": "a", "path": "txet"}]}}},
@@ -66,16 +66,16 @@ def refusal(answer: httpx.Response) -> str:
     ],
 )
 def test_a_new_cluster_says_in_its_warnings_what_it_will_not_do(
-    filled: httpx.Client, more: dict[str, Any], told: str
+    filled: httpx.Client, more: dict[str, Any], message: str
 ) -> None:
     answer = filled.post("/clusters", json={**vector_body(), **more})
     assert answer.status_code == 200, answer.text
     warnings = answer.json()["warnings"]
-    assert len(warnings) == 1 and told in warnings[0]
+    assert len(warnings) == 1 and message in warnings[0]
     assert filled.get("/clusters/groups").json()["warnings"] == warnings
 
 
-def test_a_cluster_that_does_all_it_was_asked_for_has_no_warnings(filled: httpx.Client) -> None:
+def test_a_cluster_without_ignored_fields_has_no_warnings(filled: httpx.Client) -> None:
     inputs = {"input_mappings": [{"input_key": "text", "source_type": "payload", "path": "text"}]}
     made = create(filled, llm_labeling={"enabled": False, "labeling_inputs": inputs})
     by_value = {"cluster_type": "attribute", "attribute_config": {"attributes": ["kind", "even"]}}
@@ -84,7 +84,7 @@ def test_a_cluster_that_does_all_it_was_asked_for_has_no_warnings(filled: httpx.
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ({**vector_body(), "filtres": {"kind": "a"}}, "filtres: is not known. Did you mean 'filters'?"),
         (
@@ -99,9 +99,9 @@ def test_a_cluster_that_does_all_it_was_asked_for_has_no_warnings(filled: httpx.
     ],
 )
 def test_a_key_that_is_not_known_is_refused_with_the_nearest_that_is(
-    filled: httpx.Client, body: dict[str, Any], told: str
+    filled: httpx.Client, body: dict[str, Any], message: str
 ) -> None:
-    assert told in refusal(filled.post("/clusters", json=body))
+    assert message in refusal(filled.post("/clusters", json=body))
     assert filled.get("/clusters/groups").status_code == 404
 
 
@@ -112,39 +112,39 @@ def test_a_key_that_is_not_known_is_refused_with_the_nearest_that_is(
 def test_parameters_that_stand_in_the_wrong_place_are_answered_with_the_right_one(
     filled: httpx.Client, key: str, value: object
 ) -> None:
-    told = refusal(filled.post("/clusters", json=vector_body(config={key: value})))
+    message = refusal(filled.post("/clusters", json=vector_body(config={key: value})))
 
-    assert f"vector_config.{key}: is not known. Did you mean algorithm_params?" in told
+    assert f"vector_config.{key}: is not known. Did you mean algorithm_params?" in message
 
 
 def test_what_belongs_into_the_vector_config_is_answered_with_it(filled: httpx.Client) -> None:
-    told = {
+    message = {
         key: refusal(filled.post("/clusters", json={**vector_body(), key: value}))
         for key, value in {"n_clusters": 10, "clustering_method": "auto", "feature_uris": ["v"]}.items()
     }
 
-    assert "Did you mean vector_config.algorithm_params?" in told["n_clusters"]
-    assert "Did you mean vector_config.clustering_method?" in told["clustering_method"]
-    assert "Did you mean vector_config.feature_uris?" in told["feature_uris"]
+    assert "Did you mean vector_config.algorithm_params?" in message["n_clusters"]
+    assert "Did you mean vector_config.clustering_method?" in message["clustering_method"]
+    assert "Did you mean vector_config.feature_uris?" in message["feature_uris"]
 
 
 def test_a_misspelt_parameter_block_is_answered_with_the_block(filled: httpx.Client) -> None:
-    told = refusal(filled.post("/clusters", json=vector_body(config={"hdbscan_params": {}})))
+    message = refusal(filled.post("/clusters", json=vector_body(config={"hdbscan_params": {}})))
 
-    assert "Did you mean 'hdbscan_parameters'?" in told
+    assert "Did you mean 'hdbscan_parameters'?" in message
 
 
 def test_a_key_like_no_other_is_answered_with_every_key_there_is(filled: httpx.Client) -> None:
-    told = refusal(filled.post("/clusters", json=vector_body(config={"zzz": 1})))
+    message = refusal(filled.post("/clusters", json=vector_body(config={"zzz": 1})))
 
-    assert set(VectorConfig.model_fields) <= set(re.findall(r"\w+", told))
+    assert set(VectorConfig.model_fields) <= set(re.findall(r"\w+", message))
 
 
 def test_the_block_of_another_method_is_warned_of_with_the_right_place(filled: httpx.Client) -> None:
     config = {"feature_uris": ["v"], "clustering_method": "auto", "kmeans_parameters": {"n_clusters": 4}}
-    (told,) = filled.post("/clusters", json={**vector_body(), "vector_config": config}).json()["warnings"]
+    (message,) = filled.post("/clusters", json={**vector_body(), "vector_config": config}).json()["warnings"]
 
-    assert "clustering_method is 'auto', whose parameters stand in algorithm_params" in told
+    assert "clustering_method is 'auto', whose parameters stand in algorithm_params" in message
 
 
 @pytest.mark.parametrize("targets", [("topic", "topic"), ("topic", "topic.id"), ("topic.id", "topic")])
@@ -158,7 +158,7 @@ def test_two_mappings_cannot_write_into_one_field(filled: httpx.Client, targets:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"vector_config": HDBSCAN}, "vector_config: cannot be changed"),
         ({"cluster_type": "attribute"}, "cluster_type: cannot be changed"),
@@ -166,9 +166,9 @@ def test_two_mappings_cannot_write_into_one_field(filled: httpx.Client, targets:
         ({"algoritm_params": {"n_clusters": 2}}, "Did you mean 'algorithm_params'?"),
     ],
 )
-def test_a_change_of_what_cannot_change_is_refused(filled: httpx.Client, change: dict[str, Any], told: str) -> None:
+def test_a_change_of_what_cannot_change_is_refused(filled: httpx.Client, change: dict[str, Any], message: str) -> None:
     before = create(filled)
-    assert told in refusal(filled.patch("/clusters/groups", json=change))
+    assert message in refusal(filled.patch("/clusters/groups", json=change))
     assert filled.get("/clusters/groups").json() == before
 
 
@@ -193,20 +193,20 @@ def test_a_threshold_without_mode_assign_is_refused(filled: httpx.Client) -> Non
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "told"),
+    ("method", "path", "message"),
     [
-        ("GET", "/clusters?limt=5", "limt: is no parameter of this route, got '5'. Did you mean 'limit'?"),
+        ("GET", "/clusters?limt=5", "limt: is not a parameter of this route, got '5'. Did you mean 'limit'?"),
         ("DELETE", "/clusters/groups?keep_everything=true", "It takes: cascade_output_collections"),
-        ("GET", "/collections?namespace_id=other", "namespace_id: is no parameter"),
+        ("GET", "/collections?namespace_id=other", "namespace_id: is not a parameter"),
         ("GET", "/collections/docs/documents/d0000?return_presigned_urls=true", "is not available"),
         ("POST", "/clusters/groups/execute?mode=assign", "It takes none."),
     ],
 )
 def test_a_parameter_of_the_query_that_is_not_known_is_refused(
-    filled: httpx.Client, method: str, path: str, told: str
+    filled: httpx.Client, method: str, path: str, message: str
 ) -> None:
     create(filled)
-    assert told in refusal(filled.request(method, path))
+    assert message in refusal(filled.request(method, path))
     assert filled.get("/clusters/groups").status_code == 200
 
 
@@ -218,14 +218,14 @@ def test_what_the_sdk_knows_and_shoal_has_no_use_for_is_a_warning(client: httpx.
     warnings = client.post("/collections", json=body).json()["warnings"]
     assert warnings == ["source.field_map has no effect: Shoal fills no collection by itself"]
     bucket = {"bucket_name": "b", "bucket_schema": {"properties": {}}, "unique_key": {"fields": ["a"]}}
-    assert "objects are not compared" in client.post("/buckets", json=bucket).json()["warnings"][0]
+    assert "unique_key is stored, but not enforced" in client.post("/buckets", json=bucket).json()["warnings"][0]
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", ["status", "object_id", "created_at", "replayed"])
 def test_an_objects_own_field_is_never_dropped_for_its_name(client: httpx.Client, name: str) -> None:
     client.post("/buckets", json={"bucket_name": "b", "bucket_schema": {"properties": {}}}).raise_for_status()
-    assert f"{name}: is a name that Shoal keeps" in refusal(client.post("/buckets/b/objects", json={name: "mine"}))
+    assert f"{name}: is a reserved name" in refusal(client.post("/buckets/b/objects", json={name: "mine"}))
     made = client.post("/buckets/b/objects", json={"title": "t"}).json()
     back = client.put(f"/buckets/b/objects/{made['object_id']}", json={**made, "blobs": [], "title": "u"})
     assert back.status_code == 200 and back.json()["title"] == "u"
@@ -263,11 +263,11 @@ def test_a_namespace_may_be_called_by_its_own_id_and_by_no_other(client: httpx.C
     assert client.patch("/namespaces/mine", json={"namespace_name": "mine"}).status_code == 200
 
 
-def test_a_run_carries_what_it_was_asked_for_and_does_not_do(filled: httpx.Client, services: Services) -> None:
+def test_a_run_carries_warnings_about_ignored_fields(filled: httpx.Client, services: Services) -> None:
     create(filled)
     labeling = {"labeling_inputs": {"input_mappings": [{"input_key": "a", "source_type": "vector", "path": "v"}]}}
     body = {"defer_visualization": True, "llm_labeling": labeling}
-    told = filled.post("/clusters/groups/execute", json=body).json()["additional_data"]["warnings"]
-    assert "defer_visualization has no effect" in told[0] and "source_type 'vector'" in told[1]
+    message = filled.post("/clusters/groups/execute", json=body).json()["additional_data"]["warnings"]
+    assert "defer_visualization has no effect" in message[0] and "source_type 'vector'" in message[1]
     assert carry_out(services) == 1
-    assert filled.get("/clusters/groups/executions").json()["warnings"][-2:] == told
+    assert filled.get("/clusters/groups/executions").json()["warnings"][-2:] == message

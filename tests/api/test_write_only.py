@@ -15,7 +15,7 @@ from shoal.records.scope import Scope
 from shoal.services.keys import LOCAL_USER
 
 SECRET = "a-stored-secret"
-KEPT = {"description": SECRET, "metadata": {"note": SECRET}}
+REPLY_LIFETIME = {"description": SECRET, "metadata": {"note": SECRET}}
 
 
 @pytest.fixture
@@ -28,21 +28,21 @@ def writer(services: Services, client_for: ClientMaker, client: httpx.Client) ->
 def remover(services: Services, client_for: ClientMaker) -> httpx.Client:
     """A key that may write and delete, and not read."""
     scope = Scope(services.keys.organizations()[0].organization_id)
-    asked = CreateKey(name="remover", permissions=["write", "delete"])
-    return client_for(services.keys.create(scope, LOCAL_USER, asked).key)
+    body = CreateKey(name="remover", permissions=["write", "delete"])
+    return client_for(services.keys.create(scope, LOCAL_USER, body).key)
 
 
 @pytest.fixture
 def run(client: httpx.Client, services: Services) -> dict[str, Any]:
     """A run of the cluster `groups`; its collection `docs`, a bucket `files`, all with something to hide."""
     put_documents(client, grouped_documents(60))
-    create(client, **KEPT)
+    create(client, **REPLY_LIFETIME)
     client.post(
-        "/buckets", json={"bucket_name": "files", "bucket_schema": {"properties": {}}, **KEPT}
+        "/buckets", json={"bucket_name": "files", "bucket_schema": {"properties": {}}, **REPLY_LIFETIME}
     ).raise_for_status()
-    client.patch("/collections/docs", json=KEPT).raise_for_status()
+    client.patch("/collections/docs", json=REPLY_LIFETIME).raise_for_status()
     namespace = client.get("/namespaces").json()["results"][0]["namespace_id"]
-    client.patch(f"/namespaces/{namespace}", json=KEPT).raise_for_status()
+    client.patch(f"/namespaces/{namespace}", json=REPLY_LIFETIME).raise_for_status()
     return execute(client, services) | {"namespace_id": namespace}
 
 

@@ -100,7 +100,7 @@ def test_of_two_rotations_at_once_the_file_gets_the_later_secret(data: Path) -> 
         assert process.wait() == 0
 
     services = assemble(Settings.read())
-    assert services.keys.is_good(data / "key")
+    assert services.keys.is_valid_file(data / "key")
     services.close()
 
 

@@ -63,7 +63,7 @@ def test_the_schema_is_served_and_no_page_that_loads_from_elsewhere(server: Serv
 def test_a_second_server_on_the_folder_says_so_and_the_next_one_alone_does_not(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0) as first, ServerProcess(tmp_path / "data", workers=0) as second:
         assert "another server" not in "".join(first.output)
-        assert "another server works on this data folder already" in "".join(second.output)
+        assert "another server already uses this data folder" in "".join(second.output)
 
     with ServerProcess(tmp_path / "data", workers=0) as alone:
         assert "another server" not in "".join(alone.output)

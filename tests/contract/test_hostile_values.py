@@ -70,7 +70,7 @@ def filled(planted: Planted, method: str, path: str, **instead: str) -> str:
     return path.removeprefix("/v1")
 
 
-def fields_of(described: Json, operation: Any) -> list[str]:
+def list_input_fields(described: Json, operation: Any) -> list[str]:
     """The fields of a JSON body, and one that nobody knows."""
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     for option in schema.get("anyOf", [schema]):
@@ -84,7 +84,7 @@ def test_no_value_in_a_body_breaks_an_operation(planted_server: Planted, describ
     for method, path, operation in operations(described, with_body=True):
         good = GOOD.get(f"{method} {path}", {})
         planted_server.restore()
-        for field in fields_of(described, operation):
+        for field in list_input_fields(described, operation):
             for number in itertools.islice(turn, _PER_PLACE):
                 others = {name: value for name, value in good.items() if name != field}
                 body = json.dumps(others)[:-1] + (", " if others else "") + f"{json.dumps(field)}: {VALUES[number]}}}"

@@ -9,7 +9,7 @@ import pytest
 from server_process import ServerProcess
 from shoal.assemble import assemble
 from shoal.jobs.limits import run_memory_mib
-from shoal.jobs.supervisor import most_of_one
+from shoal.jobs.supervisor import max_per_organization
 from shoal.settings import Settings
 
 
@@ -17,7 +17,7 @@ from shoal.settings import Settings
     ("workers", "several", "most"), [(1, False, None), (4, False, None), (1, True, 1), (2, True, 1), (4, True, 3)]
 )
 def test_of_several_organisations_none_has_runs_in_all_workers(workers: int, several: bool, most: int | None) -> None:
-    assert most_of_one(workers, several=several) == most
+    assert max_per_organization(workers, several=several) == most
 
 
 def test_the_worker_more_has_its_part_of_the_memory(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_job_whose_child_ends_well_is_done_after_one_attempt(store: SqliteStor
     assert (job.state, job.attempts) == ("done", 1)
 
 
-def test_progress_that_the_child_tells_reaches_the_store(store: SqliteStore, tmp_path: Path) -> None:
+def test_progress_of_the_child_reaches_the_store(store: SqliteStore, tmp_path: Path) -> None:
     code = 'import time; print(\'{"stage": "cluster", "fraction": 0.5}\', flush=True); time.sleep(1)'
     store.enqueue(SCOPE, "one", "q", {}, now())
 
@@ -222,7 +222,7 @@ def test_crashes_of_the_child_count_also_where_workers_died_between_them(store: 
         assert worker.run_one()
 
     assert job_of(store, "one").state == "done"
-    assert handler.failures == ["The run was tried 3 times; the last time it exited with code 1 (its log tells why)."]
+    assert handler.failures == ["The run was tried 3 times; the last time it exited with code 1 (see its log)."]
 
 
 def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteStore) -> None:
@@ -315,9 +315,9 @@ try:
 except MemoryError:
     print("refused")
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
-    assert said.split() == ["1", "refused"]
+    assert output.split() == ["1", "refused"]
 
 
 def test_a_process_waits_ready_and_takes_the_next_job(store: SqliteStore, tmp_path: Path) -> None:
@@ -369,9 +369,9 @@ def test_an_idle_worker_hears_of_a_job_before_it_would_look_by_itself(
     claims: list[str] = []
     claim = store.claim
 
-    def counted(*asked: Any) -> Job | None:
+    def counted(*arguments: Any) -> Job | None:
         claims.append("claim")
-        return claim(*asked)
+        return claim(*arguments)
 
     monkeypatch.setattr(store, "claim", counted)
     for _ in range(5):
@@ -384,7 +384,7 @@ def test_an_idle_worker_hears_of_a_job_before_it_would_look_by_itself(
 
     assert worker.step()
     assert len(claims) == 2
-    worker._hand_back()
+    worker._return_job()
 
 
 def test_a_lease_that_a_clock_set_back_would_stretch_ends_by_the_steady_clock(
@@ -403,7 +403,7 @@ def test_a_lease_that_a_clock_set_back_would_stretch_ends_by_the_steady_clock(
         steady[0] += 1.0
         if worker.step():
             break
-    worker._hand_back()
+    worker._return_job()
 
     assert steady[0] == 31.0
     assert job_of(store, "one").fence == 2

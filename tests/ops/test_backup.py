@@ -143,7 +143,7 @@ def test_backups_under_load_hold_exactly_a_prefix_of_what_was_acknowledged(
             assert before <= len(held) <= after + 1
             if number % 10 == 0:
                 report = examine(settings_of(tmp_path / "restored"), idle_minutes=0)
-                assert [f for f in report.findings if "no record speaks of it" not in f.told] == []
+                assert [f for f in report.findings if "no record refers to it" not in f.problem] == []
             shutil.rmtree(tmp_path / "backup")
             shutil.rmtree(tmp_path / "restored")
     finally:
@@ -171,7 +171,7 @@ def test_a_restored_folder_is_sound_and_shows_the_same(whole: Path, kept: Path, 
     assert shown[0] == shown[1]
 
 
-def test_the_plain_key_stays_behind_unless_asked_for(whole: Path, kept: Path, tmp_path: Path) -> None:
+def test_the_plain_key_is_copied_on_request_only(whole: Path, kept: Path, tmp_path: Path) -> None:
     back_up(whole, tmp_path / "with", about=ABOUT, with_key=True)
     secret = (whole / "key").read_bytes().strip()
 

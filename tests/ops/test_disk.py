@@ -112,6 +112,6 @@ def test_a_large_deletion_on_a_full_disk_goes_through_in_pieces(disk: Path, scop
 
 
 @pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, InsufficientStorage), (errno.EDQUOT, InsufficientStorage)])
-def test_a_full_disk_is_told_from_other_errors(number: int, kind: type[Unavailable]) -> None:
+def test_a_full_disk_is_distinguished_from_other_errors(number: int, kind: type[Unavailable]) -> None:
     assert type(disk_error(OSError(number, "x"), "It failed")) is kind
     assert type(disk_error(OSError(errno.EIO, "x"), "It failed")) is Unavailable

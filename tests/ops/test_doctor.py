@@ -135,7 +135,7 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
             update(metadata_of(f), "UPDATE records SET checksum = NULL, body = json_set(body, '$.status', 'pending') "
                    "WHERE kind = 'execution'"),
         ),
-        "metadata.sqlite", "is pending, and no job will carry it out",
+        "metadata.sqlite", "is pending, and no job will execute it",
     ),
     "a cluster that shows a run that is gone": (
         lambda f: update(metadata_of(f), "DELETE FROM records WHERE kind = 'execution'"),
@@ -192,30 +192,30 @@ def flip_page(path: Path, text: bytes) -> None:
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))
 def test_damage_is_found_and_named(folder: Path, name: str) -> None:
-    damage, where, told = DAMAGES[name]
+    damage, where, problem = DAMAGES[name]
     damage(folder)
 
     report = seen(folder)
 
     found = [finding for finding in report.findings if finding.kind == "damage"]
-    assert any(finding.where.startswith(where) and told in finding.told for finding in found), report.findings
+    assert any(finding.where.startswith(where) and problem in finding.problem for finding in found), report.findings
     assert all(finding.remedy for finding in found)
     assert not report.sound
     assert repair(report, settings_of(folder)) == []
 
 
-def test_where_metadata_are_lost_nobody_is_told_to_remove_documents(folder: Path) -> None:
+def test_lost_metadata_is_no_reason_to_suggest_removing_documents(folder: Path) -> None:
     metadata_of(folder).unlink()
 
     assert [finding.where for finding in seen(folder).findings] == ["metadata.sqlite"]
 
 
-def test_documents_of_no_namespace_are_told(folder: Path) -> None:
+def test_documents_without_a_namespace_are_reported(folder: Path) -> None:
     update(metadata_of(folder), "DELETE FROM records WHERE kind = 'namespace'")
 
     (finding,) = [one for one in seen(folder).findings if one.where.startswith("namespace ns_")]
 
-    assert (finding.kind, finding.told) == ("problem", "no record speaks of it")
+    assert (finding.kind, finding.problem) == ("problem", "no record refers to it")
     assert finding.remedy.startswith("If it was deleted, remove documents/org_")
 
 
@@ -252,7 +252,7 @@ def leftovers(folder: Path) -> list[Path]:
     return [unnamed, part, gone, dropped, stray, spool, *locks, single]
 
 
-def test_leftovers_are_told_and_removed_only_when_asked(folder: Path) -> None:
+def test_leftovers_are_reported_and_removed_only_on_request(folder: Path) -> None:
     left = leftovers(folder)
 
     report = seen(folder)
@@ -266,24 +266,24 @@ def test_leftovers_are_told_and_removed_only_when_asked(folder: Path) -> None:
     assert seen(folder).findings == []
 
 
-def test_what_somebody_may_be_writing_is_left_alone(folder: Path) -> None:
+def test_files_that_may_still_be_written_are_left_alone(folder: Path) -> None:
     leftovers(folder)
 
     assert examine(settings_of(folder), idle_minutes=60).findings == []
 
 
-def test_a_key_file_that_others_can_read_is_told(folder: Path) -> None:
+def test_a_key_file_that_others_can_read_is_reported(folder: Path) -> None:
     (folder / "key").chmod(0o644)
 
     report = seen(folder)
 
     assert [(finding.kind, finding.where) for finding in report.findings] == [("problem", "key")]
-    assert "0644" in report.findings[0].told
+    assert "0644" in report.findings[0].problem
     assert stat.S_IMODE((folder / "key").stat().st_mode) == 0o644
     assert not report.sound
 
 
-def test_a_disk_below_its_reserve_is_told(folder: Path) -> None:
+def test_a_disk_below_its_reserve_is_reported(folder: Path) -> None:
     report = examine(settings_of(folder, disk_reserve_mib=900_000_000))
 
     assert [(finding.kind, finding.where) for finding in report.findings] == [("problem", "disk")]
@@ -335,7 +335,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(str(ended.value.code or 0))
 
 
-def test_the_command_tells_in_a_table_and_by_its_exit_code(
+def test_the_command_reports_in_a_table_and_by_its_exit_code(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SHOAL_DISK_RESERVE_MIB", "0")
@@ -358,15 +358,15 @@ def test_the_command_answers_in_json(
 
     assert command(monkeypatch, "--data", folder, "--json", "--repair", "--idle-minutes", "0") == 0
 
-    told = orjson.loads(capsys.readouterr().out)
-    assert told["sound"] is True
-    assert {one["kind"] for one in told["findings"]} == {"leftover"}
-    assert all(one["removed"] for one in told["findings"])
-    assert set(told["versions"]) == {"shoal", "python", "sqlite"}
+    report = orjson.loads(capsys.readouterr().out)
+    assert report["sound"] is True
+    assert {one["kind"] for one in report["findings"]} == {"leftover"}
+    assert all(one["removed"] for one in report["findings"])
+    assert set(report["versions"]) == {"shoal", "python", "sqlite"}
     assert not any(path.exists() for path in left)
 
 
-def test_a_folder_that_is_none_is_told_in_one_line(
+def test_a_path_that_is_not_a_folder_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command(monkeypatch, "--data", tmp_path / "nothing") == 2
@@ -422,7 +422,7 @@ def test_an_upload_that_is_under_way_is_no_leftover_however_old_it_looks(folder:
 
 
 @pytest.mark.process
-def test_a_disk_that_is_mounted_read_only_is_said_in_words(folder: Path, tmp_path: Path) -> None:
+def test_a_read_only_disk_is_reported(folder: Path, tmp_path: Path) -> None:
     try:
         with small_disk(64) as disk:
             shutil.copytree(folder, disk / "data")
@@ -433,7 +433,7 @@ def test_a_disk_that_is_mounted_read_only_is_said_in_words(folder: Path, tmp_pat
                 back_up(disk / "data", tmp_path / "backup", about={})
 
             assert [(finding.kind, finding.where) for finding in report.findings] == [("note", "disk")]
-            assert "mounted read-only" in report.findings[0].told
+            assert "mounted read-only" in report.findings[0].problem
     except NoDisk as reason:
         pytest.skip(str(reason))
 

@@ -49,7 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, port: int, processes: None)
         yield server
 
 
-def told(port: int) -> tuple[str, Samples]:
+def scrape(port: int) -> tuple[str, Samples]:
     text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
     samples = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -61,7 +61,7 @@ def told(port: int) -> tuple[str, Samples]:
 
 def settled(port: int) -> None:
     """Wait until the run's process has told its figures."""
-    while not any(name == "shoal_stage_seconds_count" for name, _ in told(port)[1]):
+    while not any(name == "shoal_stage_seconds_count" for name, _ in scrape(port)[1]):
         time.sleep(0.05)
 
 
@@ -70,7 +70,7 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 
 
 def test_requests_are_counted_by_template_and_never_by_path(server: ServerProcess, port: int) -> None:
-    text, samples = told(port)
+    text, samples = scrape(port)
 
     route = "/v1/clusters/{cluster_identifier}"
     assert value(samples, "shoal_http_requests_total", method="GET", route=route, status="200") == 1
@@ -84,7 +84,7 @@ def test_requests_are_counted_by_template_and_never_by_path(server: ServerProces
 
 
 def test_runs_stages_and_recoveries_outlive_a_restart(server: ServerProcess, port: int) -> None:
-    while value((samples := told(port)[1]), "shoal_queue_depth"):
+    while value((samples := scrape(port)[1]), "shoal_queue_depth"):
         time.sleep(0.05)  # a job whose worker ended before it was crossed off is claimed once more
 
     assert value(samples, "shoal_runs_total", status="completed") == 1
@@ -100,8 +100,8 @@ def test_runs_stages_and_recoveries_outlive_a_restart(server: ServerProcess, por
     assert value(samples, "shoal_up") == 1
 
 
-def test_the_disk_and_the_process_are_told(server: ServerProcess, port: int) -> None:
-    _, samples = told(port)
+def test_there_are_metrics_of_the_disk_and_the_process(server: ServerProcess, port: int) -> None:
+    _, samples = scrape(port)
 
     assert value(samples, "shoal_disk_free_bytes") > 0
     assert value(samples, "shoal_wal_bytes", store="metadata") >= 0
@@ -118,7 +118,7 @@ def test_waiting_runs_are_counted_with_the_age_of_the_oldest(tmp_path: Path) -> 
         put_documents(client, grouped_documents())
         create(client)
         client.post("/clusters/groups/execute").raise_for_status()
-        _, samples = told(port)
+        _, samples = scrape(port)
         api = [client.get(path).status_code for path in ("/metrics", f"{server.url}/metrics")]
         nobody = httpx.get(f"{server.url}/metrics", trust_env=False).status_code
 

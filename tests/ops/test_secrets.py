@@ -49,10 +49,10 @@ def test_no_secret_reaches_a_log_and_every_line_of_a_request_and_a_run_names_it(
     assert any("mine-1" in line and "/v1/clusters/{cluster_identifier}/execute" in line for line in lines)
     assert any(run_id in line for line in lines)
     if format == "json":
-        told = [orjson.loads(line) for line in lines]
-        access = [line for line in told if line["logger"] == "shoal.access"]
+        records = [orjson.loads(line) for line in lines]
+        access = [line for line in records if line["logger"] == "shoal.access"]
         assert all({"method", "route", "status", "duration_ms", "request_id"} <= set(line) for line in access)
-        assert {line["run_id"] for line in told if line["logger"] in ("shoal.worker", "shoal.run")} == {run_id}
+        assert {line["run_id"] for line in records if line["logger"] in ("shoal.worker", "shoal.run")} == {run_id}
 
 
 def attack(host: str, server: ServerProcess, client: object) -> None:

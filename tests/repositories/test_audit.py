@@ -103,14 +103,14 @@ def test_where_a_row_cannot_be_written_the_change_is_not_made(
     assert services.buckets.search(scope, Query()).items == []
 
 
-def test_nothing_is_noted_where_nobody_is_calling(services: Services, scope: Scope) -> None:
+def test_nothing_is_noted_without_a_caller(services: Services, scope: Scope) -> None:
     services.buckets.create(scope, bucket("quiet"))
     services.metadata.transact(lambda tx: note(tx, scope, "bucket.create", "x"))
 
     assert rows(services, scope) == []
 
 
-def test_a_row_survives_the_namespace_it_tells_of(services: Services, scope: Scope) -> None:
+def test_a_row_survives_its_namespace(services: Services, scope: Scope) -> None:
     with services.audit.acting(ORIGIN):
         services.buckets.create(scope, bucket("gone"))
         services.namespaces.remove(scope.organization, "default")

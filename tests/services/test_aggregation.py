@@ -10,7 +10,7 @@ import pytest
 from shoal.errors import InvalidField
 from shoal.records.document import AggregateDocuments
 from shoal.services import aggregation
-from shoal.services.aggregation import Aggregator, fields_of
+from shoal.services.aggregation import Aggregator, list_input_fields
 
 FUNCTIONS = ["count", "count_distinct", "sum", "avg", "min", "max", "first", "last", "push", "add_to_set"]
 
@@ -21,11 +21,11 @@ def asked(**more: Any) -> AggregateDocuments:
 
 
 def results(body: AggregateDocuments, rows: list[dict[str, Any]], piece: int) -> list[dict[str, Any]]:
-    fields = fields_of(body)
+    fields = list_input_fields(body)
     aggregator = Aggregator(body, fields)
     for start in range(0, len(rows), piece):
         part = rows[start : start + piece]
-        aggregator.take(len(part), [[row.get(field) for row in part] for field in fields])
+        aggregator.add_rows(len(part), [[row.get(field) for row in part] for field in fields])
     return aggregator.results()
 
 
@@ -96,12 +96,12 @@ def test_an_aggregate_takes_no_more_memory_than_it_counts() -> None:
     process = psutil.Process()
     before = process.memory_info().rss
 
-    aggregator = Aggregator(body, fields := fields_of(body))
+    aggregator = Aggregator(body, fields := list_input_fields(body))
 
     def take_all() -> None:
         for start in range(0, 20_000, 200):
             part = [{"n": n, **{f"f{field}": n * field for field in range(64)}} for n in range(start, start + 200)]
-            aggregator.take(len(part), [[row[field] for row in part] for field in fields])
+            aggregator.add_rows(len(part), [[row[field] for row in part] for field in fields])
 
     with pytest.raises(InvalidField, match="more than 128 MiB"):
         take_all()

@@ -18,7 +18,7 @@ from shoal.records.namespace import CreateNamespace, VectorConfigSpec
 from shoal.records.queries.filters import parse_filter
 from shoal.records.scope import Scope
 from shoal.records.vectors import float_block
-from shoal.services.vector_check import VectorNames, columns_of
+from shoal.services.vector_check import VectorNames, build_columns
 from shoal.settings import Settings
 from shoal.storage.protocols.records import Query
 
@@ -57,7 +57,7 @@ def byo(id: str, vector: object = None, **payload: object) -> dict[str, object]:
 
 
 def check(*vectors: object, names: VectorNames = OPEN) -> dict[str, list[list[float]]]:
-    columns = columns_of(vectors, lambda i: f"documents[{i}].vectors", names, 64)
+    columns = build_columns(vectors, lambda i: f"documents[{i}].vectors", names, 64)
     return {name: column.values.tolist() for name, column in columns.items()}
 
 
@@ -70,7 +70,7 @@ def test_lists_of_finite_floats_become_exactly_these_float32(values: list[list[f
 
 
 def test_documents_may_lack_a_vector_and_have_others() -> None:
-    columns = columns_of([{"a": [1]}, None, {"b": [2, 3], "a": [4]}], lambda i: "", OPEN, 64)
+    columns = build_columns([{"a": [1]}, None, {"b": [2, 3], "a": [4]}], lambda i: "", OPEN, 64)
 
     assert columns["a"].rows.tolist() == [0, 2] and columns["a"].values.tolist() == [[1], [4]]
     assert columns["b"].rows.tolist() == [2] and columns["b"].values.tolist() == [[2, 3]]

@@ -25,7 +25,7 @@ from shoal.errors import InvalidRequest, KeyReused, OutOfTime, Unavailable
 from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
 from shoal.services import idempotency
-from shoal.services.idempotency import Answer, Idempotency, Keyed
+from shoal.services.idempotency import Answer, Idempotency, KeyedRequest
 from shoal.storage.memory.documents import MemoryDocuments
 from shoal.storage.memory.metadata import MemoryMetadata
 from shoal.storage.protocols.documents import Write
@@ -89,41 +89,41 @@ class Requests(RuleBasedStateMachine):
     )  # fmt: skip
     def request(self, scope: Scope, key: str, route: Route, body: str, ending: str) -> None:
         self.counter += 1
-        asked, effect = f"{route} {body}", f"e{self.counter}"
+        fingerprint, effect = f"{route} {body}", f"e{self.counter}"
         known = self._known(scope, key)
-        if known is not None and known.request != asked:
+        if known is not None and known.request != fingerprint:
             with pytest.raises(KeyReused):
-                self._send(scope, key, route, asked, effect, ending)
+                self._send(scope, key, route, fingerprint, effect, ending)
         elif known is not None:
-            answer = self._send(scope, key, route, asked, effect, ending)
+            answer = self._send(scope, key, route, fingerprint, effect, ending)
             assert answer == Answer(Reply(200, "application/json", known.reply), True)
         elif route == "documents":
-            self._write_documents(scope, key, asked, ending)
+            self._write_documents(scope, key, fingerprint, ending)
         elif ending == "well":
-            answer = self._send(scope, key, route, asked, effect, ending)
+            answer = self._send(scope, key, route, fingerprint, effect, ending)
             reply = orjson.dumps(effect)
             assert answer == Answer(Reply(200, "application/json", reply), False)
-            self.known[scope, key] = Expected(asked, reply, self.now)
+            self.known[scope, key] = Expected(fingerprint, reply, self.now)
             self._happened(scope, route, effect)
         else:
             with pytest.raises(Crash if "crash" in ending else InvalidRequest):
-                self._send(scope, key, route, asked, effect, ending)
+                self._send(scope, key, route, fingerprint, effect, ending)
             if route == "repeatable" and ending != "error":  # outside of the transaction that saves the reply
                 self._happened(scope, route, effect)
 
-    def _write_documents(self, scope: Scope, key: str, asked: str, ending: str) -> None:
-        begun = self.begun.get((scope, key, asked))
+    def _write_documents(self, scope: Scope, key: str, fingerprint: str, ending: str) -> None:
+        begun = self.begun.get((scope, key, fingerprint))
         if begun is None or self.now - begun.at > timedelta(hours=24):
-            begun = self.begun[scope, key, asked] = Begun(self.now)
+            begun = self.begun[scope, key, fingerprint] = Begun(self.now)
         if ending == "well":
-            answer = self._send(scope, key, "documents", asked, "", ending)
+            answer = self._send(scope, key, "documents", fingerprint, "", ending)
             reply = orjson.dumps([begun.effect or self.written, 1])
             assert answer == Answer(Reply(200, "application/json", reply), False)
-            self.known[scope, key] = Expected(asked, reply, self.now)
-            del self.begun[scope, key, asked]
+            self.known[scope, key] = Expected(fingerprint, reply, self.now)
+            del self.begun[scope, key, fingerprint]
         else:
             with pytest.raises(Crash if "crash" in ending else InvalidRequest):
-                self._send(scope, key, "documents", asked, "", ending)
+                self._send(scope, key, "documents", fingerprint, "", ending)
         if ending in ("well", "late error", "crash") and begun.effect is None:
             begun.effect = self.written
             self._happened(scope, "documents", self.written)
@@ -155,10 +155,10 @@ class Requests(RuleBasedStateMachine):
     def _happened(self, scope: Scope, route: Route, effect: str) -> None:
         self.effects.setdefault((scope, route), []).append(effect)
 
-    def _send(self, scope: Scope, key: str, route: Route, asked: str, effect: str, ending: str) -> Answer:
+    def _send(self, scope: Scope, key: str, route: Route, fingerprint: str, effect: str, ending: str) -> Answer:
         act = self._act(scope, route, effect, ending)
         body = self._body(scope, route, effect, ending)
-        keyed = Keyed(key, asked)
+        keyed = KeyedRequest(key, fingerprint)
 
         def fail(step: str) -> None:
             if ending == "early crash" or (ending == "crash" and step == "idempotency.before_save"):
@@ -221,7 +221,7 @@ Requests.TestCase.settings = settings(max_examples=60, stateful_step_count=30, d
 TestRequests = Requests.TestCase
 
 
-def test_intents_that_nobody_repeats_any_more_are_removed() -> None:
+def test_expired_intents_are_removed() -> None:
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
     scope, metadata = SCOPES[0], MemoryMetadata()
     keys = Idempotency(metadata, lambda: now[0], lambda: now[0])
@@ -231,7 +231,7 @@ def test_intents_that_nobody_repeats_any_more_are_removed() -> None:
 
     for key in ("old", "young"):
         with pytest.raises(Unavailable):
-            keys.once_with_documents(scope, Keyed(key, "request"), lambda: lose)
+            keys.once_with_documents(scope, KeyedRequest(key, "request"), lambda: lose)
         now[0] += timedelta(hours=13)
     keys.forget(scope)
 
@@ -239,11 +239,11 @@ def test_intents_that_nobody_repeats_any_more_are_removed() -> None:
     assert [one.body["created_at"] for one in left] == ["2026-01-01T13:00:00Z"]
 
 
-def test_a_twin_that_has_ended_meanwhile_leaves_no_second_effect() -> None:
+def test_a_duplicate_that_ended_meanwhile_leaves_no_second_effect() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     scope, metadata, documents = SCOPES[0], MemoryMetadata(), MemoryDocuments()
     keys = Idempotency(metadata, lambda: now, lambda: now)
-    keyed = Keyed("k", "request")
+    keyed = KeyedRequest("k", "request")
 
     def act(write: Write) -> Reply:
         documents.write(scope, "c", [DocumentBatch([write.id], [b"{}"])], now=write.at, write=write)
@@ -272,5 +272,5 @@ def test_a_key_does_not_lift_the_deadline_of_its_request(tmp_path: Path) -> None
         return Reply(200, None, b"")
 
     with deadline.within(0.2), pytest.raises(OutOfTime):
-        keys.once_with_documents(SCOPES[0], Keyed("k", "request"), lambda: overrun)
+        keys.once_with_documents(SCOPES[0], KeyedRequest("k", "request"), lambda: overrun)
     metadata.close()

@@ -21,7 +21,7 @@ def opened(data: Path) -> None:
     organization = services.keys.create_organization("one" + data.name).organization_id
     scope = services.namespaces.scope(Scope(organization), "default")
     services.artifacts.write(scope, "run_1", {"members": pa.table({"x": [1]})}, {})
-    with services.bulk.spooled() as upload:
+    with services.bulk.open_spool_file() as upload:
         assert (mode(upload), mode(upload.parent)) == (0o600, 0o700)
     services.close()
 

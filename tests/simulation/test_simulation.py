@@ -135,7 +135,7 @@ def first_come_first_served() -> Iterator[None]:
 def the_lost_stay_lost() -> Iterator[None]:
     """Leases never end and nobody looks for the dead."""
     with (
-        mock.patch("shoal.jobs.worker.Worker._release_the_lost", return_value=None),
+        mock.patch("shoal.jobs.worker.Worker._release_lost_jobs", return_value=None),
         mock.patch.object(job_queue, "_NEXT", job_queue._NEXT.replace("OR lease_until <= :now", "")),
     ):
         yield

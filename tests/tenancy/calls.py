@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from shoal.api.door import MOUNTS
+from shoal.api.mounts import MOUNTS
 
 __all__ = ["FORGOTTEN", "OF_THE_ORGANIZATION", "PREFIXES", "Call", "Kind", "Slot", "equals", "one_of", "put_in"]
 

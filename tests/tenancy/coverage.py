@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from shoal.api.door import MOUNTS
+from shoal.api.mounts import MOUNTS
 from tenancy.operations import Operation
 
 __all__ = ["HIDDEN", "left_out", "namespaced", "operations_of", "routes_of", "unnamed_ids"]

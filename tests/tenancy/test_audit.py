@@ -6,8 +6,8 @@ from typing import Any, Final, get_args
 import httpx
 import pytest
 
-from shoal.api.door import MOUNT
-from shoal.api.route_table import needed_permission
+from shoal.api.mounts import MOUNT
+from shoal.api.route_table import find_permission
 from shoal.records.audit import Action
 from tenancy.calls import Call
 from tenancy.conftest import World
@@ -35,7 +35,7 @@ def _rows(tenant: Tenant, **asked: str) -> list[dict[str, Any]]:
 
 def _changes(name: str) -> bool:
     method, path = name.split(" ")
-    return method != "GET" and needed_permission(method, MOUNT + path) != "read"
+    return method != "GET" and find_permission(method, MOUNT + path) != "read"
 
 
 @pytest.mark.parametrize("name", sorted(filter(_changes, TABLE)))

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from fastapi import FastAPI
 
-from shoal.api.door import MOUNTS, PROBES
+from shoal.api.mounts import MOUNTS, PROBES
 from tenancy.calls import PREFIXES
 from tenancy.cells import Cells
 from tenancy.conftest import World

@@ -9,9 +9,9 @@ from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 
 from shoal.api.callers.auth import PUBLIC
-from shoal.api.door import MOUNT, PROBES
+from shoal.api.mounts import MOUNT, PROBES
 from shoal.api.resource import Resource, ResourceRoute
-from shoal.api.route_table import needed_permission
+from shoal.api.route_table import find_permission
 from shoal.records.key import ALL_PERMISSIONS, Permission
 from tenancy.coverage import HIDDEN, left_out, operations_of, routes_of
 from tenancy.operations import TABLE
@@ -29,13 +29,13 @@ def test_every_operation_of_the_openapi_is_in_the_table_with_all_its_ids(app: Fa
     assert left_out(app.openapi(), TABLE) == []
 
 
-def test_the_openapi_tells_every_route_but_the_listed_ones(app: FastAPI) -> None:
+def test_the_openapi_describes_every_route_but_the_listed_ones(app: FastAPI) -> None:
     assert routes_of(app).keys() - operations_of(app.openapi()).keys() == HIDDEN
     assert operations_of(app.openapi()).keys() <= routes_of(app).keys()
 
 
 def test_every_route_is_at_the_official_mount_to_which_the_others_lead(app: FastAPI) -> None:
-    """That they do, on a real server, is what the matrix and `tests/api/test_door.py` show."""
+    """That they do, on a real server, is what the matrix and `tests/api/test_mounts.py` show."""
     assert {name: mounts for name, mounts in routes_of(app).items() if mounts != {MOUNT}} == {}
 
 
@@ -68,7 +68,7 @@ def test_every_route_declares_what_a_key_needs_or_is_one_of_the_probes(app: Fast
 def test_a_route_that_declares_no_permission_cannot_be_made(extra: dict[str, Any] | None) -> None:
     router = Resource("/secrets", tag="secrets", about="What nobody guards.")
 
-    with pytest.raises(TypeError, match=r"/secrets/\{id\}: declare what a key needs"):
+    with pytest.raises(TypeError, match=r"/secrets/\{id\}: declare a permission"):
         router.get("/{id}", openapi_extra=extra)(lambda: None)
 
 
@@ -134,7 +134,7 @@ def _permissions() -> str:
     lines = [f"{'needs':<8}{'keys that may call it':<45}route"]
     for name in sorted(TABLE, key=lambda name: (name.split(" ")[1], name)):
         method, path = name.split(" ")
-        needed = needed_permission(method, MOUNT + path)
+        needed = find_permission(method, MOUNT + path)
         allowed = [role for role, granted in _ROLES.items() if needed in granted or "admin" in granted]
         keys = "everybody" if needed is None else ", ".join(allowed)
         lines.append(f"{needed or 'nothing':<8}{keys:<45}{name}")

@@ -61,7 +61,7 @@ def test_vectors_of_one_name_may_have_other_dimensions_elsewhere(twins: tuple[ht
     assert done(right, "GET", "/namespaces/prod")["vector_configs"][0]["dimension"] == 2
 
 
-def test_a_removed_namespace_takes_nothing_of_its_twin(twins: tuple[httpx.Client, httpx.Client]) -> None:
+def test_deleting_a_namespace_leaves_its_namesake_untouched(twins: tuple[httpx.Client, httpx.Client]) -> None:
     left, right = twins
 
     done(left, "DELETE", "/namespaces/prod")

@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 
 from shoal.api.callers.auth import PUBLIC
-from shoal.api.door import MOUNT
-from shoal.api.route_table import needed_permission
+from shoal.api.mounts import MOUNT
+from shoal.api.route_table import find_permission
 from shoal.records.key import Permission, new_key
 from tenancy.calls import OF_THE_ORGANIZATION, PREFIXES, Call, Slot, put_in
 from tenancy.cells import Cells, comparable
@@ -68,7 +68,7 @@ def test_a_key_may_do_what_the_table_of_permissions_says(
     headers = {"X-Namespace": amber.ref("namespace")}
     for role, granted in _GRANTED.items():
         for mount in PREFIXES:
-            needed = needed_permission(method, MOUNT + path)
+            needed = find_permission(method, MOUNT + path)
             allowed = needed is None or needed in granted
             assert (needed is None) == (MOUNT + path in PUBLIC)
             call = operation.make(amber if allowed else world.amber)
@@ -93,7 +93,7 @@ def _forbidden(key: str, needed: Permission, granted: tuple[Permission, ...]) ->
     ids=["another organisation", "another organisation, the other way", "another namespace"],
 )  # fmt: skip
 @every_operation
-def test_what_belongs_to_somebody_else_is_not_there(
+def test_resources_of_another_tenant_do_not_exist(
     name: str, intruder: str, owner: str, world: World, bare: httpx.Client, cells: Cells
 ) -> None:
     method, path, operation = _parts(name)
@@ -149,7 +149,7 @@ def test_a_foreign_namespace_in_the_header_is_not_there(
     caller, secret = world.cedar, world.cedar.keys["admin"]
     call = operation.make(caller)
     if not namespaced(described[name]):
-        if needed_permission(method, MOUNT + path) == "read":
+        if find_permission(method, MOUNT + path) == "read":
             foreign = {"X-Namespace": world.amber.ref("namespace")}
             plain, ignored = (send(bare, method, f"/v1{path}", call, secret, sent) for sent in ({}, foreign))
             assert comparable(plain) == comparable(ignored)
@@ -166,7 +166,7 @@ def test_a_foreign_namespace_in_the_header_is_not_there(
 
 
 @pytest.mark.parametrize("name", sorted(name for name in TABLE if name.endswith("/list")))
-def test_a_cursor_of_somebody_else_is_answered_as_one_of_another_list(
+def test_a_cursor_of_another_tenant_is_answered_as_one_of_another_list(
     name: str, world: World, bare: httpx.Client, cells: Cells
 ) -> None:
     method, path, operation = _parts(name)

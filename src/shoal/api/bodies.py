@@ -1,8 +1,8 @@
-"""JSON bodies of routes, parsed strictly and checked without keeping the event loop from other requests.
+"""JSON bodies of routes, parsed strictly and validated without blocking the event loop.
 
-A route that takes a pydantic model gets this by being a `JsonRoute`, as those of a `Resource` are (`api/resource.py`).
+Every route of a `Resource` (`api/resource.py`) is a `JsonRoute`.
 
-An absent body counts as `{}`, and the Content-Type is not insisted on, because both official clients are loose here.
+An absent body counts as `{}`, and any Content-Type is accepted, because both official clients are lax about these.
 """
 
 from collections.abc import Callable, Coroutine, Iterable
@@ -16,17 +16,17 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.types import Scope as Connection
 
+from shoal.api.guards.body_quota import QUOTA, SMALL_QUOTA
 from shoal.api.guards.json_text import parse_json
-from shoal.api.guards.rooms import ROOM, SMALL
-from shoal.api.methods import HeadOnly, asks_for_head
-from shoal.api.older_clients import for_older_client, is_older
+from shoal.api.methods import HeadOnly, is_head_request
+from shoal.api.older_clients import adapt_for_older_client, is_older
 from shoal.api.queries import check_query, query_names
-from shoal.api.replies import effect_for_writer, shown_to_writer
+from shoal.api.replies import limit_to_sent_fields, redact_effect
 
-__all__ = ["JsonRoute", "validated"]
+__all__ = ["JsonRoute", "validate_body"]
 
-_AT_ONCE: Final = 16 * 1024
-"""Bytes of a body that are parsed and checked on the event loop: that takes less than a change of threads."""
+_INLINE_BYTES: Final = 16 * 1024
+"""The largest body that is parsed on the event loop: up to this size that is cheaper than a switch of threads."""
 
 _CHANGES: Final = frozenset({"PATCH", "PUT"})
 _EFFECTS: Final = frozenset({"POST", "DELETE"})
@@ -35,8 +35,8 @@ Model = TypeVar("Model", bound=BaseModel)
 _Handler: TypeAlias = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-def validated(model: type[Model], raw: Any) -> Model:
-    """A body parsed by hand, checked as FastAPI checks the others. Raises RequestValidationError (422)."""
+def validate_body(model: type[Model], raw: Any) -> Model:
+    """Validate a parsed body as FastAPI would. Raises RequestValidationError (422)."""
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -45,67 +45,69 @@ def validated(model: type[Model], raw: Any) -> Model:
 
 
 class JsonRoute(APIRoute):
-    """A route whose body, where it takes one, was parsed by `parse_json` and checked before FastAPI sees it. Parameters
-    of the query that it does not know are refused, except by probes, which callers of all sorts decorate. Whoever may
-    not read is answered a change without the rest of what is stored."""
+    """A route whose JSON body is parsed by `parse_json` and validated before FastAPI sees it.
+
+    Unknown query parameters are rejected, except by probes, to which load balancers add their own. Where the key lacks
+    the permission to read, the answer to a change is limited to what the caller sent.
+    """
 
     def get_route_handler(self) -> _Handler:
-        """The usual handler, handed a request that carries its parsed body."""
+        """Return the handler of the base class, called with a request that carries its parsed body."""
         handle = super().get_route_handler()
         if self.body_field is not None and not isinstance(self.body_field.field_info, Form):
-            handle = self._strict(handle)
-        probe, known = "health" in self.tags, query_names(self.dependant)
+            handle = self._parse_strictly(handle)
+        probe, parameters = "health" in self.tags, query_names(self.dependant)
 
         async def handler(request: Request) -> Response:
             if not probe:
-                check_query(self.name, known, request)
+                check_query(self.name, parameters, request)
             answer = await handle(request)
             if is_older(request):
-                answer = for_older_client(self.response_model, answer)
+                answer = adapt_for_older_client(self.response_model, answer)
             if request.method in _CHANGES and not request.state.caller.may("read"):
-                sent = parse_json(await request.body(), getattr(request.state, ROOM, SMALL))
-                answer = shown_to_writer(self.response_model, answer, sent)
+                body = parse_json(await request.body(), getattr(request.state, QUOTA, SMALL_QUOTA))
+                answer = limit_to_sent_fields(self.response_model, answer, body)
             elif request.method in _EFFECTS and not probe and not request.state.caller.may("read"):
-                answer = effect_for_writer(self.response_model, answer)
-            return HeadOnly(answer) if asks_for_head(request) else answer
+                answer = redact_effect(self.response_model, answer)
+            return HeadOnly(answer) if is_head_request(request) else answer
 
         return handler
 
-    def _strict(self, handle: _Handler) -> _Handler:
+    def _parse_strictly(self, handle: _Handler) -> _Handler:
         async def handler(request: Request) -> Response:
             body = await request.body()
-            room = getattr(request.state, ROOM, SMALL)
-            if len(body) <= _AT_ONCE:
-                value = self._checked(parse_json(body, room))
+            quota = getattr(request.state, QUOTA, SMALL_QUOTA)
+            if len(body) <= _INLINE_BYTES:
+                value = self._validate(parse_json(body, quota))
             else:
-                value = await run_sync(lambda: self._checked(parse_json(body, room)))
+                value = await run_sync(lambda: self._validate(parse_json(body, quota)))
             return await handle(_ParsedRequest(request, value))
 
         return handler
 
-    def _checked(self, value: Any) -> Any:
-        """The body as its model, which FastAPI takes as it is. Raises RequestValidationError."""
+    def _validate(self, value: Any) -> Any:
+        """Return the body as its model, which FastAPI accepts unchanged. Raises RequestValidationError."""
         if self.body_field is None or self._embed_body_fields:
             return value
-        checked, faults = self.body_field.validate(value, {}, loc=("body",))
+        parsed, faults = self.body_field.validate(value, {}, loc=("body",))
         if faults:
             raise RequestValidationError(faults)
-        return checked
+        return parsed
 
 
 class _ParsedRequest(Request):
-    """A request whose JSON is already there. FastAPI reads JSON only under a JSON content type, so it has one."""
+    """A request with a parsed JSON body, and a JSON content type, without which FastAPI ignores the body."""
 
     def __init__(self, request: Request, value: Any) -> None:
-        super().__init__(_as_json(request.scope), request.receive)
-        self._body = b"{}"  # FastAPI asks only whether there is a body, then calls json()
+        super().__init__(_with_json_type(request.scope), request.receive)
+        self._body = b"{}"  # FastAPI only tests whether there is a body, then calls json()
         self._value = value
 
     async def json(self) -> Any:
         return self._value
 
 
-def _as_json(scope: Connection) -> Connection:
+def _with_json_type(scope: Connection) -> Connection:
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
-    kept = [header for header in headers if header[0] != b"content-type"]
-    return {**scope, "headers": [*kept, (b"content-type", b"application/json")]}
+    others = [header for header in headers if header[0] != b"content-type"]
+    return {**scope, "headers": [*others, (b"content-type", b"application/json")]}

@@ -1,9 +1,10 @@
-"""What a handler can ask for in its signature: the services, the caller's scope, and how a list was asked for.
+"""Dependencies of handlers: the services, the caller, its scope, and the query parameters of lists.
 
 @router.post("/things/list")
-def list_things(services: Wired, scope: Namespaced, listed: Listed, body: ListBody) -> Response:
-    found = services.things.search(scope, listed.query(body, search_fields=("thing_id", "thing_name")))
-    return reply(ThingList(results=found.items, total_count=found.total, pagination=listed.pagination(found, body)))
+def list_things(services: ServicesDep, scope: NamespaceDep, query: ListQueryDep, body: ListBody) -> Response:
+    listing = services.things.search(scope, query.query(body, search_fields=("thing_id", "thing_name")))
+    pagination = query.pagination(listing, body)
+    return reply(ThingList(results=listing.items, total_count=listing.total, pagination=pagination))
 """
 
 import base64
@@ -15,8 +16,8 @@ from typing import Annotated, Any, Final, TypeVar
 import orjson
 from fastapi import Depends, Header, Query, Request
 
-from shoal.api.door import MOUNT
-from shoal.api.handler_threads import Later
+from shoal.api.handler_threads import Deferred
+from shoal.api.mounts import MOUNT
 from shoal.assemble import Services
 from shoal.errors import InvalidRequest
 from shoal.records.key import Caller
@@ -25,57 +26,67 @@ from shoal.records.queries.paging import ListBody, Listing, Page, Pagination, fo
 from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Query as StoreQuery
 
-__all__ = ["Called", "ListQuery", "Listed", "Namespaced", "Organized", "Wired", "decoded", "pagination"]
+__all__ = [
+    "CallerDep",
+    "ListQuery",
+    "ListQueryDep",
+    "NamespaceDep",
+    "OrganizationDep",
+    "ServicesDep",
+    "decode_header",
+    "pagination",
+]
 
 Item = TypeVar("Item")
 _EMPTY: Final = ListBody()
 
 
-async def _wired(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-async def _called() -> Later[Caller]:
-    return Later(lambda confirmed: confirmed.caller)
+async def _caller() -> Deferred[Caller]:
+    return Deferred(lambda confirmed: confirmed.caller)
 
 
-Wired = Annotated[Services, Depends(_wired)]
-Called = Annotated[Caller, Depends(_called)]
+ServicesDep = Annotated[Services, Depends(_services)]
+CallerDep = Annotated[Caller, Depends(_caller)]
 
 
-async def _may_read() -> Later[bool]:
-    return Later(lambda confirmed: confirmed.caller.may("read"))
+async def _may_read() -> Deferred[bool]:
+    return Deferred(lambda confirmed: confirmed.caller.may("read"))
 
 
-MayRead = Annotated[bool, Depends(_may_read)]
-"""Whether the caller may see what is stored, beside what was sent."""
+MayReadDep = Annotated[bool, Depends(_may_read)]
+"""Whether the caller may see stored content beyond what it sent."""
 
 
-async def _organized(request: Request) -> Scope:
-    return Scope(request.state.caller.organization_id)  # of a key it never changes
+async def _organization(request: Request) -> Scope:
+    return Scope(request.state.caller.organization_id)  # a key never changes its organisation
 
 
-Organized = Annotated[Scope, Depends(_organized)]
-"""The caller's organisation, for what it owns directly."""
+OrganizationDep = Annotated[Scope, Depends(_organization)]
+"""The scope of the caller's organisation, for resources that belong to no namespace."""
 
 
-async def _namespaced(
+async def _namespace(
     namespace: Annotated[
         str | None, Header(alias="X-Namespace", description="Id or name; optional while there is only one.")
     ] = None,
-) -> Later[Scope]:
-    ref = None if namespace is None else decoded(namespace)
-    return Later(lambda confirmed: confirmed.namespace(ref))
+) -> Deferred[Scope]:
+    ref = None if namespace is None else decode_header(namespace)
+    return Deferred(lambda confirmed: confirmed.namespace(ref))
 
 
-Namespaced = Annotated[Scope, Depends(_namespaced)]
-"""The namespace of the X-Namespace header. 404 where it is unknown or foreign, 400 where it is missing but needed."""
+NamespaceDep = Annotated[Scope, Depends(_namespace)]
+"""The namespace of the X-Namespace header: 404 where it does not exist for this organisation, 400 where the header is
+missing and there is more than one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """The query parameters of a list, and who asked for what (`subject`), which a cursor is bound to."""
+    """The query parameters of a list; `subject` (organisation, namespace, path) is what a cursor is bound to."""
 
     subject: tuple[str, ...]
     limit: int | None
@@ -87,28 +98,29 @@ class ListQuery:
     search: str | None
 
     def page(self, body: ListBody | None = None) -> Page:
-        """The window asked for. The body beats the query, a cursor beats offset and page. Raises InvalidRequest."""
+        """Return the requested window. The body takes precedence over the query, a cursor over offset and page number.
+        Raises InvalidRequest."""
         sent = body or _EMPTY
-        sized, placed = (sent.limit or sent.page_size), (sent.offset is not None or sent.page is not None)
+        has_size, has_position = (sent.limit or sent.page_size), (sent.offset is not None or sent.page is not None)
         folded = fold_page(
-            sent.limit if sized else self.limit,
-            sent.page_size if sized else self.page_size,
-            sent.offset if placed else self.offset,
-            sent.page if placed else self.page_number,
+            sent.limit if has_size else self.limit,
+            sent.page_size if has_size else self.page_size,
+            sent.offset if has_position else self.offset,
+            sent.page if has_position else self.page_number,
             self.include_total if sent.include_total is None else sent.include_total,
         )
         cursor = sent.cursor or self.cursor
         if cursor is None:
             return folded
-        return Page(folded.limit, _placed(cursor, self._fingerprint(body))[0], folded.include_total)
+        return Page(folded.limit, _parse_cursor(cursor, self._fingerprint(body))[0], folded.include_total)
 
     def pin(self, body: ListBody | None = None) -> str | None:
-        """What the first page was of, where this one goes on from it. Raises InvalidRequest."""
+        """Return the generation that the first page read, where this is a later page. Raises InvalidRequest."""
         cursor = (body or _EMPTY).cursor or self.cursor
-        return None if cursor is None else _placed(cursor, self._fingerprint(body))[1]
+        return None if cursor is None else _parse_cursor(cursor, self._fingerprint(body))[1]
 
     def query(self, body: ListBody | None = None, search_fields: tuple[str, ...] = ()) -> StoreQuery:
-        """The whole question for a store. Raises InvalidField, InvalidRequest."""
+        """Return the query for a store. Raises InvalidField, InvalidRequest."""
         sent = body or _EMPTY
         return StoreQuery(
             filter=parse_filter(sent.filters),
@@ -118,20 +130,20 @@ class ListQuery:
             search_fields=search_fields,
         )
 
-    def pagination(self, found: Listing[Item], body: ListBody | None = None) -> Pagination:
-        """The wire's `pagination` object for what was found."""
-        return pagination(found, self.page(body), self._fingerprint(body))
+    def pagination(self, listing: Listing[Item], body: ListBody | None = None) -> Pagination:
+        """Return the `pagination` object of an answer."""
+        return pagination(listing, self.page(body), self._fingerprint(body))
 
     def _fingerprint(self, body: ListBody | None) -> str:
-        """The same for all pages of one question: not the window, but filters, order, search, route and scope."""
+        """Hash everything that pages of one list share: filters, order, search, route and scope, not the window."""
         sent = body or _EMPTY
-        asked = [self.subject, sent.filters, sent.model_dump(include={"sort", "sorts"}), sent.search or self.search]
-        return hashlib.blake2b(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
+        question = [self.subject, sent.filters, sent.model_dump(include={"sort", "sorts"}), sent.search or self.search]
+        return hashlib.blake2b(orjson.dumps(question, option=orjson.OPT_SORT_KEYS), digest_size=12).hexdigest()
 
 
-async def _listed(
+async def _list_query(
     request: Request,
-    organization: Organized,
+    organization: OrganizationDep,
     limit: Annotated[int | None, Query(ge=1, le=1000)] = None,
     page_size: Annotated[int | None, Query(ge=1, le=1000, description="Another name for limit.")] = None,
     offset: Annotated[int | None, Query(ge=0, le=10_000)] = None,
@@ -142,44 +154,47 @@ async def _listed(
     include_total: bool = False,
     search: Annotated[str | None, Query(max_length=500)] = None,
 ) -> ListQuery:
-    # One list by whichever mount and method it is asked for.
+    # The same list under every mount and by either method.
     path = "/" + request.scope["route"].path.removeprefix(MOUNT).strip("/").removesuffix("/list")
     subject = (organization.organization_id, request.headers.get("x-namespace", ""), path)
     token = cursor or next_cursor or after
     return ListQuery(subject, limit, page_size, offset, page, token or None, include_total, search)
 
 
-Listed = Annotated[ListQuery, Depends(_listed)]
+ListQueryDep = Annotated[ListQuery, Depends(_list_query)]
 
 
-def pagination(found: Listing[Any], page: Page, fingerprint: str) -> Pagination:
-    """Totals only where they were asked for; `next_cursor` only where there is a next page."""
+def pagination(listing: Listing[Any], page: Page, fingerprint: str) -> Pagination:
+    """Build the `pagination` object: totals only on request, `next_cursor` only where there is a next page."""
     number = page.offset // page.limit + 1
     return Pagination(
-        total=found.total if page.include_total else None,
+        total=listing.total if page.include_total else None,
         page=number,
         page_size=page.limit,
-        total_pages=-(-found.total // page.limit) if page.include_total else None,
-        next_page=str(number + 1) if found.more else None,
+        total_pages=-(-listing.total // page.limit) if page.include_total else None,
+        next_page=str(number + 1) if listing.more else None,
         previous_page=str(number - 1) if number > 1 else None,
-        next_cursor=_cursor(page.offset + page.limit, fingerprint, found.pin) if found.more else None,
+        next_cursor=_format_cursor(page.offset + page.limit, fingerprint, listing.pin) if listing.more else None,
     )
 
 
-def _cursor(offset: int, fingerprint: str, pin: str) -> str:
+def _format_cursor(offset: int, fingerprint: str, pin: str) -> str:
     return base64.urlsafe_b64encode(f"{offset}.{fingerprint}.{pin}".encode()).decode().rstrip("=")
 
 
-def _placed(cursor: str, fingerprint: str) -> tuple[int, str]:
-    """The offset, and what the list was of. The fingerprint guards against mix-ups, not against forgery: an offset
-    tells nobody anything, and what it is of is looked up in the caller's own scope."""
+def _parse_cursor(cursor: str, fingerprint: str) -> tuple[int, str]:
+    """Return the offset and the pinned generation. Raises InvalidRequest.
+
+    The fingerprint guards against mix-ups, not against forgery: an offset reveals nothing, and the generation is looked
+    up in the caller's own scope.
+    """
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        offset, stamped, pin = text.split(".", 2)
+        offset, cursor_fingerprint, pin = text.split(".", 2)
         start = int(offset)
     except (binascii.Error, ValueError):
-        raise InvalidRequest("The cursor is not one that Shoal made.", cursor=cursor[:80]) from None
-    if stamped != fingerprint or not 0 <= start < 2**62:
+        raise InvalidRequest("The cursor was not issued by Shoal.", cursor=cursor[:80]) from None
+    if cursor_fingerprint != fingerprint or not 0 <= start < 2**62:
         raise InvalidRequest(
             "The cursor belongs to another list, filter, sort or search. Start again without a cursor.",
             cursor=cursor[:80],
@@ -187,8 +202,8 @@ def _placed(cursor: str, fingerprint: str) -> tuple[int, str]:
     return start, pin
 
 
-def decoded(header: str) -> str:
-    """Header bytes arrive as Latin-1; clients that put a name beyond ASCII there mean UTF-8."""
+def decode_header(header: str) -> str:
+    """Decode a header as UTF-8, which clients send for names beyond ASCII; servers hand it over as Latin-1."""
     try:
         return header.encode("latin-1").decode()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""A file that a store holds, as the answer to a request: whole, or the one range that was asked for."""
+"""A stored file as a response, whole or one byte range of it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,15 +11,15 @@ from starlette.types import Receive, Scope, Send
 
 __all__ = ["Download"]
 
-_PIECE: Final = 256 * 2**10
+_CHUNK_BYTES: Final = 256 * 2**10
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 
 class Download(Response):
-    """Streams a file and closes it.
+    """Stream a file and close it.
 
-    A `Range` with one range of bytes is answered with that part (206), one behind the end with 416; several ranges, and
-    those that depend on `If-Range`, with the whole file, as RFC 9110 allows.
+    A `Range` header with a single byte range is answered with that range (206), or with 416 where it starts beyond the
+    end; several ranges, and a range with `If-Range`, are answered with the whole file, as RFC 9110 allows.
     """
 
     def __init__(
@@ -37,44 +37,44 @@ class Download(Response):
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the head and, unless only that is asked for, the part."""
+        """Send the headers and, except for HEAD, the requested bytes."""
         try:
-            await self._answer(scope)(scope, receive, send)
+            await self._build_response(scope)(scope, receive, send)
         finally:
             self._content.close()
 
-    def _answer(self, scope: Scope) -> Response:
-        asked = Headers(scope=scope)
-        part = None if "if-range" in asked else _part(asked.get("range", ""), self._size)
-        start, stop = part or (0, self._size)
-        if start >= stop and part is not None:
+    def _build_response(self, scope: Scope) -> Response:
+        request_headers = Headers(scope=scope)
+        window = None if "if-range" in request_headers else _parse_range(request_headers.get("range", ""), self._size)
+        start, stop = window or (0, self._size)
+        if start >= stop and window is not None:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{self._size}"})
         headers = MutableHeaders(raw=list(self.raw_headers))
-        if part is not None:
+        if window is not None:
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{self._size}"
             headers["Content-Length"] = str(stop - start)
-        only_head = scope["method"] == "HEAD"
+        is_head = scope["method"] == "HEAD"
         return StreamingResponse(
-            iter(()) if only_head else self._pieces(start, stop),
-            200 if part is None else 206,
+            iter(()) if is_head else self._read_chunks(start, stop),
+            200 if window is None else 206,
             headers,
             self.media_type,
         )
 
-    def _pieces(self, start: int, stop: int) -> Iterator[bytes]:
+    def _read_chunks(self, start: int, stop: int) -> Iterator[bytes]:
         self._content.seek(start)
-        while start < stop and (piece := self._content.read(min(_PIECE, stop - start))):
-            start += len(piece)
-            yield piece
+        while start < stop and (chunk := self._content.read(min(_CHUNK_BYTES, stop - start))):
+            start += len(chunk)
+            yield chunk
 
 
-def _part(asked: str, size: int) -> tuple[int, int] | None:
-    """The half-open range of bytes that a header names; empty where it lies behind the end, None where it names none or
-    several."""
-    found = _RANGE.fullmatch(asked.strip())
-    if found is None or found[1] == found[2] == "":
+def _parse_range(request_headers: str, size: int) -> tuple[int, int] | None:
+    """Return the half-open byte range of a header: empty where it starts beyond the end, None where there is no single
+    range."""
+    match = _RANGE.fullmatch(request_headers.strip())
+    if match is None or match[1] == match[2] == "":
         return None
-    if not found[1]:
-        return max(size - int(found[2]), 0), size
-    first, last = int(found[1]), int(found[2]) if found[2] else size - 1
+    if not match[1]:
+        return max(size - int(match[2]), 0), size
+    first, last = int(match[1]), int(match[2]) if match[2] else size - 1
     return None if last < first < size else (first, min(last + 1, size))

@@ -1,7 +1,7 @@
-"""Handlers run in a thread, and what they ask of the stores for their arguments is asked there: one change of threads
-a request, and no call of a store on the event loop, however long it takes.
+"""Handlers run in a worker thread, where their arguments are resolved as well: one switch of threads a request, and no
+store is ever called on the event loop.
 
-A dependency that needs a store, or the caller as confirmed, returns `Later`; the handler gets the value.
+A dependency that needs a store or the confirmed caller returns `Deferred`; the handler gets the value.
 """
 
 import inspect
@@ -16,47 +16,52 @@ from starlette.requests import HTTPConnection
 from shoal.api.callers.access import Access, Confirmed
 from shoal.records.key import Permission
 
-__all__ = ["Later", "in_handler_thread"]
+__all__ = ["Deferred", "wrap_handler"]
 
 T = TypeVar("T")
 Handler = Callable[..., Any]
 
 _CONNECTION: Final = "connection_"
-"""A parameter that no handler has; FastAPI fills it by its type."""
+"""The name of a parameter that no handler uses; FastAPI fills it in by its type."""
 
 
 @dataclass(frozen=True, slots=True)
-class Later(Generic[T]):
-    """An argument of a handler that is made in its thread, once the caller is confirmed."""
+class Deferred(Generic[T]):
+    """An argument that is resolved in the handler's thread, once the caller is confirmed."""
 
-    make: Callable[[Confirmed], T]
+    resolve: Callable[[Confirmed], T]
 
 
-def in_handler_thread(handler: Handler, permission: Permission | None) -> Handler:
-    """The handler of a route, with the caller confirmed to have the permission, and its arguments made first. A
-    coroutine has them made in a thread and then goes on by itself. Without a permission it is simply called."""
+def wrap_handler(handler: Handler, permission: Permission | None) -> Handler:
+    """Wrap a handler so that the caller's permission is confirmed and deferred arguments are resolved before it runs.
+
+    For a coroutine this happens in a thread, and the coroutine then runs on the event loop. A handler without a
+    permission is returned unchanged.
+    """
     if permission is None:
         return handler
     if inspect.iscoroutinefunction(handler):
 
         @wraps(handler)
-        async def prepared(**given: Any) -> Any:
-            connection: HTTPConnection = given.pop(_CONNECTION)
-            return await handler(**await run_sync(_arguments, connection, permission, given))
+        async def wrapper(**arguments: Any) -> Any:
+            connection: HTTPConnection = arguments.pop(_CONNECTION)
+            return await handler(**await run_sync(_resolve, connection, permission, arguments))
     else:
 
         @wraps(handler)
-        def prepared(**given: Any) -> Any:
-            connection: HTTPConnection = given.pop(_CONNECTION)
-            return handler(**_arguments(connection, permission, given))
+        def wrapper(**arguments: Any) -> Any:
+            connection: HTTPConnection = arguments.pop(_CONNECTION)
+            return handler(**_resolve(connection, permission, arguments))
 
     signature = inspect.signature(handler)
-    added = inspect.Parameter(_CONNECTION, inspect.Parameter.KEYWORD_ONLY, annotation=HTTPConnection)
-    prepared.__signature__ = signature.replace(parameters=[*signature.parameters.values(), added])  # type: ignore[attr-defined]
-    return prepared
+    connection_parameter = inspect.Parameter(_CONNECTION, inspect.Parameter.KEYWORD_ONLY, annotation=HTTPConnection)
+    wrapper.__signature__ = signature.replace(parameters=[*signature.parameters.values(), connection_parameter])  # type: ignore[attr-defined]
+    return wrapper
 
 
-def _arguments(connection: HTTPConnection, permission: Permission, given: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve(connection: HTTPConnection, permission: Permission, arguments: Mapping[str, Any]) -> dict[str, Any]:
     access: Access = connection.app.state.access
     confirmed = access.confirm(connection, permission)
-    return {name: value.make(confirmed) if isinstance(value, Later) else value for name, value in given.items()}
+    return {
+        name: value.resolve(confirmed) if isinstance(value, Deferred) else value for name, value in arguments.items()
+    }

@@ -1,8 +1,8 @@
 """The Idempotency-Key of a request, for handlers that write.
 
 @router.post("/things")
-def create_thing(services: Wired, scope: Namespaced, keyed: Keyed, body: CreateThing) -> Response:
-    return keyed.once(scope, lambda: services.things.creation(scope, body))
+def create_thing(services: ServicesDep, scope: NamespaceDep, call: IdempotentCallDep, body: CreateThing) -> Response:
+    return call.once(scope, lambda: services.things.creation(scope, body))
 """
 
 import hashlib
@@ -13,37 +13,45 @@ from typing import Annotated, Any, Final, TypeAlias
 import orjson
 from fastapi import Depends, Header, Request, Response
 
-from shoal.api.deps import Wired, decoded
-from shoal.api.door import MOUNT
+from shoal.api.deps import ServicesDep, decode_header
+from shoal.api.mounts import MOUNT
 from shoal.api.replies import reply
 from shoal.records.scope import Scope
-from shoal.services.idempotency import MAX_KEY_LENGTH, Act, ActNamed, Answer, Effect, Idempotency, check_key
-from shoal.services.idempotency import Keyed as KeyedRequest
+from shoal.services.idempotency import (
+    MAX_KEY_LENGTH,
+    Action,
+    Answer,
+    Effect,
+    Idempotency,
+    KeyedRequest,
+    NamedAction,
+    check_key,
+)
 from shoal.storage.protocols.documents import Write
 from shoal.storage.protocols.replies import Reply
 from shoal.storage.protocols.transactions import Transaction
 
-__all__ = ["BODY", "BODY_HASH", "HEADER", "REPLAYED", "Keyed", "Writing"]
+__all__ = ["BODY", "BODY_HASH", "HEADER", "REPLAYED", "IdempotentCallDep", "Writing"]
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
 BODY: Final = "body"
 BODY_HASH: Final = "body_hash"
-"""Where `api/guards/limits.py` leaves the bytes of a JSON body, and the hash of an upload that was streamed."""
+"""Keys of the request state: the bytes of a JSON body, and the hash of a streamed upload (`api/guards/limits.py`)."""
 
-_TOLD: Final = (
-    "Makes a retry safe: the same request under the same key is done once, and answered alike for 24 hours. At most "
+_DESCRIPTION: Final = (
+    "Makes a retry safe: a request is executed once per key, and repetitions get the same answer for 24 hours. At most "
     f"{MAX_KEY_LENGTH} printable characters; another request under the key is a 409."
 )
 
 
 Writing: TypeAlias = Callable[[Write | None], Response]
-"""Changes documents under a name."""
+"""A write of documents that is executed once per `Write`."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeyedCall:
-    """A call with its key, if it has one; without, everything is simply done."""
+class IdempotentCall:
+    """A request with its idempotency key; without a key every method just runs the action."""
 
     idempotency: Idempotency
     request: Request
@@ -55,79 +63,79 @@ class KeyedCall:
         prepare: Callable[[], Callable[[Transaction], Any]],
         show: Callable[[Any], Response] = reply,
     ) -> Response:
-        """Run what `prepare` returns as one transaction of the metadata store and save the answer in it, or answer as
-        before. `show` makes the answer of the outcome."""
+        """Run what `prepare` returns as one metadata transaction and save the answer in it, or replay the saved answer.
+        `show` turns the result into the response."""
         if self.key is None:
             return show(self.idempotency.transact(prepare))
 
         def effect() -> Effect:
             body = prepare()
-            return lambda tx: _reply_of(show(body(tx)))
+            return lambda tx: _to_reply(show(body(tx)))
 
-        return _answered(self.idempotency.once(scope, self._keyed(self.key), effect))
+        return _to_response(self.idempotency.once(scope, self._to_request(self.key), effect))
 
     def once_with_documents(self, scope: Scope, act: Writing) -> Response:
-        """The same for changes of documents; `act` gets the name of the write, None for a call without a key."""
-        return self.once_prepared(scope, lambda: act)
+        """As `once`, for writes of documents; `act` gets None for a call without a key."""
+        return self.once_after_checks(scope, lambda: act)
 
-    def once_prepared(self, scope: Scope, prepare: Callable[[], Writing]) -> Response:
-        """The same, where checks and changes of metadata come before the documents are written."""
+    def once_after_checks(self, scope: Scope, prepare: Callable[[], Writing]) -> Response:
+        """As `once_with_documents`, where checks and changes of metadata precede the write."""
         if self.key is None:
             return prepare()(None)
-        keyed = self._keyed(self.key)
-        return _answered(self.idempotency.once_with_documents(scope, keyed, lambda: _named(prepare())))
+        call = self._to_request(self.key)
+        return _to_response(self.idempotency.once_with_documents(scope, call, lambda: _to_named_action(prepare())))
 
     def once_repeatable(self, scope: Scope, act: Callable[[], Response]) -> Response:
-        """The same for what comes to the same when it is repeated, and is too large for one transaction."""
+        """As `once`, for an action that is idempotent in itself and too large for one transaction."""
         if self.key is None:
             return act()
-        return _answered(self.idempotency.once_repeatable(scope, self._keyed(self.key), _plainly(act)))
+        return _to_response(self.idempotency.once_repeatable(scope, self._to_request(self.key), _to_action(act)))
 
-    def named_in_body(self, key: str | None, field: str) -> "KeyedCall":
-        """The key that the body names at `field`; one in the header wins. Raises InvalidField."""
+    def with_body_key(self, key: str | None, field: str) -> "IdempotentCall":
+        """Return the call with a key from the body field `field`; one in the header wins. Raises InvalidField."""
         if self.key is not None or key is None:
             return self
-        return KeyedCall(self.idempotency, self.request, check_key(field, key))
+        return IdempotentCall(self.idempotency, self.request, check_key(field, key))
 
-    def _keyed(self, key: str) -> KeyedRequest:
+    def _to_request(self, key: str) -> KeyedRequest:
         return KeyedRequest(key, _fingerprint(self.request))
 
 
-async def _keyed(
+async def _idempotent_call(
     request: Request,
-    services: Wired,
-    idempotency_key: Annotated[str | None, Header(alias=HEADER, description=_TOLD)] = None,
-) -> KeyedCall:
-    key = None if idempotency_key is None else check_key(HEADER, decoded(idempotency_key))
-    return KeyedCall(services.idempotency, request, key)
+    services: ServicesDep,
+    idempotency_key: Annotated[str | None, Header(alias=HEADER, description=_DESCRIPTION)] = None,
+) -> IdempotentCall:
+    key = None if idempotency_key is None else check_key(HEADER, decode_header(idempotency_key))
+    return IdempotentCall(services.idempotency, request, key)
 
 
-Keyed = Annotated[KeyedCall, Depends(_keyed)]
-"""The call's idempotency key. 422 for one that is none, 409 for one that was sent with another request."""
+IdempotentCallDep = Annotated[IdempotentCall, Depends(_idempotent_call)]
+"""The call with its idempotency key: 422 for an invalid key, 409 for one that was used with another request."""
 
 
 def _fingerprint(request: Request) -> str:
-    """Method, path without its mount, query and body: what makes a request this one and no other."""
+    """Hash what identifies a request: method, path without its mount, query and body."""
     body: Any = getattr(request.state, BODY_HASH, None)
     if body is None:
         body = hashlib.blake2b(getattr(request.state, BODY, b""))
-    asked = [request.method, request.scope["path"].removeprefix(MOUNT), request.url.query, body.hexdigest()]
-    return hashlib.blake2b(orjson.dumps(asked), digest_size=20).hexdigest()
+    parts = [request.method, request.scope["path"].removeprefix(MOUNT), request.url.query, body.hexdigest()]
+    return hashlib.blake2b(orjson.dumps(parts), digest_size=20).hexdigest()
 
 
-def _plainly(act: Callable[[], Response]) -> Act:
-    return lambda: _reply_of(act())
+def _to_action(act: Callable[[], Response]) -> Action:
+    return lambda: _to_reply(act())
 
 
-def _named(act: Writing) -> ActNamed:
-    return lambda write: _reply_of(act(write))
+def _to_named_action(act: Writing) -> NamedAction:
+    return lambda write: _to_reply(act(write))
 
 
-def _reply_of(response: Response) -> Reply:
+def _to_reply(response: Response) -> Reply:
     return Reply(response.status_code, response.media_type, bytes(response.body))
 
 
-def _answered(answer: Answer) -> Response:
+def _to_response(answer: Answer) -> Response:
     reply = answer.reply
     headers = {REPLAYED: "true"} if answer.replayed else None
     return Response(reply.body, reply.status, headers, reply.media_type)

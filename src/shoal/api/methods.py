@@ -1,4 +1,4 @@
-"""Methods beyond those that routes name: HEAD wherever GET is, and what a 405 says is allowed."""
+"""HEAD for every route with GET, and the methods that a 405 lists as allowed."""
 
 from typing import Final
 
@@ -9,15 +9,15 @@ from starlette.types import Scope as Connection
 
 from shoal.api.downloads import Download
 
-__all__ = ["HeadLikeGet", "HeadOnly", "allowed_methods", "asks_for_head"]
+__all__ = ["HeadOnly", "HeadSupport", "find_allowed_methods", "is_head_request"]
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HEAD: Final = "shoal.head"
-"""Set in the scope of a request that came as HEAD and is answered by the handler of GET."""
+"""The scope key of a HEAD request that the handler of GET answers."""
 
 
-class HeadLikeGet:
-    """Answers HEAD with the head of what GET answers (RFC 9110, 9.3.2)."""
+class HeadSupport:
+    """ASGI middleware that answers HEAD with the headers of GET (RFC 9110, 9.3.2)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,7 +28,7 @@ class HeadLikeGet:
             return
         ended = False
 
-        async def headless(message: Message) -> None:
+        async def drop_body(message: Message) -> None:
             nonlocal ended
             if message["type"] != "http.response.body":
                 await send(message)
@@ -36,23 +36,23 @@ class HeadLikeGet:
                 ended = True
                 await send({"type": "http.response.body", "body": b""})
 
-        await self._app({**scope, "method": "GET", _HEAD: True}, receive, headless)
+        await self._app({**scope, "method": "GET", _HEAD: True}, receive, drop_body)
 
 
-def asks_for_head(request: Request) -> bool:
-    """Whether only the head of the answer will be sent."""
+def is_head_request(request: Request) -> bool:
+    """Whether only the headers of the response will be sent."""
     return _HEAD in request.scope
 
 
 class HeadOnly(Response):
-    """The head of an answer, whose body is neither read from its file nor made."""
+    """The headers of a response, whose body is neither built nor read from its file."""
 
     def __init__(self, answer: Response) -> None:
         self._answer = answer
         self.background = answer.background
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Send the head; a file says how long it is."""
+        """Send the headers; those of a file include its length."""
         if isinstance(self._answer, Download):
             await self._answer({**scope, "method": "HEAD"}, receive, send)
             return
@@ -63,11 +63,11 @@ class HeadOnly(Response):
             await self.background()
 
 
-def allowed_methods(app: FastAPI, scope: Connection) -> list[str]:
-    """Every method that some route takes at this path."""
-    found = [
+def find_allowed_methods(app: FastAPI, scope: Connection) -> list[str]:
+    """Return the methods that any route accepts at this path."""
+    methods = [
         method
         for method in _METHODS
         if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.router.routes)
     ]
-    return [*found, "HEAD"] if "GET" in found else found
+    return [*methods, "HEAD"] if "GET" in methods else methods

@@ -1,7 +1,7 @@
-"""Numbers for Prometheus: over the whole installation, without a name or an id of anybody's.
+"""Prometheus metrics of the whole installation, without names or ids of tenants.
 
-Requests are counted in this process. What runs do is counted in the metadata store, by whichever process it happens in,
-and read when Prometheus asks: so the numbers are right for any number of workers and go on after a restart.
+Requests are counted in this process. Runs are counted in the metadata store, by whichever process executes them, and
+read on each scrape: so the numbers are right for any number of workers and survive a restart.
 """
 
 import threading
@@ -25,7 +25,7 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 
 class Metrics:
-    """A registry with everything this server can tell."""
+    """The registry of this server's metrics."""
 
     def __init__(self, services: Services) -> None:
         self.registry = CollectorRegistry()
@@ -44,55 +44,55 @@ class Metrics:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 
-    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
         self._requests.labels(method, route, str(status)).inc()
         self._durations.labels(method, route).observe(seconds)
 
 
 class _Installation(Collector):
-    """What the stores and the disk tell when they are asked."""
+    """Metrics that are read from the stores and the disk on each scrape."""
 
     def __init__(self, disk: Disk, states: RunStates, counters: CounterReader, journals: Mapping[str, Journal]) -> None:
         self._space, self._states, self._counters, self._journals = disk, states, counters, journals
 
     def describe(self) -> Iterator[Metric]:
-        return iter(())  # so that registering asks no store
+        return iter(())  # so that registering reads no store
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._disk()
+        yield from self._disk_metrics()
         try:
-            yield from self._queue()
-            yield from self._runs()
+            yield from self._queue_metrics()
+            yield from self._run_metrics()
             yield _gauge("shoal_up", "Whether the metadata store answers.", 1)
         except ShoalError:
             yield _gauge("shoal_up", "Whether the metadata store answers.", 0)
 
-    def _disk(self) -> Iterator[Metric]:
+    def _disk_metrics(self) -> Iterator[Metric]:
         try:
-            room = self._space.space()
-        except OSError:  # all else is told, now of all times
+            space = self._space.space()
+        except OSError:  # the other metrics matter now more than ever
             return
-        yield _gauge("shoal_disk_free_bytes", "Free bytes of the data folder's disk.", room.free)
-        yield _gauge("shoal_disk_usable_bytes", "Free bytes that new data may take.", room.usable)
+        yield _gauge("shoal_disk_free_bytes", "Free bytes of the data folder's disk.", space.free)
+        yield _gauge("shoal_disk_usable_bytes", "Free bytes that new data may take.", space.usable)
         wal = GaugeMetricFamily("shoal_wal_bytes", "Bytes of write-ahead logs.", labels=["store"])
         for store, journal in self._journals.items():
             wal.add_metric([store], journal.journal_bytes())
         yield wal
 
-    def _queue(self) -> Iterator[Metric]:
+    def _queue_metrics(self) -> Iterator[Metric]:
         waiting, oldest = self._states.waiting()
         yield _gauge("shoal_queue_depth", "Runs that wait for a worker.", waiting)
         yield _gauge("shoal_queue_oldest_age_seconds", "How long the oldest of them waits.", oldest)
 
-    def _runs(self) -> Iterator[Metric]:
-        counted = self._counters.counters()
+    def _run_metrics(self) -> Iterator[Metric]:
+        counters = self._counters.counters()
         runs = CounterMetricFamily("shoal_runs", "Runs that ended, by how.", labels=["status"])
         recoveries = CounterMetricFamily("shoal_recoveries", "Runs taken up again after a worker or process ended.")
         stages = SummaryMetricFamily(
             "shoal_stage_seconds", "Time that runs spent in a stage.", labels=["stage", "algorithm"]
         )
-        for (name, *labels), (count, total) in sorted(counted.items()):
+        for (name, *labels), (count, total) in sorted(counters.items()):
             if name == "runs":
                 runs.add_metric(labels, count)
             elif name == "recoveries":
@@ -102,11 +102,11 @@ class _Installation(Collector):
         yield from (runs, recoveries, stages)
 
 
-def _gauge(name: str, told: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, told, value=value)
+def _gauge(name: str, description: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, description, value=value)
 
 
 def serve_metrics(metrics: Metrics, host: str, port: int) -> threading.Thread:
-    """Answer GET /metrics on a port of its own, in a thread. Raises OSError where the port is taken."""
+    """Serve GET /metrics on a separate port, in a thread. Raises OSError where the port is taken."""
     _, thread = serve(port, addr=host, registry=metrics.registry)
     return thread

@@ -1,8 +1,8 @@
-"""Answers for the official SDK before version 1 (0.81.1), whose models are closed where later ones are open.
+"""Answers for the official SDK before version 1 (0.81.1), whose models reject values that later ones accept.
 
-It is known by its User-Agent, `OpenAPI-Generator/0.81.1/python`. It raises for a run that is `canceled`, a collection
-without schemas or with a source it has not heard of, and some more: those values are replaced by the nearest that it
-reads, or by null. All others get answers as they are; nothing that is stored differs.
+That SDK is recognised by its User-Agent, `OpenAPI-Generator/0.81.1/python`. It raises for a run that is `canceled`, a
+collection without schemas or with an unknown source, and a few other values; those are replaced by the nearest value
+that it accepts, or by null. All other clients get the answers unchanged, and so does the store.
 """
 
 import re
@@ -21,7 +21,7 @@ from shoal.records.execution import Execution
 from shoal.records.key import CreatedKey, Key
 from shoal.records.run_results import CancelledRun, ExecutionList
 
-__all__ = ["for_older_client", "is_older"]
+__all__ = ["adapt_for_older_client", "is_older"]
 
 Json = dict[str, Any]
 Adapt = Callable[[Json], Json]
@@ -48,9 +48,9 @@ def is_older(request: Request) -> bool:
     return _AGENT.match(request.headers.get("user-agent", "")) is not None
 
 
-def for_older_client(model: Any, answer: Response) -> Response:
-    """The answer as that SDK can read it. `model` is what the route promises."""
-    adapt = _adapter(model)
+def adapt_for_older_client(model: Any, answer: Response) -> Response:
+    """Return the answer in the form that the SDK accepts. `model` is the response model of the route."""
+    adapt = _find_adapter(model)
     if adapt is None or answer.media_type != "application/json" or answer.status_code >= 400:
         return answer
     value = orjson.loads(answer.body)
@@ -60,76 +60,76 @@ def for_older_client(model: Any, answer: Response) -> Response:
     return Response(orjson.dumps(adapt(value)), answer.status_code, headers, answer.media_type)
 
 
-def _adapter(model: Any) -> Adapt | None:
-    """That of the model, or of the one that may be null."""
+def _find_adapter(model: Any) -> Adapt | None:
+    """Return the adapter of a model, or of its non-null variant."""
     return next((_ADAPTERS[kind] for kind in (model, *get_args(model)) if kind in _ADAPTERS), None)
 
 
-def _only(value: Any, known: frozenset[str], otherwise: str | None = None) -> Any:
-    return value if value in known else otherwise
+def _keep_known(value: Any, values: frozenset[str], otherwise: str | None = None) -> Any:
+    return value if value in values else otherwise
 
 
-def _cluster(cluster: Json) -> Json:
+def _adapt_cluster(cluster: Json) -> Json:
     config = cluster.get("vector_config")
     readable = config is None or config["clustering_method"] in _METHODS
     labeling = cluster.get("llm_labeling")
     return {
         **cluster,
         "vector_config": config if readable else None,
-        "llm_labeling": None if labeling is None else _labeling(labeling),
+        "llm_labeling": None if labeling is None else _adapt_labeling(labeling),
     }
 
 
-def _labeling(labeling: Json) -> Json:
-    adapted = {**labeling}
-    for name, known in (("provider", _PROVIDERS), ("model_name", _MODELS)):
-        if name in adapted:
-            adapted[name] = _only(adapted[name], known)
-    if inputs := adapted.get("labeling_inputs"):
+def _adapt_labeling(labeling: Json) -> Json:
+    answer = {**labeling}
+    for name, values in (("provider", _PROVIDERS), ("model_name", _MODELS)):
+        if name in answer:
+            answer[name] = _keep_known(answer[name], values)
+    if inputs := answer.get("labeling_inputs"):
         mappings = [
-            {**mapping, "source_type": _only(mapping.get("source_type"), _INPUTS)}
+            {**mapping, "source_type": _keep_known(mapping.get("source_type"), _INPUTS)}
             for mapping in inputs["input_mappings"]
         ]
-        adapted["labeling_inputs"] = {**inputs, "input_mappings": mappings}
-    return adapted
+        answer["labeling_inputs"] = {**inputs, "input_mappings": mappings}
+    return answer
 
 
-def _run(run: Json) -> Json:
-    adapted = {**run}
+def _adapt_run(run: Json) -> Json:
+    answer = {**run}
     if run.get("status") == "canceled":
-        adapted |= {"status": "failed", "error_message": run.get("error_message") or "The run was canceled."}
+        answer |= {"status": "failed", "error_message": run.get("error_message") or "The run was canceled."}
     if run.get("centroids"):
-        adapted["centroids"] = _numbered(run["centroids"])
-    return adapted
+        answer["centroids"] = _renumber(run["centroids"])
+    return answer
 
 
-def _numbered(centroids: list[Json]) -> list[Json]:
-    """Centroids whose ids are all `cl_<number>`: the others get the numbers after the largest."""
-    numbers = {one["cluster_id"]: top_number(one["cluster_id"]) for one in centroids}
+def _renumber(centroids: list[Json]) -> list[Json]:
+    """Give all centroids ids of the form `cl_<number>`: other ids get the numbers after the largest one in use."""
+    numbers = {item["cluster_id"]: top_number(item["cluster_id"]) for item in centroids}
     first = 1 + max((number for number in numbers.values() if number is not None), default=-1)
     others = (id for id, number in numbers.items() if number is None)
     ids = {id: format_cluster_id((number,)) for number, id in enumerate(others, start=first)}
     return [
         {
-            **one,
-            "cluster_id": ids.get(one["cluster_id"], one["cluster_id"]),
-            "parent_cluster_id": ids.get(one.get("parent_cluster_id"), one.get("parent_cluster_id")),
+            **item,
+            "cluster_id": ids.get(item["cluster_id"], item["cluster_id"]),
+            "parent_cluster_id": ids.get(item.get("parent_cluster_id"), item.get("parent_cluster_id")),
         }
-        for one in centroids
+        for item in centroids
     ]
 
 
-def _collection(collection: Json) -> Json:
+def _adapt_collection(collection: Json) -> Json:
     source = collection["source"]
     return {
         **collection,
         "input_schema": collection.get("input_schema") or {"properties": {}},
         "output_schema": collection.get("output_schema") or {"properties": {}},
-        "source": {**source, "type": _only(source["type"], _SOURCES, "bucket")},
+        "source": {**source, "type": _keep_known(source["type"], _SOURCES, "bucket")},
     }
 
 
-def _document(document: Json) -> Json:
+def _adapt_document(document: Json) -> Json:
     internal = document.get("_internal") or {}
     lineage = internal.get("lineage")
     if not isinstance(lineage, dict) or lineage.get("source_type") in (None, *_LINEAGES):
@@ -137,35 +137,35 @@ def _document(document: Json) -> Json:
     return {**document, "_internal": {**internal, "lineage": {**lineage, "source_type": None}}}
 
 
-def _key(key: Json) -> Json:
+def _adapt_key(key: Json) -> Json:
     prefix = key.get("key_prefix") or ""
     return {**key, "key_prefix": prefix if len(prefix) >= _SHORTEST_PREFIX else None}
 
 
-def _listed(adapt: Adapt) -> Adapt:
-    def adapted(answer: Json) -> Json:
-        both = {**answer, "results": [adapt(item) for item in answer["results"]]}
+def _adapt_list(adapt: Adapt) -> Adapt:
+    def adapt_list(answer: Json) -> Json:
+        result = {**answer, "results": [adapt(item) for item in answer["results"]]}
         if answer.get("groups"):
-            both["groups"] = [
-                {**one, "documents": [adapt(item) for item in one["documents"]]} for one in answer["groups"]
+            result["groups"] = [
+                {**item, "documents": [adapt(item) for item in item["documents"]]} for item in answer["groups"]
             ]
-        return both
+        return result
 
-    return adapted
+    return adapt_list
 
 
 _ADAPTERS: Final[Mapping[Any, Adapt]] = MappingProxyType(
     {
-        CancelledRun: _run,
-        Cluster: _cluster,
-        ClusterList: _listed(_cluster),
-        Collection: _collection,
-        CollectionList: _listed(_collection),
-        CreatedKey: _key,
-        Document: _document,
-        DocumentList: _listed(_document),
-        Execution: _run,
-        ExecutionList: _listed(_run),
-        Key: _key,
+        CancelledRun: _adapt_run,
+        Cluster: _adapt_cluster,
+        ClusterList: _adapt_list(_adapt_cluster),
+        Collection: _adapt_collection,
+        CollectionList: _adapt_list(_adapt_collection),
+        CreatedKey: _adapt_key,
+        Document: _adapt_document,
+        DocumentList: _adapt_list(_adapt_document),
+        Execution: _adapt_run,
+        ExecutionList: _adapt_list(_adapt_run),
+        Key: _adapt_key,
     }
 )

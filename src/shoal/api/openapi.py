@@ -1,7 +1,7 @@
-"""The OpenAPI description: what FastAPI reads off the routes, and what holds for all of them, told once here.
+"""The OpenAPI description: what FastAPI derives from the routes, completed by what all of them share.
 
-A route tells its parameters, its body and the answer to a success. Refusals, the key, path parameters and the request
-id are the same everywhere, so they are added here. `tests/contract/openapi.json` keeps a copy that has been reviewed.
+A route declares its parameters, its body and its success response. Error responses, the API key, path parameters and
+the request id are the same everywhere and are added here. `tests/contract/openapi.json` is the reviewed copy.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,29 +16,32 @@ __all__ = ["TAGS", "complete", "operations"]
 Json: TypeAlias = dict[str, Any]
 
 TAGS: Final = list({resource.tag["name"]: resource.tag for resource in ROUTERS}.values())
-"""Every tag a route carries, in the order of the description."""
+"""The tags of all routes, in the order of the description."""
 
 _METHODS: Final = ("get", "put", "post", "delete", "patch")
 _REFUSALS: Final[Mapping[int, tuple[str, str]]] = {
-    400: ("BadRequest", "The request makes no sense as a whole: no JSON, a foreign cursor, or no namespace chosen."),
-    401: ("Unauthorized", "No API key, or one that is not known."),
+    400: (
+        "BadRequest",
+        "The request is invalid as a whole: not JSON, a cursor of another list, or no namespace chosen.",
+    ),
+    401: ("Unauthorized", "The API key is missing or unknown."),
     403: ("Forbidden", "The API key lacks the permission for this call."),
-    404: ("NotFound", "No such thing here, or it belongs to somebody else."),
-    408: ("TooSlow", "The body did not arrive in time. Send it again over a better connection, or in parts."),
-    409: ("Conflict", "The name is taken, or the present state forbids the move."),
-    413: ("TooLarge", "The body or the answer is over its limit."),
-    422: ("Invalid", "A field has a wrong value; `details.validation_errors` names it."),
+    404: ("NotFound", "It does not exist, or it belongs to another organisation or namespace."),
+    408: ("TooSlow", "The body did not arrive in time. Send it again over a faster connection, or in parts."),
+    409: ("Conflict", "The name is taken, or the current state does not allow the operation."),
+    413: ("TooLarge", "The body or the answer exceeds its limit."),
+    422: ("Invalid", "A field has an invalid value; `details.validation_errors` names it."),
     429: ("TooManyRequests", "Too many calls. Try again after `Retry-After` seconds."),
-    500: ("InternalError", "A fault in Shoal, or stored bytes are not what was written. The log has the request id."),
+    500: ("InternalError", "A bug in Shoal, or stored data is damaged. The log has the request id."),
     503: ("Unavailable", "Overloaded, or a store did not answer in time. Try again after `Retry-After` seconds."),
-    507: ("DiskFull", "The disk is full: nothing was written, and reading and deleting go on."),
+    507: ("DiskFull", "The disk is full: nothing was written; reading and deleting still work."),
 }
-_RETRIED: Final = frozenset({429, 503})
+_RETRYABLE: Final = frozenset({429, 503})
 _REF: Final = "#/components/{}/{}"
 _REQUEST_ID: Final[Json] = {"X-Request-ID": {"$ref": _REF.format("headers", "RequestId")}}
 _HEADERS: Final[Json] = {
     "RequestId": {
-        "description": "Names this call in the log: what the caller sent as X-Request-ID, or an id made for it.",
+        "description": "Identifies this request in the log: the X-Request-ID of the caller, or a generated id.",
         "schema": {"type": "string"},
     },
     "RetryAfter": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer", "minimum": 0}},
@@ -47,7 +50,7 @@ _KEY: Final[Json] = {
     "APIKey": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key, `sk_…`. Each operation tells under `x-permission` which permission it needs.",
+        "description": "An API key, `sk_…`. The permission that an operation requires is in `x-permission`.",
     }
 }
 _PATH_PARAMETERS: Final = {name: text for resource in ROUTERS for name, text in resource.path_parameters.items()}
@@ -56,14 +59,14 @@ _REPLACED: Final = ("HTTPValidationError", "ValidationError")
 
 
 def complete(schema: Json) -> Json:
-    """The description with refusals, security, headers and texts filled in. Changes `schema` and returns it."""
+    """Add error responses, security, headers and texts to a description. Changes `schema` and returns it."""
     components: Json = schema.setdefault("components", {})
     schemas: Json = components.setdefault("schemas", {})
     for name in _REPLACED:
         schemas.pop(name, None)
     schemas.update(_error_schemas())
     components["headers"] = _HEADERS
-    components["responses"] = {name: _refusal(status, text) for status, (name, text) in _REFUSALS.items()}
+    components["responses"] = {name: _describe_refusal(status, text) for status, (name, text) in _REFUSALS.items()}
     components["securitySchemes"] = _KEY
     schema["security"] = [{"APIKey": []}]
     schema["tags"] = TAGS
@@ -73,7 +76,7 @@ def complete(schema: Json) -> Json:
 
 
 def operations(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Json]]:
-    """(path, method in lower case, operation) of a description."""
+    """Yield (path, method in lower case, operation)."""
     for path, methods in schema["paths"].items():
         for method in _METHODS:
             if method in methods:
@@ -92,21 +95,21 @@ def _complete_operation(method: str, operation: Json, schemas: Json) -> None:
     responses: Json = operation["responses"]
     for answer in responses.values():
         answer.setdefault("headers", {}).update(_REQUEST_ID)
-    refusals = _refusals(method, operation) | _declared(responses)
-    told = {status: answer for status, answer in responses.items() if not status.startswith(("4", "5"))}
-    told |= {str(status): {"$ref": _REF.format("responses", _REFUSALS[status][0])} for status in sorted(refusals)}
-    operation["responses"] = told
+    refusals = _possible_refusals(method, operation) | _list_declared(responses)
+    documented = {status: answer for status, answer in responses.items() if not status.startswith(("4", "5"))}
+    documented |= {str(status): {"$ref": _REF.format("responses", _REFUSALS[status][0])} for status in sorted(refusals)}
+    operation["responses"] = documented
 
 
 def _may_be_absent(body: Json, schemas: Json) -> bool:
-    """No body is read as `{}`, which is enough where no field is required."""
+    """Whether no field is required: an absent body is read as `{}`."""
     media: Json = body["content"].get("application/json", {})
     reference = media.get("schema", {}).get("$ref")
     return reference is not None and not schemas[reference.rpartition("/")[2]].get("required")
 
 
-def _refusals(method: str, operation: Json) -> set[int]:
-    """How any operation of this kind can be refused."""
+def _possible_refusals(method: str, operation: Json) -> set[int]:
+    """Return the error statuses that any operation of this kind may have."""
     if X_PERMISSION not in operation:
         return {429, 500, 503}
     statuses = {401, 403, 429, 500, 503}
@@ -122,14 +125,14 @@ def _refusals(method: str, operation: Json) -> set[int]:
     return statuses
 
 
-def _declared(responses: Json) -> set[int]:
-    """Refusals that a route told of itself; FastAPI's 422 stands at every route that has parameters."""
+def _list_declared(responses: Json) -> set[int]:
+    """Return the error statuses that a route declares; FastAPI adds 422 to every route with parameters."""
     return {int(status) for status in responses if status.isdigit() and int(status) >= 400 and status != "422"}
 
 
-def _refusal(status: int, text: str) -> Json:
+def _describe_refusal(status: int, text: str) -> Json:
     headers = dict(_REQUEST_ID)
-    if status in _RETRIED:
+    if status in _RETRYABLE:
         headers["Retry-After"] = {"$ref": _REF.format("headers", "RetryAfter")}
     body = {"application/json": {"schema": {"$ref": _REF.format("schemas", ErrorResponse.__name__)}}}
     return {"description": text, "headers": headers, "content": body}

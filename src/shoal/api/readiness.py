@@ -1,4 +1,4 @@
-"""Whether this server should be sent requests, and which of its parts ask for attention; each with its reason."""
+"""Whether this server should receive requests, and which of its parts need attention, with the reasons."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from shoal.assemble import Services
 from shoal.errors import ShoalError
-from shoal.jobs.liveness import living
+from shoal.jobs.liveness import list_alive
 
 __all__ = ["Check", "Readiness"]
 
@@ -15,7 +15,7 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part. `required` ones make the server not ready; the others leave it serving with less."""
+    """The state of one part. A failed `required` check makes the server not ready; others only degrade it."""
 
     ok: bool
     reason: str | None = None
@@ -24,29 +24,29 @@ class Check:
 
 @dataclass(slots=True)
 class Readiness:
-    """`draining` is set at the first signal to end. `workers` tells how many of the workers that this server keeps are
-    alive; None where they run elsewhere."""
+    """The readiness checks. `draining` is set by the first signal to stop. `workers` returns how many of the workers
+    that this server runs are alive; None where they run elsewhere."""
 
     draining: bool = False
     workers: Callable[[], int] | None = field(default=None)
 
     def checks(self, services: Services) -> Mapping[str, Check]:
-        """Every part, looked at now."""
+        """Check every part now."""
         return {
             "server": Check(not self.draining, "The server is shutting down." if self.draining else None),
             "database": _database(services),
-            "data_folder": _folder(services),
+            "data_folder": _data_folder(services),
             "disk": _disk(services),
-            "workers": self._present(services),
+            "workers": self._workers(services),
         }
 
-    def _present(self, services: Services) -> Check:
+    def _workers(self, services: Services) -> Check:
         expected = services.settings.workers
         if self.workers is not None and expected:
             alive = self.workers()
             missing = f"{expected - alive} of {expected} workers are not running; they are started again."
             return Check(alive >= expected, None if alive >= expected else missing, required=False)
-        if living(services.settings.data / "workers"):
+        if list_alive(services.settings.data / "workers"):
             return Check(True, required=False)
         reason = "No worker runs on this data folder: runs wait until `shoal worker` is started."
         return Check(False, reason, required=False)
@@ -60,7 +60,7 @@ def _database(services: Services) -> Check:
     return Check(True)
 
 
-def _folder(services: Services) -> Check:
+def _data_folder(services: Services) -> Check:
     usable = os.access(services.settings.data, os.R_OK | os.W_OK | os.X_OK)
     return Check(usable, None if usable else "The data folder cannot be read and written.")
 
@@ -72,6 +72,6 @@ def _disk(services: Services) -> Check:
         return Check(False, f"The disk does not answer ({error.strerror}).")
     if not room.low:
         return Check(True, required=False)
-    kept = (room.reserve + room.owed) / _MIB
-    reason = f"{room.free / _MIB:,.0f} MiB are free and {kept:,.0f} MiB kept in reserve: new data are refused."
+    reserve_mib = (room.reserve + room.owed) / _MIB
+    reason = f"{room.free / _MIB:,.0f} MiB are free and {reserve_mib:,.0f} MiB kept in reserve: new data are refused."
     return Check(False, reason, required=False)

@@ -1,4 +1,4 @@
-"""How an answer becomes bytes. Non-finite floats never leave: they turn into null."""
+"""Serialization of answers to JSON. Non-finite floats become null."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from shoal.records.base import Effect, format_wire_time
 from shoal.records.cluster import Cluster
 from shoal.records.task import Task
 
-__all__ = ["effect_for_writer", "encode", "reply", "shown_to_writer"]
+__all__ = ["encode", "limit_to_sent_fields", "redact_effect", "reply"]
 
 _HINT: Final = re.compile(r" (Did you mean|There are:) .*", re.DOTALL)
 _OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
@@ -24,20 +24,20 @@ def reply(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A JSON answer; mappings and sequences may hold models, datetimes and NumPy arrays of finite numbers."""
+    """Return a JSON response; mappings and sequences may hold models, datetimes and NumPy arrays of finite numbers."""
     body = b"" if status == 204 else encode(content)
     media = None if status == 204 else "application/json"
     return Response(body, status, dict(headers or {}), media)
 
 
 def encode(content: object) -> bytes:
-    """JSON bytes; times as UTC with milliseconds and `Z`, NaN and infinities as null."""
+    """Encode as JSON: times in UTC with milliseconds and `Z`, NaN and infinities as null."""
     if isinstance(content, BaseModel):
         return content.model_dump_json().encode()
-    return orjson.dumps(content, _plain, _OPTIONS)
+    return orjson.dumps(content, _to_json, _OPTIONS)
 
 
-def _plain(value: object) -> object:
+def _to_json(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, datetime):
@@ -47,10 +47,13 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def shown_to_writer(model: Any, answer: Response, sent: Any) -> Response:
-    """The answer to a change, for a key that may not read what is stored: the ids that the resource has by its model
-    (own fields of documents may be called `…_id` too), and the fields that were sent, with the values that were sent,
-    which may have been merged into others. An `Effect` shows nothing stored and stays whole."""
+def limit_to_sent_fields(model: Any, answer: Response, sent: Any) -> Response:
+    """Limit the answer to a change, for a key without the permission to read.
+
+    What remains are the ids in the model of the resource (custom fields of documents may be called `…_id` too) and the
+    fields that were sent, with the values that were sent, since stored ones may be merged with others. An `Effect`
+    holds no stored content and is returned unchanged.
+    """
     whole = isinstance(model, type) and issubclass(model, Effect)
     if whole or answer.media_type != "application/json" or answer.status_code >= 400:
         return answer
@@ -58,31 +61,30 @@ def shown_to_writer(model: Any, answer: Response, sent: Any) -> Response:
     if not isinstance(stored, dict):
         return answer
     ids = {name for name in getattr(model, "model_fields", ()) if name.endswith("_id")}
-    given = sent if isinstance(sent, dict) else {}
-    shown = {
-        name: value if name in ids else given[name] for name, value in stored.items() if name in ids or name in given
+    fields = sent if isinstance(sent, dict) else {}
+    visible = {
+        name: value if name in ids else fields[name] for name, value in stored.items() if name in ids or name in fields
     }
-    return _with_body(answer, shown)
+    return _with_body(answer, visible)
 
 
-def effect_for_writer(model: Any, answer: Response) -> Response:
-    """The answer to a creation, a removal or a call to act, for a key that may not read what is stored: of a task its
-    ids and its state and nothing of what it found or failed of, no names of what was removed, and no fields of
-    documents that were meant instead of those sent."""
+def redact_effect(model: Any, answer: Response) -> Response:
+    """Redact the answer to a creation, a deletion or an action, for a key without the permission to read: results and
+    errors of tasks, names of what was deleted, and suggested field names of documents."""
     if answer.media_type != "application/json" or answer.status_code >= 400 or not answer.body:
         return answer
     stored = orjson.loads(answer.body)
     if not isinstance(stored, dict):
         return answer
-    hidden: dict[str, Any] = {}
+    replacements: dict[str, Any] = {}
     if model is Task:
-        about = {name: value for name, value in stored["additional_data"].items() if name.endswith("_id")}
-        hidden = {"inputs": [], "outputs": [], "additional_data": about, "error": None, "error_message": None}
+        ids = {name: value for name, value in stored["additional_data"].items() if name.endswith("_id")}
+        replacements = {"inputs": [], "outputs": [], "additional_data": ids, "error": None, "error_message": None}
     elif "deleted" in stored and "message" in stored:
-        hidden = {"message": "It is deleted."}
+        replacements = {"message": "It is deleted."}
     elif model is Cluster and stored.get("warnings"):
-        hidden = {"warnings": [_HINT.sub("", warning) for warning in stored["warnings"]]}
-    return _with_body(answer, {**stored, **hidden}) if hidden else answer
+        replacements = {"warnings": [_HINT.sub("", warning) for warning in stored["warnings"]]}
+    return _with_body(answer, {**stored, **replacements}) if replacements else answer
 
 
 def _with_body(answer: Response, content: Mapping[str, object]) -> Response:

@@ -1,7 +1,7 @@
-"""Which route a request will meet, known before its body is read: its permission decides whether it may go on.
+"""Route lookup before the body is read, so that the permission can be checked first.
 
-The router asks again when the request gets there, and the handler checks the permission of the route that it belongs
-to. So a disagreement between the two could let a body in, but nothing happen.
+The router matches again later, and the handler checks the permission of its own route. So a disagreement between the
+two could let a body in, but nothing would be executed.
 """
 
 import re
@@ -11,16 +11,16 @@ from typing import Final
 
 from starlette.routing import compile_path
 
-from shoal.api.door import MOUNT
+from shoal.api.mounts import MOUNT
 from shoal.api.resource import Resource, ResourceRoute
 from shoal.api.routes import ROUTERS
 from shoal.records.key import Permission
 
-__all__ = ["needed_permission"]
+__all__ = ["find_permission"]
 
 
 class _Table:
-    """Routes by method and the first segment of their paths, each list in the order in which they are tried."""
+    """Routes by method and first path segment, each list in the order of matching."""
 
     def __init__(self, resources: Iterable[Resource]) -> None:
         self._routes: dict[tuple[str, str], list[tuple[re.Pattern[str], ResourceRoute]]] = defaultdict(list)
@@ -43,8 +43,8 @@ def _segment(path: str) -> str:
 _TABLE: Final = _Table(ROUTERS)
 
 
-def needed_permission(method: str, path: str) -> Permission | None:
-    """What a key needs for a call of a path under `MOUNT`. None where no key is needed, and where no route takes the
-    method at the path: that is answered 404 or 405, to those with a key."""
+def find_permission(method: str, path: str) -> Permission | None:
+    """Return the permission that a request under `MOUNT` requires. None where no key is required, and where no route
+    matches: callers with a key get 404 or 405 then."""
     route = _TABLE.find(method, path)
     return None if route is None else route.permission

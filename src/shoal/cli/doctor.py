@@ -53,7 +53,7 @@ def _print_json(settings: Settings, report: "Report", removed: "list[Finding]") 
         "versions": _collect_versions(),
         "looked_at": dict(report.looked_at),
         "findings": [
-            {"kind": f.kind, "where": f.where, "told": f.told, "remedy": f.remedy, "removed": f in removed}
+            {"kind": f.kind, "where": f.where, "told": f.problem, "remedy": f.remedy, "removed": f in removed}
             for f in report.findings
         ],
     }
@@ -86,7 +86,7 @@ def _print_tables(settings: Settings, report: "Report", removed: "list[Finding]"
             table.add_row(
                 kind,
                 Text(strip_controls(finding.where)),
-                Text(strip_controls(finding.told)),
+                Text(strip_controls(finding.problem)),
                 Text(strip_controls(done), "dim"),
             )
         console.print(table)

@@ -71,9 +71,9 @@ def rotate(name: Name, organization: Of = None, data: Data = None) -> None:
     """Give a key a new secret and show it, once; the old one stops working at once."""
     with _open_keys(data, organization) as (services, scope):
         key_file = services.settings.data / "key"
-        good = services.keys.is_good(key_file)
+        good = services.keys.is_valid_file(key_file)
         _print_key(services.keys.rotate(scope, name, key_file=key_file))
-        if good and not services.keys.is_good(key_file):
+        if good and not services.keys.is_valid_file(key_file):
             print(f"shoal: {key_file} could not be written: it holds the old secret.", file=sys.stderr)
 
 

@@ -18,8 +18,8 @@ from shoal import logs
 from shoal.cli.installation import data_option
 from shoal.cli.server_packages import check_server_packages
 from shoal.errors import InvalidField
-from shoal.jobs.ending import Ending, every_second
-from shoal.jobs.liveness import held_alive, living, process_name
+from shoal.jobs.liveness import hold_alive_lock, list_alive, process_name
+from shoal.jobs.shutdown import Shutdown, run_every_second
 from shoal.settings import Settings, is_loopback, unknown_names
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def serve(
     log_format: Annotated[str | None, typer.Option(help="text, or json for one object a line.")] = None,
     metrics_port: Annotated[int | None, typer.Option(min=0, max=65_535, help="For Prometheus; 0 for none.")] = None,
 ) -> None:
-    """Serve the API on this machine. The first start makes an API key and shows it once."""
+    """Serve the API on this machine. The first start creates an API key and shows it once."""
     check_server_packages()
     settings = Settings.read(
         data=data, host=host, port=port, workers=workers,
@@ -53,12 +53,12 @@ def serve(
             _log.warning("settings.unknown", extra={"advice": advice})
         else:
             print(f"shoal: {advice}", file=sys.stderr)
-    ending = Ending()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, ending)
+    shutdown = Shutdown()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, shutdown)
     listener = _listen(settings.host, settings.port)
     with listener:
-        _run(settings, listener, ending)
+        _run(settings, listener, shutdown)
 
 
 def _check_ports(settings: Settings) -> None:
@@ -68,22 +68,22 @@ def _check_ports(settings: Settings) -> None:
         )
 
 
-def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
+def _run(settings: Settings, listener: socket.socket, shutdown: Shutdown) -> None:
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
     from shoal.engine import kernels
 
-    kernels.native()  # what SHOAL_KERNELS or SHOAL_INSTRUCTIONS cannot have is refused now, not at the first run
-    _make_room(settings)
+    kernels.native()  # an invalid SHOAL_KERNELS or SHOAL_INSTRUCTIONS fails now, not in the first run
+    _free_ballast(settings)
     services = assemble(settings)
     try:
-        with _known(settings.data / "servers"):
-            _serve(services, listener, ending)
+        with _register(settings.data / "servers"):
+            _serve(services, listener, shutdown)
     finally:
         services.close()
 
 
-def _serve(services: "Services", listener: socket.socket, ending: Ending) -> None:
+def _serve(services: "Services", listener: socket.socket, shutdown: Shutdown) -> None:
     from shoal.api.app import create_app
     from shoal.api.metrics import serve_metrics
     from shoal.cli.processes.http_server import HttpServer
@@ -95,36 +95,38 @@ def _serve(services: "Services", listener: socket.socket, ending: Ending) -> Non
     app = create_app(services)
     if settings.metrics_port:
         serve_metrics(app.state.metrics, settings.metrics_host, settings.metrics_port)
-    _greet(settings, listener.getsockname()[1], secret, good=services.keys.is_good(settings.data / "key"))
-    workers = ending.workers = Workers(settings, services.keys.several_organizations)
+    _announce_start(
+        settings, listener.getsockname()[1], secret, valid=services.keys.is_valid_file(settings.data / "key")
+    )
+    workers = shutdown.workers = Workers(settings, services.keys.has_several_organizations)
     app.state.readiness.workers = workers.alive
     workers.start()
-    every_second(services.disk.tend)
+    run_every_second(services.disk.tend)
     try:
-        HttpServer(app, settings, ending).run(sockets=[listener])
+        HttpServer(app, settings, shutdown).run(sockets=[listener])
     finally:
         workers.stop()
 
 
 @contextmanager
-def _known(folder: Path) -> Iterator[None]:
-    """Tell of other servers on the data folder, and be known to later ones; a full disk is no hindrance."""
-    if living(folder):
+def _register(folder: Path) -> Iterator[None]:
+    """Warn about other servers on the data folder, and hold a lock that later ones see. Ignores a full disk."""
+    if list_alive(folder):
         _log.warning(
             "server.another_one",
             extra={
-                "advice": "another server works on this data folder already. Nothing breaks, but limits count for each "
-                "of them; for more workers start `shoal worker`."
+                "advice": "another server already uses this data folder. That is safe, but limits apply to each of "
+                "them; for more workers start `shoal worker`."
             },
         )
-    with ExitStack() as held:
+    with ExitStack() as stack:
         with suppress(OSError):
-            held.enter_context(held_alive(folder, process_name()))
+            stack.enter_context(hold_alive_lock(folder, process_name()))
         yield
 
 
-def _make_room(settings: Settings) -> None:
-    """On a disk that is full nothing could be opened: the ballast goes before that."""
+def _free_ballast(settings: Settings) -> None:
+    """Release the ballast file on a full disk, where the databases could not be opened."""
     from shoal.storage.local.data_folder import check_data_folder
     from shoal.storage.local.disk import Disk
 
@@ -134,9 +136,9 @@ def _make_room(settings: Settings) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Where the address is not to be had: one line, and exit code 2."""
+    """Return a listening socket. Where the address is not available: one line, and exit code 2."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol must be named: asyncio turns Nagle's delay off (40 ms an answer) only where it reads IPPROTO_TCP.
+    # asyncio disables Nagle's algorithm (a delay of 40 ms a response) only for an explicit IPPROTO_TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -145,19 +147,19 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        nowhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-        other = "address with --host" if nowhere else "one with --port"
-        print(f"shoal: cannot listen on {host}:{port}: {reason}. Choose another {other}.", file=sys.stderr)
+        address_unavailable = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        alternative = "address with --host" if address_unavailable else "one with --port"
+        print(f"shoal: cannot listen on {host}:{port}: {reason}. Choose another {alternative}.", file=sys.stderr)
         raise typer.Exit(2) from None
     return listener
 
 
-def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> None:
-    """Say where the server is: one event in JSON logs, lines for people else. `good`: whether the key in the file `key`
-    opens anything."""
+def _announce_start(settings: Settings, port: int, secret: str | None, *, valid: bool) -> None:
+    """Announce the address of the server: an event in JSON logs, lines for people otherwise. `valid` says whether the
+    key in the key file works."""
     from shoal.engine import kernels
 
-    base, key_file = f"http://{_reached(settings.host)}:{port}/v1", settings.data / "key"
+    base, key_file = f"http://{_reachable_host(settings.host)}:{port}/v1", settings.data / "key"
     if not is_loopback(settings.host) and not (settings.trusted_proxies or settings.public_url):
         _log.warning(
             "server.plain_http",
@@ -168,35 +170,35 @@ def _greet(settings: Settings, port: int, secret: str | None, *, good: bool) -> 
             },
         )
     if settings.log_format == "json":
-        about = {
+        fields = {
             "version": version("shoal"), "address": f"{settings.host}:{port}", "url": base, "data": str(settings.data),
             "workers": settings.workers, "native_core": kernels.native() is not None, "key_file": str(key_file),
-            "first_start": secret is not None, "key_good": good,
+            "first_start": secret is not None, "key_good": valid,
         }  # fmt: skip
-        _log.info("server.started", extra=about)
-        if key_file.exists() and not good:
-            advice = f"{_STALE.format(key_file)} {_make_key(settings)}"
+        _log.info("server.started", extra=fields)
+        if key_file.exists() and not valid:
+            advice = f"{_STALE.format(key_file)} {_key_advice(settings)}"
             _log.warning("server.stale_key_file", extra={"key_file": str(key_file), "advice": advice})
         return
     print(f"Shoal is serving {base}, data in {settings.data}")
-    if secret is not None and sys.stdout.isatty():  # elsewhere it would end in a log
+    if secret is not None and sys.stdout.isatty():  # otherwise it would end up in a log
         print(f"Your API key, shown only now: {secret}")
-    if good:
+    if valid:
         print(f"The key is kept in {key_file}")
         print(f'Try: curl -H "Authorization: Bearer $(cat {shlex.quote(str(key_file))})" {base}/me')
     else:
         if key_file.exists():
             print(_STALE.format(key_file))
-        print(_make_key(settings))
+        print(_key_advice(settings))
     sys.stdout.flush()
 
 
-def _make_key(settings: Settings) -> str:
+def _key_advice(settings: Settings) -> str:
     return f"Make a key with: shoal keys create NAME --permission admin{data_option(settings.data)}"
 
 
-def _reached(host: str) -> str:
-    """What a caller on this machine writes for the address that is listened on."""
+def _reachable_host(host: str) -> str:
+    """Return the host under which a client on this machine reaches the listening address."""
     if host in ("0.0.0.0", ""):
         return "127.0.0.1"
     return f"[{'::1' if host == '::' else host}]" if ":" in host else host

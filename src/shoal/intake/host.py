@@ -15,7 +15,7 @@ import sys
 
 from shoal.intake.child import read_file
 from shoal.intake.frames import STATUS
-from shoal.jobs.lifeline import killed_with_parent
+from shoal.jobs.lifeline import die_with_parent
 from shoal.without_pandas import keep_pandas_out
 
 __all__ = ["main"]
@@ -67,7 +67,7 @@ def _start_child(control: socket.socket, children: dict[int, int], watched: sele
 
 def _become_child(control: socket.socket, answer: int) -> None:
     try:
-        killed_with_parent()
+        die_with_parent()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         control.close()

@@ -1,4 +1,4 @@
-"""How a process learns that the one that started it is gone: the pipe on its standard input closes."""
+"""Detection that the parent process has ended: the pipe on standard input closes."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["PARENT_ENDED", "killed_with_parent", "when_parent_ends"]
+__all__ = ["PARENT_ENDED", "die_with_parent", "when_parent_ends"]
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -18,8 +18,8 @@ PARENT_ENDED: Final = 70
 
 
 def when_parent_ends(act: Callable[[], None] = lambda: os._exit(PARENT_ENDED)) -> None:
-    """Call `act` once standard input is at its end. By default the process ends there and then: its work is
-    transactional, and somebody else will take it up."""
+    """Call `act` when standard input reaches its end. By default the process exits at once: its work is transactional,
+    and another process will resume it."""
 
     def wait() -> None:
         # Not through sys.stdin: its lock would be held while the interpreter shuts down.
@@ -30,8 +30,8 @@ def when_parent_ends(act: Callable[[], None] = lambda: os._exit(PARENT_ENDED)) -
     threading.Thread(target=wait, daemon=True, name="lifeline").start()
 
 
-def killed_with_parent() -> None:
-    """Let the kernel kill this process once the thread that started it is gone: no thread of ours could act while
-    native code holds the interpreter. Linux only; elsewhere `when_parent_ends` has to do alone."""
+def die_with_parent() -> None:
+    """Let the kernel kill this process when the thread that started it is gone: no Python thread can act while native
+    code holds the GIL. Linux only; elsewhere only `when_parent_ends` applies."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

@@ -1,5 +1,8 @@
-"""A worker or server holds a lock on a file named after it for as long as it lives; the operating system drops the lock
-with the process, so others see at once that it is gone, and need not wait for the lease of a worker to end."""
+"""Liveness of workers and servers by file locks.
+
+A process holds a lock on a file named after it while it is alive. The operating system releases the lock with the
+process, so others see at once that it has ended, without waiting for the lease of a worker to expire.
+"""
 
 import contextlib
 import fcntl
@@ -8,17 +11,17 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["dead_locks", "held_alive", "is_alive", "living", "process_name"]
+__all__ = ["find_dead_locks", "hold_alive_lock", "is_alive", "list_alive", "process_name"]
 
 
 def process_name() -> str:
-    """A name that no other process has or will have."""
+    """Return a name that is unique among all processes, past and future."""
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 @contextlib.contextmanager
-def held_alive(folder: Path, name: str) -> Iterator[None]:
-    """Hold the lock file of the process of that name."""
+def hold_alive_lock(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lock file of a process during a block."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{name}.lock"
     with path.open("w") as file:
@@ -30,7 +33,7 @@ def held_alive(folder: Path, name: str) -> Iterator[None]:
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Whether the process of that name holds its lock. Its file is removed once it is known to be dead."""
+    """Whether the process with a name holds its lock. Removes the file of a dead process."""
     path = folder / f"{name}.lock"
     try:
         with path.open("r+") as file:
@@ -43,19 +46,19 @@ def is_alive(folder: Path, name: str) -> bool:
     return False
 
 
-def living(folder: Path) -> list[str]:
-    """The names of those whose lock is held."""
+def list_alive(folder: Path) -> list[str]:
+    """Return the names of the processes that are alive."""
     return [path.stem for path in sorted(folder.glob("*.lock")) if _is_held(path)]
 
 
-def dead_locks(folder: Path) -> list[Path]:
-    """The lock files that nobody holds."""
+def find_dead_locks(folder: Path) -> list[Path]:
+    """Return the lock files of dead processes."""
     return [path for path in sorted(folder.glob("*.lock")) if not _is_held(path)]
 
 
 def _is_held(path: Path) -> bool:
-    # A shared lock, let go of at once: a process that is just starting waits for it and is not turned away. The
-    # file stays, because that process may have it open already.
+    # A shared lock, released at once: a process that is just starting waits for it instead of failing. The file stays,
+    # because that process may have opened it already.
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

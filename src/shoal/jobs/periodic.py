@@ -1,4 +1,4 @@
-"""Something done every so often beside everything else, by one process at a time."""
+"""Periodic background work, by one process at a time."""
 
 import logging
 import threading
@@ -14,7 +14,7 @@ _log = logging.getLogger("shoal.periodic")
 
 
 class Periodic:
-    """Calls `action` every `seconds` in a thread of its own, unless another process that shares `folder` does."""
+    """Calls `action` every `seconds` in a thread, unless another process that shares `folder` is running it."""
 
     def __init__(self, name: str, action: Callable[[], object], seconds: float, folder: Path) -> None:
         self._name, self._action, self._seconds, self._folder = name, action, seconds, folder
@@ -22,18 +22,19 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Act, wait `seconds`, act, and so on until `stop`."""
+        """Start the thread, which calls the action until `stop`."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns once an action under way is over."""
+        """Stop the thread. Returns when a running action has ended."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def once(self) -> bool:
-        """Act now; False where another process is at it. An error on purpose is logged: the next time may be better."""
+        """Call the action now. Returns False where another process is running it. A ShoalError or OSError is logged,
+        and the next call tries again."""
         try:
             with lock_folder(self._folder, wait=False):
                 self._action()

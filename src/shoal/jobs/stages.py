@@ -1,4 +1,4 @@
-"""How long each stage of a run took."""
+"""Durations of the stages of a run."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,23 +6,23 @@ __all__ = ["StageClock"]
 
 
 class StageClock:
-    """Stands where progress is told, passes it on, and adds up the seconds of each stage."""
+    """A progress callback that passes progress on to `report` and adds up the seconds of each stage."""
 
-    def __init__(self, tell: Callable[[str, float], None], clock: Callable[[], float]) -> None:
-        self._tell, self._clock = tell, clock
+    def __init__(self, report: Callable[[str, float], None], clock: Callable[[], float]) -> None:
+        self._report, self._clock = report, clock
         self._stage: str | None = None
         self._since = clock()
         self._seconds: dict[str, float] = {}
 
     def __call__(self, stage: str, fraction: float) -> None:
-        """Progress: the fraction of a stage that is done."""
+        """Report the fraction of a stage that is done."""
         if stage != self._stage:
             self._end()
             self._stage = stage
-        self._tell(stage, fraction)
+        self._report(stage, fraction)
 
     def seconds(self) -> Mapping[str, float]:
-        """By stage, in the order in which they began; the present one up to now."""
+        """Return the seconds by stage, in order of start; of the current stage up to now."""
         self._end()
         return dict(self._seconds)
 

@@ -1,8 +1,7 @@
-"""A whole data folder, looked through: files, checksums, and whether what refers to something finds it.
+"""Examination of a data folder: files, checksums and references.
 
-Nothing is changed, except that `repair` removes leftovers: files that no row, manifest or process speaks of. Data are
-never touched. A server may run meanwhile.
-"""
+Nothing is changed, except that `repair` removes leftovers: files that no row, manifest or process refers to. Data is
+never touched. A server may run meanwhile."""
 
 import stat
 import time
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from shoal.jobs.liveness import dead_locks
+from shoal.jobs.liveness import find_dead_locks
 from shoal.maintenance.references import broken_references
 from shoal.records.execution import ACTIVE
 from shoal.settings import Settings
@@ -32,65 +31,67 @@ _REMEDIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing. `damage`: data are lost or wrong. `problem`: something to put right. `leftover`: in nobody's way, and
-    removed by a repair. `note`: good to know. `path` is what a repair removes."""
+    """A finding. `damage`: data is lost or wrong. `problem`: something to fix. `leftover`: harmless, and removed by a
+    repair. `note`: for information. `path` is what a repair removes."""
 
     kind: Kind
     where: str
-    told: str
+    problem: str
     remedy: str = ""
     path: Path | None = None
     empty: bool = False
-    """Whether it is removed only while it holds nothing."""
+    """Whether it is removed only if it is empty."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What was looked at, as (what, how much) pairs, and what was found."""
+    """What was examined, as (what, amount) pairs, and the findings."""
 
     looked_at: list[tuple[str, str]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is lost, wrong, or to be put right."""
+        """Whether there is neither damage nor a problem."""
         return not any(finding.kind in ("damage", "problem") for finding in self.findings)
 
 
 def examine(settings: Settings, *, quick: bool = False, idle_minutes: float = 60.0) -> Report:
-    """Look through `settings.data`. `quick` reads no payload, vector or table, only the structure.
+    """Examine `settings.data`. With `quick` only the structure is read: no payloads, vectors or tables.
 
-    Leftovers count as such once nobody has written to them for `idle_minutes`.
+    Leftovers are reported when they have not been modified for `idle_minutes`.
     """
     report, inspection = Report(), open_inspection(settings)
-    seen = _metadata(report, inspection, quick)
-    before = time.time() - idle_minutes * 60
-    _documents(report, inspection, seen, quick, before)
-    _artifacts(report, inspection, seen, quick)
-    remedy = _REMEDIES["records" if _damaged_metadata(report, inspection) else "references"]
+    metadata = _check_metadata(report, inspection, quick)
+    idle_since = time.time() - idle_minutes * 60
+    _check_documents(report, inspection, metadata, quick, idle_since)
+    _check_artifacts(report, inspection, metadata, quick)
+    remedy = _REMEDIES["records" if _is_metadata_damaged(report, inspection) else "references"]
     where = inspection.metadata_name()
-    report.findings += [Finding("damage", where, told, remedy) for told in _references(inspection, seen)]
-    report.findings += _leftovers(inspection, before)
-    report.findings += _around(report, inspection)
+    report.findings += [
+        Finding("damage", where, problem, remedy) for problem in _check_references(inspection, metadata)
+    ]
+    report.findings += _find_leftovers(inspection, idle_since)
+    report.findings += _check_environment(report, inspection)
     return report
 
 
 def repair(report: Report, settings: Settings) -> list[Finding]:
-    """Remove the leftovers of a report. Returns those that were removed."""
+    """Remove the leftovers of a report. Returns the removed ones."""
     inspection = open_inspection(settings)
     return [
         finding
         for finding in report.findings
         if finding.kind == "leftover"
         and finding.path is not None
-        and inspection.remove(Leftover(finding.path, finding.told, finding.empty))
+        and inspection.remove(Leftover(finding.path, finding.problem, finding.empty))
     ]
 
 
 # ── the parts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _metadata(report: Report, inspection: Inspection, quick: bool) -> MetadataReport:
+def _check_metadata(report: Report, inspection: Inspection, quick: bool) -> MetadataReport:
     name = inspection.metadata_name()
     if not inspection.has_metadata():
         lost = inspection.find_data_without_metadata() is not None
@@ -98,140 +99,151 @@ def _metadata(report: Report, inspection: Inspection, quick: bool) -> MetadataRe
         remedy = _REMEDIES["records"] if lost else "Is this a data folder?"
         report.findings.append(Finding(kind, name, "is missing", remedy))
         return MetadataReport()
-    checked, seen = inspection.check_metadata(quick=quick), inspection.read_metadata()
-    damage = [*checked.damage, *seen.damage]
-    report.findings += [Finding("damage", name, told, _REMEDIES["records"]) for told in damage]
-    report.looked_at.append(("records", f"{len(seen.records):,}, {_counted(len(seen.jobs), 'open job')}"))
+    checked, metadata = inspection.check_metadata(quick=quick), inspection.read_metadata()
+    damage = [*checked.damage, *metadata.damage]
+    report.findings += [Finding("damage", name, problem, _REMEDIES["records"]) for problem in damage]
+    report.looked_at.append(("records", f"{len(metadata.records):,}, {_format_count(len(metadata.jobs), 'open job')}"))
     report.findings += _format_note(name, checked.format, checked.newest)
-    return seen
+    return metadata
 
 
-def _documents(report: Report, inspection: Inspection, seen: MetadataReport, quick: bool, before: float) -> None:
+def _check_documents(
+    report: Report, inspection: Inspection, metadata: MetadataReport, quick: bool, idle_since: float
+) -> None:
     namespaces = inspection.namespaces()
-    known = {(record.scope.organization_id, record.id) for record in seen.records if record.kind == "namespace"}
+    recorded = {(record.scope.organization_id, record.id) for record in metadata.records if record.kind == "namespace"}
     documents = vectors = unchecked = 0
-    for place in namespaces:
-        checked = inspection.check_namespace(place, quick=quick)
+    for folder in namespaces:
+        checked = inspection.check_namespace(folder, quick=quick)
         name = checked.name
-        report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in checked.damage]
+        report.findings += [Finding("damage", name, problem, _REMEDIES["documents"]) for problem in checked.damage]
         report.findings += _format_note(name, checked.format, checked.newest)
-        looked = inspection.read_namespace(place) if not quick else NamespaceReport()
-        if (place.parent.name, place.name) not in known and not _damaged_metadata(report, inspection):
-            report.findings += _unknown(inspection, place, seen, before)
+        contents = inspection.read_namespace(folder) if not quick else NamespaceReport()
+        if (folder.parent.name, folder.name) not in recorded and not _is_metadata_damaged(report, inspection):
+            report.findings += _check_unrecorded(inspection, folder, metadata, idle_since)
         if quick:
             continue
-        if looked.damage:  # a compaction may have taken a file away since its row was read
-            looked = inspection.read_namespace(place)
-        report.findings += [Finding("damage", name, told, _REMEDIES["documents"]) for told in looked.damage]
-        documents, vectors = documents + looked.documents, vectors + looked.vectors
-        unchecked += looked.unchecked
-    for place in _lost(inspection, seen):
-        told = "its documents.sqlite is missing"
-        report.findings.append(Finding("damage", f"namespace {place.name}", told, _REMEDIES["documents"]))
-    looked_at = [_counted(len(namespaces), "namespace")]
-    looked_at += [] if quick else [_counted(documents, "document"), _counted(vectors, "vector")]
+        if contents.damage:  # a compaction may have removed a file since its row was read
+            contents = inspection.read_namespace(folder)
+        report.findings += [Finding("damage", name, problem, _REMEDIES["documents"]) for problem in contents.damage]
+        documents, vectors = documents + contents.documents, vectors + contents.vectors
+        unchecked += contents.unchecked
+    for folder in _find_lost(inspection, metadata):
+        problem = "its documents.sqlite is missing"
+        report.findings.append(Finding("damage", f"namespace {folder.name}", problem, _REMEDIES["documents"]))
+    looked_at = [_format_count(len(namespaces), "namespace")]
+    looked_at += [] if quick else [_format_count(documents, "document"), _format_count(vectors, "vector")]
     report.looked_at.append(("documents", ", ".join(looked_at)))
     if unchecked:
-        told = f"{unchecked:,} documents were stored before there were checksums and could only be parsed"
-        report.findings.append(Finding("note", "documents", told))
+        problem = f"{unchecked:,} documents were stored before there were checksums and could only be parsed"
+        report.findings.append(Finding("note", "documents", problem))
 
 
-def _unknown(inspection: Inspection, place: Path, seen: MetadataReport, before: float) -> Iterator[Finding]:
-    """A namespace without a record: one that is being deleted, one whose creation was killed, or a riddle."""
-    here, name = (place.parent.name, place.name), f"namespace {place.name}"
-    if any((one.scope.organization_id, one.body.get("namespace_id")) == here for one in _removals(seen)):
-        yield Finding("note", name, "was deleted; a worker clears it away when it starts, and every minute")
-    elif inspection.holds_nothing(place):
-        if inspection.last_write(place) <= before:
-            left = Leftover(place, "is empty: its creation did not end", empty=True)
-            yield from _leftover(inspection.data, left, time.time())
+def _check_unrecorded(
+    inspection: Inspection, folder: Path, metadata: MetadataReport, idle_since: float
+) -> Iterator[Finding]:
+    """Check a namespace without a record: it is being deleted, its creation was interrupted, or it is unexplained."""
+    key, name = (folder.parent.name, folder.name), f"namespace {folder.name}"
+    if any(
+        (record.scope.organization_id, record.body.get("namespace_id")) == key
+        for record in _namespace_removals(metadata)
+    ):
+        yield Finding("note", name, "was deleted; a worker removes its data on start and every minute")
+    elif inspection.holds_nothing(folder):
+        if inspection.last_write(folder) <= idle_since:
+            leftover = Leftover(folder, "is empty: its creation was interrupted", empty=True)
+            yield from _check_leftover(inspection.data, leftover, time.time())
     else:
-        remedy = f"If it was deleted, remove {place.relative_to(inspection.data)}."
-        yield Finding("problem", name, "no record speaks of it", remedy)
+        remedy = f"If it was deleted, remove {folder.relative_to(inspection.data)}."
+        yield Finding("problem", name, "no record refers to it", remedy)
 
 
-def _removals(seen: MetadataReport) -> Iterator[InspectedRecord]:
-    return (record for record in seen.records if record.kind == "removal" and record.body.get("whole_namespace"))
+def _namespace_removals(metadata: MetadataReport) -> Iterator[InspectedRecord]:
+    return (record for record in metadata.records if record.kind == "removal" and record.body.get("whole_namespace"))
 
 
-def _lost(inspection: Inspection, seen: MetadataReport) -> list[Path]:
-    """The places of namespaces whose documents were there and are no more."""
-    lost = [place for place in _written(inspection, seen) if not inspection.has_documents(place)]
-    if lost:  # not of one that was removed since its records were read
-        lost = [place for place in lost if place in set(_written(inspection, inspection.read_metadata()))]
+def _find_lost(inspection: Inspection, metadata: MetadataReport) -> list[Path]:
+    """Return the folders of namespaces whose documents have been lost."""
+    lost = [folder for folder in _namespaces_with_results(inspection, metadata) if not inspection.has_documents(folder)]
+    if lost:  # except of one that was deleted since its records were read
+        lost = [
+            folder for folder in lost if folder in set(_namespaces_with_results(inspection, inspection.read_metadata()))
+        ]
     return sorted({*lost, *inspection.lost_namespaces()})
 
 
-def _written(inspection: Inspection, seen: MetadataReport) -> Iterator[Path]:
-    """The places of namespaces that hold documents for certain: a run published what it found in them."""
-    for record in seen.records:
+def _namespaces_with_results(inspection: Inspection, metadata: MetadataReport) -> Iterator[Path]:
+    """Yield the folders of namespaces that must hold documents, because a run has published results."""
+    for record in metadata.records:
         if record.kind == "execution" and record.body.get("published"):
             yield inspection.place_of(record.scope)
 
 
-def _damaged_metadata(report: Report, inspection: Inspection) -> bool:
-    """Whether what the records say, and what they do not say, cannot be relied on."""
+def _is_metadata_damaged(report: Report, inspection: Inspection) -> bool:
+    """Whether the records, and the absence of records, are unreliable."""
     name = inspection.metadata_name()
     return any(finding.kind == "damage" and finding.where == name for finding in report.findings)
 
 
-def _counted(count: int, what: str) -> str:
+def _format_count(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
-def _artifacts(report: Report, inspection: Inspection, seen: MetadataReport, quick: bool) -> None:
+def _check_artifacts(report: Report, inspection: Inspection, metadata: MetadataReport, quick: bool) -> None:
     tables, runs = 0, 0
-    for record in seen.records:
+    for record in metadata.records:
         if record.kind != "execution" or quick:
             continue
-        count, wrong = inspection.check_artifacts(record.scope, record.id)
-        kept = record.body.get("published") and record.body.get("results_removed_at") is None
-        if count == 0 and kept and record.body.get("status") not in ACTIVE:
-            wrong = ["it is published, and its artifacts are missing"]
+        count, problems = inspection.check_artifacts(record.scope, record.id)
+        has_results = record.body.get("published") and record.body.get("results_removed_at") is None
+        if count == 0 and has_results and record.body.get("status") not in ACTIVE:
+            problems = ["it is published, and its artifacts are missing"]
         tables, runs = tables + count, runs + (count > 0)
-        if wrong and not _still_kept(inspection, record):
+        if problems and not _is_unchanged(inspection, record):
             continue
-        report.findings += [Finding("damage", f"run {record.id}", told, _REMEDIES["artifacts"]) for told in wrong]
+        report.findings += [
+            Finding("damage", f"run {record.id}", problem, _REMEDIES["artifacts"]) for problem in problems
+        ]
     if not quick:
-        report.looked_at.append(("artifacts", f"{_counted(tables, 'table')} of {_counted(runs, 'run')}"))
+        report.looked_at.append(("artifacts", f"{_format_count(tables, 'table')} of {_format_count(runs, 'run')}"))
 
 
-def _still_kept(inspection: Inspection, run: InspectedRecord) -> bool:
-    """Whether a run has its results still: it may have been deleted, written again or expired since it was read."""
-    again = inspection.read_metadata().records
-    return any(one.id == run.id and one.scope == run.scope and one.body == run.body for one in again)
+def _is_unchanged(inspection: Inspection, run: InspectedRecord) -> bool:
+    """Whether a run is the same as when it was read: it may have been deleted, changed or expired since."""
+    records_now = inspection.read_metadata().records
+    return any(record.id == run.id and record.scope == run.scope and record.body == run.body for record in records_now)
 
 
-def _references(inspection: Inspection, seen: MetadataReport) -> Sequence[str]:
-    broken = list(broken_references(seen))
-    if broken:  # a run that moved on between two reads: what is broken stays so
+def _check_references(inspection: Inspection, metadata: MetadataReport) -> Sequence[str]:
+    broken = list(broken_references(metadata))
+    if broken:  # a run may have changed between two reads; a broken reference persists
         time.sleep(1.0)
-        again = set(broken_references(inspection.read_metadata()))
-        broken = [told for told in broken if told in again]
+        still_broken = set(broken_references(inspection.read_metadata()))
+        broken = [problem for problem in broken if problem in still_broken]
     return broken
 
 
-def _leftovers(inspection: Inspection, before: float) -> Iterator[Finding]:
-    """What crashes left: in the stores, and locks of dead workers."""
+def _find_leftovers(inspection: Inspection, idle_since: float) -> Iterator[Finding]:
+    """Find leftovers of crashes: in the stores, and locks of dead processes."""
     data = inspection.data
-    for left in inspection.leftovers():
-        yield from _leftover(data, left, before)
-    for path in [*dead_locks(data / "workers"), *dead_locks(data / "servers")]:
-        yield from _leftover(data, Leftover(path, "is the lock of a process that is gone"), before)
+    for leftover in inspection.leftovers():
+        yield from _check_leftover(data, leftover, idle_since)
+    for path in [*find_dead_locks(data / "workers"), *find_dead_locks(data / "servers")]:
+        yield from _check_leftover(data, Leftover(path, "is the lock of a process that has ended"), idle_since)
 
 
-def _leftover(data: Path, left: Leftover, before: float) -> Iterator[Finding]:
+def _check_leftover(data: Path, leftover: Leftover, idle_since: float) -> Iterator[Finding]:
     try:
-        touched = left.path.stat().st_mtime
+        touched = leftover.path.stat().st_mtime
     except FileNotFoundError:
         return
-    if touched <= before:
-        where = str(left.path.relative_to(data))
-        yield Finding("leftover", where, left.problem, "--repair removes it.", left.path, left.empty)
+    if touched <= idle_since:
+        where = str(leftover.path.relative_to(data))
+        yield Finding("leftover", where, leftover.problem, "--repair removes it.", leftover.path, leftover.empty)
 
 
-def _around(report: Report, inspection: Inspection) -> Iterator[Finding]:
-    """The disk, the key file, copies of earlier formats."""
+def _check_environment(report: Report, inspection: Inspection) -> Iterator[Finding]:
+    """Check the disk, file modes, and copies of earlier formats."""
     if inspection.is_read_only():
         yield Finding("note", "disk", "is mounted read-only: a server cannot start here", "Mount it writable.")
     room = inspection.space()
@@ -239,17 +251,17 @@ def _around(report: Report, inspection: Inspection) -> Iterator[Finding]:
         ("disk", f"{room.free / _MIB:,.0f} MiB free of {room.total / _MIB:,.0f}, {room.reserve / _MIB:,.0f} in reserve")
     )
     if room.low:
-        yield Finding("problem", "disk", "less is free than the reserve: new data are refused", "Free some space.")
+        yield Finding("problem", "disk", "less is free than the reserve: new data is rejected", "Free some space.")
     for path in inspection.insecure_paths():
         mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
         remedy = f"chmod {'700' if path.is_dir() else '600'} it."
-        yield Finding("problem", path.name, f"others than its owner can get at it (mode {mode})", remedy)
+        yield Finding("problem", path.name, f"users other than its owner can access it (mode {mode})", remedy)
     for copy in inspection.earlier_copies():
-        told = f"is the file before its last migration ({copy.stat().st_size / _MIB:,.1f} MiB)"
+        problem = f"is a copy from before the last migration ({copy.stat().st_size / _MIB:,.1f} MiB)"
         where = str(copy.relative_to(inspection.data))
-        yield Finding("note", where, told, "Delete it once you stay with this version.")
+        yield Finding("note", where, problem, "Delete it once you are sure to stay with this version.")
 
 
-def _format_note(name: str, found: int, known: int) -> Iterator[Finding]:
-    if 0 < found < known:
-        yield Finding("note", name, f"has format {found}; the next start brings it to format {known}")
+def _format_note(name: str, format: int, current: int) -> Iterator[Finding]:
+    if 0 < format < current:
+        yield Finding("note", name, f"has format {format}; the next start migrates it to format {current}")

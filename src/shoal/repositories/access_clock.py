@@ -1,4 +1,4 @@
-"""A counter of changes to keys and namespaces: what tells a cache, in whichever process, that it is out of date."""
+"""A counter of changes to keys and namespaces, by which caches in all processes detect that they are out of date."""
 
 from typing import Final
 
@@ -13,22 +13,22 @@ _ID: Final = "access"
 
 
 class AccessClock:
-    """Kept in the metadata store, so that all processes read the same time. Costs one small read, and a write for each
-    change of a key or a namespace; noting that a key was used is not a change."""
+    """The counter in the metadata store, shared by all processes. It costs one small read a request, and a write for
+    each change of a key or a namespace; recording the last use of a key is not a change."""
 
     def __init__(self, store: RecordReader) -> None:
         self._store = store
 
     def read(self) -> int:
-        """What was read from keys and namespaces after this reading is current while the clock reads the same."""
-        kept = self._store.get(_ROOT, "clock", _ID)
-        return 0 if kept is None else kept.version
+        """Return the reading. Keys and namespaces that are read afterwards are current while it stays the same."""
+        stored = self._store.get(_ROOT, "clock", _ID)
+        return 0 if stored is None else stored.version
 
 
 def advance_access_clock(tx: Transaction) -> None:
-    """For each transaction that changes a key or a namespace."""
-    kept = tx.get(_ROOT, "clock", _ID)
-    if kept is None:
+    """Advance the clock. Call it in each transaction that changes a key or a namespace."""
+    stored = tx.get(_ROOT, "clock", _ID)
+    if stored is None:
         tx.insert(_ROOT, "clock", _ID, {})
     else:
-        tx.replace(_ROOT, "clock", _ID, {}, expect_version=kept.version)
+        tx.replace(_ROOT, "clock", _ID, {}, expect_version=stored.version)

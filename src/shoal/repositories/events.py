@@ -50,11 +50,11 @@ class Events:
         consumer
             Whose position counts. All workers of a consumer share it.
         worker
-            Who holds the lease meanwhile; another name for each process.
+            Who holds the lease meanwhile; a name that is unique to each process.
         handle
             Called with one event at a time, in the order of their numbers.
         most
-            The number of events after which the namespace is let go, so that others have their turn.
+            The maximum number of events before the lease is released, so that other namespaces have their turn.
 
         Returns
         -------

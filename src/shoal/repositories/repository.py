@@ -1,4 +1,4 @@
-"""Typed records over the metadata store: one repository per kind, always asked within a scope.
+"""Typed records in the metadata store: one repository per kind, always used within a scope.
 
 Inside a transaction `repository.within(tx)` is the same repository, with reads and writes through the transaction.
 """
@@ -21,12 +21,12 @@ from shoal.storage.protocols.transactions import RecordStore, Transaction
 __all__ = ["Repository", "RepositoryReads", "TransactionRepository"]
 
 R = TypeVar("R", bound=Record)
-_KNOWN, _COMPARED = 1_000, 100
-"""Names that are looked at, and those of them, the nearest in length, that a wrong one is compared with."""
+_MAX_NAMES, _MAX_COMPARED = 1_000, 100
+"""How many names are read, and how many of them, the nearest in length, are compared with an unknown name."""
 
 
 class RepositoryReads(Generic[R]):
-    """Reads of one kind. `ref` is an id or a name everywhere; the id wins (contract.md#names-and-ids)."""
+    """Reads of one kind. `ref` is an id or a name; the id takes precedence (contract.md#names-and-ids)."""
 
     def __init__(
         self, reader: RecordReader, kind: Kind, record: type[R], *, id_field: str, name_field: str | None = None
@@ -35,40 +35,40 @@ class RepositoryReads(Generic[R]):
         self._id_field, self._name_field = id_field, name_field
 
     def get(self, scope: Scope, ref: str) -> R:
-        """Raises NotFound."""
-        return self._parse(self._stored(scope, ref))
+        """Return a record. Raises NotFound."""
+        return self._parse(self._load(scope, ref))
 
     def find_one(self, scope: Scope, ref: str) -> R | None:
-        """None where there is no such record."""
-        stored = self._found(scope, ref)
+        """Return a record, None where there is none."""
+        stored = self._find(scope, ref)
         return None if stored is None else self._parse(stored)
 
     def search(self, scope: Scope, query: Query) -> Listing[R]:
-        found = self._reader.find(scope, self._kind, query)
-        return Listing([self._parse(item) for item in found.items], found.total, found.more)
+        listing = self._reader.find(scope, self._kind, query)
+        return Listing([self._parse(item) for item in listing.items], listing.total, listing.more)
 
     def all(self, scope: Scope, query: Query | None = None) -> list[R]:
-        """Every match, page by page."""
+        """Return every match, read page by page."""
         query = query or Query()
-        page, found = replace(query.page, limit=1000, offset=0), []
+        page, records = replace(query.page, limit=1000, offset=0), list[R]()
         while True:
             listing = self.search(scope, replace(query, page=page))
-            found += listing.items
+            records += listing.items
             if not listing.more:
-                return found
+                return records
             page = replace(page, offset=page.offset + page.limit)
 
     def not_found(self, scope: Scope, ref: str) -> NotFound:
-        """The error about a reference that leads nowhere, with the name in the scope that is most like it."""
-        known = [] if self._name_field is None else self._reader.names(scope, self._kind, _KNOWN)
-        known = nsmallest(_COMPARED, known, key=lambda name: (abs(len(name) - len(ref)), name[:1] != ref[:1]))
-        return NotFound(self._kind, ref, near=next(iter(get_close_matches(ref, known, n=1)), None))
+        """Build the error for an unknown reference, with the most similar name of the scope."""
+        names = [] if self._name_field is None else self._reader.names(scope, self._kind, _MAX_NAMES)
+        names = nsmallest(_MAX_COMPARED, names, key=lambda name: (abs(len(name) - len(ref)), name[:1] != ref[:1]))
+        return NotFound(self._kind, ref, near=next(iter(get_close_matches(ref, names, n=1)), None))
 
-    def _found(self, scope: Scope, ref: str) -> Stored | None:
+    def _find(self, scope: Scope, ref: str) -> Stored | None:
         return self._reader.get(scope, self._kind, ref) or self._reader.get_by_name(scope, self._kind, ref)
 
-    def _stored(self, scope: Scope, ref: str) -> Stored:
-        stored = self._found(scope, ref)
+    def _load(self, scope: Scope, ref: str) -> Stored:
+        stored = self._find(scope, ref)
         if stored is None:
             raise self.not_found(scope, ref)
         return stored
@@ -93,7 +93,7 @@ class TransactionRepository(RepositoryReads[R]):
         self._tx = tx
 
     def add(self, scope: Scope, record: R, action: Action | None = None) -> R:
-        """Raises AlreadyExists for a taken id or name."""
+        """Insert a record. Raises AlreadyExists for an id or name that is taken."""
         body = self._body(record)
         id = str(body[self._id_field])
         self._tx.insert(scope, self._kind, id, body, name=self._name(body))
@@ -101,8 +101,8 @@ class TransactionRepository(RepositoryReads[R]):
         return record
 
     def change(self, scope: Scope, ref: str, edit: Callable[[R], R], action: Action | None = None) -> R:
-        """Apply an edit. Raises NotFound, AlreadyExists for a new name that is taken."""
-        stored = self._stored(scope, ref)
+        """Apply an edit to a record. Raises NotFound, AlreadyExists for a new name that is taken."""
+        stored = self._load(scope, ref)
         edited = edit(self._parse(stored))
         body = self._body(edited)
         name = self._name(body)
@@ -111,7 +111,7 @@ class TransactionRepository(RepositoryReads[R]):
         return edited
 
     def remove(self, scope: Scope, id: str, action: Action | None = None) -> bool:
-        """Whether there was something to remove."""
+        """Delete a record. Returns whether it existed."""
         stored = None if action is None else self._tx.get(scope, self._kind, id)
         if stored is not None:
             self._note(scope, action, id, stored.name)
@@ -123,7 +123,7 @@ class TransactionRepository(RepositoryReads[R]):
 
 
 class Repository(RepositoryReads[R]):
-    """Records of one kind; each write is a transaction of its own."""
+    """Records of one kind; each write is a separate transaction."""
 
     def __init__(
         self, store: RecordStore, kind: Kind, record: type[R], *, id_field: str, name_field: str | None = None
@@ -136,7 +136,8 @@ class Repository(RepositoryReads[R]):
         return TransactionRepository(tx, self._kind, self._record, id_field=self._id_field, name_field=self._name_field)
 
     def add(self, scope: Scope, record: R, action: Action | None = None) -> R:
-        """Raises AlreadyExists for a taken id or name. `action` goes into the audit log, in the same transaction."""
+        """Insert a record. Raises AlreadyExists for an id or name that is taken. `action` goes into the audit log, in
+        the same transaction."""
         return self._store.transact(lambda tx: self.within(tx).add(scope, record, action))
 
     def change(self, scope: Scope, ref: str, edit: Callable[[R], R], action: Action | None = None) -> R:
@@ -147,5 +148,5 @@ class Repository(RepositoryReads[R]):
         return self._store.transact(lambda tx: self.within(tx).change(scope, ref, edit, action))
 
     def remove(self, scope: Scope, id: str, action: Action | None = None) -> bool:
-        """Whether there was something to remove."""
+        """Delete a record. Returns whether it existed."""
         return self._store.transact(lambda tx: self.within(tx).remove(scope, id, action))

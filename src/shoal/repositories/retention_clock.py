@@ -1,10 +1,9 @@
-"""The clock by which things are forgotten: old rows of the audit log, saved replies.
+"""The clock by which data expires: old rows of the audit log, saved replies.
 
-What is deleted on the word of one wrong reading of the wall clock does not come back. So this clock follows the wall
-clock at most `FASTEST` times as fast as time passes by the machine's steady clock: an hour in a wrong future moves it
-by two and a half days, not by years, and after a server was off for a month it catches up within a day. Where the wall
-clock is behind it, it is set back at once.
-"""
+Data that is deleted because of one wrong reading of the wall clock is lost. So this clock follows the wall clock at
+most `FASTEST` times as fast as the machine's monotonic clock: an hour with a wrong date in the future advances it by
+two and a half days, not by years, and a server that was off for a month catches up within a day. Where the wall clock
+is behind it, it is set back at once."""
 
 import time
 from collections.abc import Callable
@@ -22,12 +21,12 @@ __all__ = ["FASTEST", "RetentionClock"]
 FASTEST: Final = 60
 _ROOT: Final = Scope("")
 _ID: Final = "retention"
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class RetentionClock:
-    """One for all processes of a data folder, kept in the metadata. `now` is UTC; `steady` counts seconds since the
-    machine started, the same for all its processes."""
+    """One clock for all processes of a data folder, stored in the metadata. `now` is UTC; `steady` counts seconds since
+    boot, the same for all processes of the machine."""
 
     def __init__(
         self, store: RecordStore, now: Callable[[], datetime], steady: Callable[[], float] = time.monotonic
@@ -35,39 +34,39 @@ class RetentionClock:
         self._store, self._now, self._steady = store, now, steady
 
     def __call__(self) -> datetime:
-        """What time it is at least, as far as anybody can rely on it. Reads only."""
-        kept = self._store.get(_ROOT, "clock", _ID)
+        """Return a time that has certainly passed. Reads only."""
+        stored = self._store.get(_ROOT, "clock", _ID)
         wall = self._now()
-        return wall if kept is None else min(wall, _told(kept))
+        return wall if stored is None else min(wall, _parse_time(stored))
 
     def tick(self) -> None:
-        """Let it follow the wall clock. Call it every so often, outside of transactions on documents."""
+        """Let the clock follow the wall clock. Call it periodically, outside of transactions on documents."""
         self._store.transact(self._tick)
 
     def _tick(self, tx: Transaction) -> None:
-        kept = tx.get(_ROOT, "clock", _ID)
-        if kept is None:
+        stored = tx.get(_ROOT, "clock", _ID)
+        if stored is None:
             tx.insert(_ROOT, "clock", _ID, self._body(self._now()))
         else:
-            moved = min(self._now(), _told(kept) + FASTEST * self._elapsed(kept))
-            tx.replace(_ROOT, "clock", _ID, self._body(moved), expect_version=kept.version)
+            advanced = min(self._now(), _parse_time(stored) + FASTEST * self._time_since(stored))
+            tx.replace(_ROOT, "clock", _ID, self._body(advanced), expect_version=stored.version)
 
-    def _elapsed(self, kept: Stored) -> timedelta:
-        """Since the last tick; nothing where the machine was started since, or it is another one."""
-        if kept.body["boot"] != _boot():
+    def _time_since(self, stored: Stored) -> timedelta:
+        """Return the time since the last tick; zero after a reboot or on another machine."""
+        if stored.body["boot"] != _boot_id():
             return timedelta(0)
-        return timedelta(seconds=max(0.0, self._steady() - float(kept.body["steady"])))
+        return timedelta(seconds=max(0.0, self._steady() - float(stored.body["steady"])))
 
     def _body(self, at: datetime) -> dict[str, object]:
-        return {"at": format_stored_time(at), "steady": self._steady(), "boot": _boot()}
+        return {"at": format_stored_time(at), "steady": self._steady(), "boot": _boot_id()}
 
 
-def _told(kept: Stored) -> datetime:
-    return datetime.fromisoformat(kept.body["at"])
+def _parse_time(stored: Stored) -> datetime:
+    return datetime.fromisoformat(stored.body["at"])
 
 
-def _boot() -> str:
+def _boot_id() -> str:
     try:
-        return _BOOT.read_text().strip()
-    except OSError:  # not Linux: only the process that ticks can tell; a restart costs nothing but time
+        return _BOOT_ID.read_text().strip()
+    except OSError:  # not Linux: then a reboot is not detected, which only slows the clock
         return ""

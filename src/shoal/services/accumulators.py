@@ -1,5 +1,5 @@
-"""The numbers of an aggregation, one value at a time: what is kept of a group does not grow with its rows, except where
-the answer itself does, and that is metered."""
+"""Streaming accumulators of an aggregation. The state of a group does not grow with its rows, except where the result
+itself does, and that is metered."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -9,27 +9,27 @@ import orjson
 
 from shoal.errors import InvalidField
 
-__all__ = ["ACCUMULATORS", "Accumulator", "Meter", "identity_of"]
+__all__ = ["ACCUMULATORS", "Accumulator", "Meter", "canonical_json"]
 
-_MOST_LISTED: Final = 10_000
+_MAX_VALUES: Final = 10_000
 _VALUE_BYTES: Final = 100
 _EXPANSION: Final = 4
-"""How many times its JSON a value takes in memory, or a little less."""
+"""The memory of a value as a multiple of its JSON, approximately."""
 
 
-def identity_of(value: Any) -> str:
-    """The same for equal values."""
+def canonical_json(value: Any) -> str:
+    """Return a text that is the same for equal values."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 
 class Meter:
-    """Counts what all groups together keep, in bytes."""
+    """The memory budget of all groups together, in bytes."""
 
     def __init__(self, most: int) -> None:
         self._left, self._most = most, most
 
     def spend(self, size: int) -> None:
-        """Raises InvalidField where there is not so much left."""
+        """Reserve `size` bytes. Raises InvalidField where the budget is exceeded."""
         self._left -= size
         if self._left < 0:
             raise InvalidField(
@@ -40,7 +40,7 @@ class Meter:
 
 
 class Accumulator(Protocol):
-    """Takes the values of one field in one group, without missing ones."""
+    """Accumulates the values of one field in one group; missing values are not passed in."""
 
     def add(self, value: Any) -> None: ...
 
@@ -61,7 +61,7 @@ class _Count:
 
 
 class _Sum:
-    """Of the numbers. Integers exactly; floats with Neumaier's correction, so that many small ones are not lost."""
+    """The sum of the numbers: exact for integers, with Neumaier's correction for floats."""
 
     __slots__ = ("_correction", "_count", "_float", "_has_float", "_whole")
 
@@ -83,7 +83,7 @@ class _Sum:
         self._count += 1
 
     def result(self) -> int | float:
-        """As a float where it is an integer that no reader of JSON can hold."""
+        """The sum, as a float where it exceeds 64 bits."""
         if self._has_float:
             return self._float + self._correction + self._whole
         return self._whole if -(2**63) <= self._whole < 2**63 else float(self._whole)
@@ -92,97 +92,97 @@ class _Sum:
 class _Mean(_Sum):
     __slots__ = ()
 
-    def result(self) -> float | None:  # type: ignore[override]  # null of no numbers
+    def result(self) -> float | None:  # type: ignore[override]  # None without numbers
         return super().result() / self._count if self._count else None
 
 
-class _Kept:
-    """One value of many, metered at its largest."""
+class _SingleValue:
+    """Base of accumulators that hold one value, metered by the largest so far."""
 
-    __slots__ = ("_held", "_meter", "_value")
+    __slots__ = ("_meter", "_size", "_value")
 
     def __init__(self, meter: Meter) -> None:
-        self._meter, self._held = meter, 0
+        self._meter, self._size = meter, 0
         self._value: Any = None
 
-    def keep(self, value: Any) -> None:
+    def store(self, value: Any) -> None:
         if type(value) in (str, list, dict):
-            size = len(value) if type(value) is str else _EXPANSION * len(identity_of(value))
-            if size > self._held:
-                self._meter.spend(size - self._held)
-                self._held = size
+            size = len(value) if type(value) is str else _EXPANSION * len(canonical_json(value))
+            if size > self._size:
+                self._meter.spend(size - self._size)
+                self._size = size
         self._value = value
 
     def result(self) -> Any:
         return self._value
 
 
-class _First(_Kept):
+class _First(_SingleValue):
     __slots__ = ()
 
     def add(self, value: Any) -> None:
         if self._value is None:
-            self.keep(value)
+            self.store(value)
 
 
-class _Last(_Kept):
+class _Last(_SingleValue):
     __slots__ = ()
 
     def add(self, value: Any) -> None:
-        self.keep(value)
+        self.store(value)
 
 
-class _Extreme(_Kept):
-    """The smallest or largest number; where there are none, text."""
+class _Extreme(_SingleValue):
+    """The smallest or largest number; of text where there are no numbers."""
 
     __slots__ = ()
 
-    def wins(self, value: Any, kept: Any) -> bool:
+    def wins(self, value: Any, current: Any) -> bool:
         raise NotImplementedError
 
     def add(self, value: Any) -> None:
-        kept = self._value
+        current = self._value
         if type(value) in (int, float):
-            if kept is None or isinstance(kept, str) or self.wins(value, kept):
-                self.keep(value)
-        elif type(value) is str and (kept is None or (isinstance(kept, str) and self.wins(value, kept))):
-            self.keep(value)
+            if current is None or isinstance(current, str) or self.wins(value, current):
+                self.store(value)
+        elif type(value) is str and (current is None or (isinstance(current, str) and self.wins(value, current))):
+            self.store(value)
 
 
 class _Least(_Extreme):
     __slots__ = ()
 
-    def wins(self, value: Any, kept: Any) -> bool:
-        return bool(value < kept)
+    def wins(self, value: Any, current: Any) -> bool:
+        return bool(value < current)
 
 
 class _Greatest(_Extreme):
     __slots__ = ()
 
-    def wins(self, value: Any, kept: Any) -> bool:
-        return bool(value > kept)
+    def wins(self, value: Any, current: Any) -> bool:
+        return bool(value > current)
 
 
 class _Distinct:
-    """How many different values."""
+    """The number of distinct values."""
 
-    __slots__ = ("_meter", "_seen")
+    __slots__ = ("_identities", "_meter")
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._seen: set[str] = set()
+        self._identities: set[str] = set()
 
     def add(self, value: Any) -> None:
-        identity = identity_of(value)
-        if identity not in self._seen:
+        identity = canonical_json(value)
+        if identity not in self._identities:
             self._meter.spend(_VALUE_BYTES + len(identity))
-            self._seen.add(identity)
+            self._identities.add(identity)
 
     def result(self) -> int:
-        return len(self._seen)
+        return len(self._identities)
 
 
-class _Listed:
+class _List:
     """The first values."""
 
     __slots__ = ("_meter", "_values")
@@ -192,8 +192,8 @@ class _Listed:
         self._values: list[Any] = []
 
     def add(self, value: Any) -> None:
-        if len(self._values) < _MOST_LISTED:
-            self._meter.spend(_VALUE_BYTES + _EXPANSION * len(identity_of(value)))
+        if len(self._values) < _MAX_VALUES:
+            self._meter.spend(_VALUE_BYTES + _EXPANSION * len(canonical_json(value)))
             self._values.append(value)
 
     def result(self) -> list[Any]:
@@ -201,7 +201,7 @@ class _Listed:
 
 
 class _Set:
-    """The first different values."""
+    """The first distinct values."""
 
     __slots__ = ("_meter", "_values")
 
@@ -210,8 +210,8 @@ class _Set:
         self._values: dict[str, Any] = {}
 
     def add(self, value: Any) -> None:
-        identity = identity_of(value)
-        if identity not in self._values and len(self._values) < _MOST_LISTED:
+        identity = canonical_json(value)
+        if identity not in self._values and len(self._values) < _MAX_VALUES:
             self._meter.spend(_VALUE_BYTES + (_EXPANSION + 1) * len(identity))
             self._values[identity] = value
 
@@ -229,7 +229,7 @@ ACCUMULATORS: Final[Mapping[str, Callable[[Meter], Accumulator]]] = MappingProxy
         "max": _Greatest,
         "first": _First,
         "last": _Last,
-        "push": _Listed,
+        "push": _List,
         "add_to_set": _Set,
     }
 )

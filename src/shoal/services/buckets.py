@@ -1,4 +1,4 @@
-"""Buckets: named places that objects come from."""
+"""Buckets: named containers of objects."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,28 +13,28 @@ from shoal.repositories.repository import Repository
 from shoal.storage.protocols.records import Query
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["Buckets", "inside"]
+__all__ = ["Buckets", "in_bucket"]
 
 _RESERVED: Final = frozenset({"list"})
 
 
 class Buckets:
-    """One method an operation of the wire. `ref` is an id or a name; `now` is UTC."""
+    """One method per operation of the API. `ref` is an id or a name; `now` is UTC."""
 
     def __init__(self, metadata: RecordStore, now: Callable[[], datetime]) -> None:
         self._metadata, self._now = metadata, now
         self.records = Repository(metadata, "bucket", Bucket, id_field="bucket_id", name_field="bucket_name")
 
     def create(self, scope: Scope, body: CreateBucket) -> Bucket:
-        """Raises InvalidField, AlreadyExists for the name."""
+        """Create a bucket. Raises InvalidField, AlreadyExists for the name."""
         return self._metadata.transact(self.creation(scope, body))
 
     def creation(self, scope: Scope, body: CreateBucket) -> Callable[[Transaction], Bucket]:
-        """The body of the transaction that creates a bucket. Raises InvalidField."""
+        """Return the transaction body that creates a bucket. Raises InvalidField."""
         now = self._now()
         bucket = Bucket(
             bucket_id=new_id("bkt"),
-            bucket_name=_checked(body.bucket_name),
+            bucket_name=_check_bucket_name(body.bucket_name),
             description=body.description,
             bucket_schema=body.bucket_schema,
             unique_key=body.unique_key,
@@ -55,25 +55,25 @@ class Buckets:
         return self.records.search(scope, query)
 
     def patch(self, scope: Scope, ref: str, body: PatchBucket) -> Bucket:
-        """Change what was sent; null clears all but the name and the schema. Raises NotFound, InvalidField,
+        """Change the fields that were sent; null clears all but the name and the schema. Raises NotFound, InvalidField,
         AlreadyExists."""
         sent: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
-        for needed in ("bucket_name", "bucket_schema"):
-            if sent.get(needed, ...) is None:
-                del sent[needed]
+        for required in ("bucket_name", "bucket_schema"):
+            if sent.get(required, ...) is None:
+                del sent[required]
         if "bucket_name" in sent:
-            _checked(sent["bucket_name"])
+            _check_bucket_name(sent["bucket_name"])
         sent |= {"updated_at": self._now(), "warnings": _warnings(body)}
         return self.records.change(scope, ref, lambda bucket: bucket.with_changes(**sent), "bucket.change")
 
     def delete(self, scope: Scope, ref: str) -> Bucket:
-        """Remove the bucket and its objects; documents made from them stay. Raises NotFound."""
+        """Delete the bucket and its objects; documents made from them stay. Raises NotFound."""
 
         def delete(tx: Transaction) -> Bucket:
             records = self.records.within(tx)
             bucket = records.get(scope, ref)
-            while doomed := tx.find(scope, "object", Query(filter=inside(bucket.bucket_id))).items:
-                for stored in doomed:
+            while objects := tx.find(scope, "object", Query(filter=in_bucket(bucket.bucket_id))).items:
+                for stored in objects:
                     tx.delete(scope, "object", stored.id)
             records.remove(scope, bucket.bucket_id, "bucket.delete")
             return bucket
@@ -81,15 +81,15 @@ class Buckets:
         return self._metadata.transact(delete)
 
 
-def inside(bucket_id: str) -> Condition:
-    """The filter for the objects of one bucket."""
+def in_bucket(bucket_id: str) -> Condition:
+    """Return the filter for the objects of a bucket."""
     return Condition("bucket_id", "eq", bucket_id, case_sensitive=True)
 
 
 def _warnings(body: CreateBucket | PatchBucket) -> list[str]:
-    key = [] if body.unique_key is None else ["unique_key is kept and shown; objects are not compared by it."]
+    key = [] if body.unique_key is None else ["unique_key is stored, but not enforced."]
     return [*body.describe_ignored(), *key]
 
 
-def _checked(name: str) -> str:
+def _check_bucket_name(name: str) -> str:
     return check_name("bucket_name", name, "bkt", reserved=_RESERVED)

@@ -1,4 +1,4 @@
-"""Documents by the million: a file, or an upload put into one, goes straight to columns and into the store at once."""
+"""Bulk import: a file, or an upload spooled to one, is read into columns and written to the store in one operation."""
 
 import contextlib
 from collections import Counter, deque
@@ -22,7 +22,7 @@ from shoal.records.vectors import Place
 from shoal.repositories.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.documents import Documents
-from shoal.services.vector_check import VectorNames, check_dimensions, check_directions, is_coarse, rounded
+from shoal.services.vector_check import VectorNames, check_dimensions, check_directions, is_coarse, rounding_warning
 from shoal.storage.protocols.documents import DocumentStore, Write
 
 __all__ = ["Bulk", "Imported", "OnConflict"]
@@ -32,7 +32,7 @@ OnConflict = Literal["replace", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What a bulk write did. `vectors` maps names to dimensions; `warnings` are sentences for people."""
+    """The result of a bulk write. `vectors` maps names to dimensions; `warnings` are sentences."""
 
     inserted: int
     replaced: int
@@ -42,8 +42,8 @@ class Imported:
 
 
 class Bulk:
-    """The bulk path, for uploads and for files on this machine alike. `now` is UTC; `spool` a folder for uploads;
-    `readers` read files in processes of their own."""
+    """Bulk import of uploads and of local files. `now` is UTC; `spool` is a folder for uploads; `readers` read files in
+    separate processes."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Bulk:
         self._now, self._max_dimension, self._spool, self._readers = now, max_dimension, spool, readers
 
     def prepare(self) -> None:
-        """Start what reads files, so that the first import need not wait for it. Returns at once."""
+        """Start the reader processes, so that the first import does not wait for them. Returns at once."""
         self._readers.prepare()
 
     def import_file(
@@ -83,19 +83,18 @@ class Bulk:
     ) -> Imported:
         """Write all documents of a file, or none of them. `progress` is called with the documents read so far.
 
-        Raises NotFound for the collection, InvalidField for the file, TooLarge for one that unfolds too far or takes
-        too much to read, AlreadyExists with on_conflict="fail".
-        """
+        Raises NotFound for the collection, InvalidField for the file, TooLarge for one that decompresses to too much or
+        takes too much memory to read, AlreadyExists with on_conflict="fail"."""
         collection = self._collections.find(scope, ref)
-        known = self._documents.vector_names(scope)
+        vector_names = self._documents.vector_names(scope)
         label = label or display_name(path)
-        how = ReadOptions(
+        read_options = ReadOptions(
             format=format,
             id_column=id_column,
             vector_columns=vector_columns,
             sidecar=sidecar,
             label=label,
-            known_vectors=dict(known.dimensions),
+            known_vectors=dict(vector_names.dimensions),
             needs_vectors=False,
             max_dimension=self._max_dimension,
             temporary=self._spool,
@@ -106,32 +105,34 @@ class Bulk:
             names={str(folder): name for folder, name in (names or {}).items()},
         )
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        seen, coarse, zeros = dict[str, int](), set[str](), Counter[str]()
+        dimensions, coarse, zeros = dict[str, int](), set[str](), Counter[str]()
         with (
-            self._readers.reading(path, how, scope.organization_id) as source,
+            self._readers.reading(path, read_options, scope.organization_id) as source,
             name_shard_in_errors(label, source.info.shards),
         ):
-            check_dimensions(source.info.vectors, known, self._max_dimension, label)
-            batches = _told(_noted(source, seen, coarse, zeros, known, label), progress)
+            check_dimensions(source.info.vectors, vector_names, self._max_dimension, label)
+            batches = _report_progress(
+                _inspect_batches(source, dimensions, coarse, zeros, vector_names, label), progress
+            )
             now = self._now() if write is None else write.at
             count = self._store.write(
                 scope, collection.storage_key, batches, now=now, on_conflict=on_conflict, write=write
             )
-            deque(batches, maxlen=0)  # a repetition writes nothing, and still answers with what the file holds
+            deque(batches, maxlen=0)  # a repeated write stores nothing, but the answer still describes the file
         counts = {"inserted": count.inserted, "replaced": count.replaced}
-        warnings = [*source.info.warnings, *(rounded(name) for name in sorted(coarse))]
-        warnings += [_zero(name, count) for name, count in sorted(zeros.items()) if count]
+        warnings = [*source.info.warnings, *(rounding_warning(name) for name in sorted(coarse))]
+        warnings += [_zero_warning(name, count) for name, count in sorted(zeros.items()) if count]
         if source.info.id_column is None:
-            again = count.replaced and not count.inserted
-            warnings.append(note_already_imported(count.replaced) if again else note_generated(options.id))
+            was_repeated = count.replaced and not count.inserted
+            warnings.append(note_already_imported(count.replaced) if was_repeated else note_generated(options.id))
         note_done(scope, "documents.import", collection.collection_id, **counts)
-        return Imported(count.inserted, count.replaced, seen, collection.collection_id, warnings)
+        return Imported(count.inserted, count.replaced, dimensions, collection.collection_id, warnings)
 
     @contextlib.contextmanager
-    def spooled(self) -> Iterator[Path]:
-        """A new empty file for an upload, private to this installation and gone afterwards.
+    def open_spool_file(self) -> Iterator[Path]:
+        """Open a new empty file for an upload, private to this user, and remove it afterwards.
 
-        What a crash left behind is removed as well: files whose lock nobody holds, however old they look.
+        Files that a crash left behind are removed as well: those whose lock is free, whatever their age.
         """
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         for old in self._spool.iterdir():
@@ -140,9 +141,9 @@ class Bulk:
             yield path
 
 
-def _noted(
+def _inspect_batches(
     source: ForeignFile,
-    seen: dict[str, int],
+    dimensions: dict[str, int],
     coarse: set[str],
     zeros: Counter[str],
     names: VectorNames,
@@ -152,26 +153,28 @@ def _noted(
     for batch in source.batches():
         for name, column in batch.vectors.items():
             if len(column.rows):
-                seen[name] = column.dimension
+                dimensions[name] = column.dimension
                 zeros[name] += int(np.count_nonzero(~column.values.any(axis=1)))
                 if is_coarse(column):
                     coarse.add(name)
                 with name_document_in_errors(label, first, batch.ids):
-                    check_directions(name, column.values, names, _row_place(row_place(label, first, name), column))
+                    check_directions(name, column.values, names, _chunk_place(row_place(label, first, name), column))
         yield batch
         first += len(batch)
 
 
-def _zero(name: str, count: int) -> str:
-    are = "1 vector is" if count == 1 else f"{count:,} vectors are"
-    return f"{are} all zero in {name!r} and stored; runs that compare directions leave such documents out."
+def _zero_warning(name: str, count: int) -> str:
+    subject = "1 vector is" if count == 1 else f"{count:,} vectors are"
+    return f"{subject} all zero in {name!r} and stored; runs that compare directions leave such documents out."
 
 
-def _row_place(row: Place, column: VectorColumn) -> Place:
+def _chunk_place(row: Place, column: VectorColumn) -> Place:
     return lambda k: row(int(column.rows[k]))
 
 
-def _told(batches: Iterator[DocumentBatch], progress: Callable[[int], None] | None) -> Iterator[DocumentBatch]:
+def _report_progress(
+    batches: Iterator[DocumentBatch], progress: Callable[[int], None] | None
+) -> Iterator[DocumentBatch]:
     total = 0
     for batch in batches:
         yield batch

@@ -1,4 +1,4 @@
-"""Clusters: make, find, change, remove and execute them."""
+"""Clusters: create, find, change, delete and execute them."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -30,32 +30,37 @@ from shoal.runs.planning import Planning
 from shoal.runs.shared_fields import find_shared_fields
 from shoal.runs.states import RunStates
 from shoal.runs.text_fields import check_text_fields, inputs_of, resolve_text_fields
-from shoal.services.cluster_warnings import ignored_fields, ignored_overrides, ignored_params, ignored_parts
+from shoal.services.cluster_warnings import (
+    warn_about_missing_fields,
+    warn_about_overrides,
+    warn_about_patch,
+    warn_about_request,
+)
 from shoal.services.removals import Removals
-from shoal.services.run_requests import request_of
+from shoal.services.run_requests import build_request
 from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.records import Query
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["Admitted", "Clusters"]
+__all__ = ["AdmittedRun", "Clusters"]
 
 
-_OF_VECTORS: Final = ("algorithm_params", "sample_size", "layout_stability", "face_cluster_merge")
+_VECTOR_FIELDS: Final = ("algorithm_params", "sample_size", "layout_stability", "face_cluster_merge")
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """A run that was looked at: what it does differently from its cluster."""
+class AdmittedRun:
+    """A run that passed admission, with its differences from the cluster."""
 
     cluster_id: str
     request: dict[str, Any]
     plan: RunPlan | None = None
-    """None where the same run is under way already."""
+    """None where the same run is already active."""
     warnings: list[str] = field(default_factory=list)
 
 
 class Clusters:
-    """One method an operation of the wire. `ref` is an id or a name."""
+    """One method per operation of the API. `ref` is an id or a name."""
 
     def __init__(
         self,
@@ -74,14 +79,14 @@ class Clusters:
         )
 
     def create(self, scope: Scope, body: CreateCluster) -> Cluster:
-        """A new cluster and, unless sources are enriched, its output collection.
+        """Create a cluster and, unless sources are enriched, its output collection.
 
         Raises InvalidField, NotFound for a collection, AlreadyExists for the name.
         """
         return self._metadata.transact(self.creation(scope, body))
 
     def creation(self, scope: Scope, body: CreateCluster) -> Callable[[Transaction], Cluster]:
-        """The body of the transaction that creates a cluster; documents are looked at before. Raises InvalidField,
+        """Return the transaction body that creates a cluster; documents are read before. Raises InvalidField,
         NotFound."""
         if body.source_cluster_ids:
             raise InvalidField("source_cluster_ids", "composite clusters are not available in this version")
@@ -95,23 +100,23 @@ class Clusters:
         labeling = None if body.llm_labeling is None else body.llm_labeling.readable_by_sdk()
         attributes = config.fields.get("clustered_attributes") or []
         keys = [source.storage_key for source in sources]
-        unknown = [
-            *ignored_fields(self._documents, scope, keys, attributes),
+        field_warnings = [
+            *warn_about_missing_fields(self._documents, scope, keys, attributes),
             *check_text_fields(self._documents, scope, keys, body.text_fields or (), inputs_of(labeling)),
         ]
         cluster_id = new_id("clust")
-        name = _name(body.cluster_name, cluster_id)
+        name = _cluster_name(body.cluster_name, cluster_id)
         now = self._now()
         parts = [f"_{feature}" for feature in config.fields.get("output_features") or []] or [""]
         drafts = [] if enrich else [self._output_draft(name, part, sources) for part in parts]
-        made = Cluster(
+        cluster = Cluster(
             cluster_id=cluster_id,
             cluster_name=name,
             description=body.description,
             namespace_id=scope.namespace_id,
             organization_id=scope.organization_id,
             input_collections=[source.collection_id for source in sources],
-            source_bucket_ids=_buckets(sources),
+            source_bucket_ids=_source_buckets(sources),
             filters=body.filters,
             cluster_type=body.cluster_type or "vector",
             output_collection_ids=[output.collection_id for output in drafts or sources],
@@ -125,15 +130,15 @@ class Clusters:
             auto_execute_on_batch=bool(body.auto_execute_on_batch),
             auto_execute_min_documents=body.auto_execute_min_documents,
             auto_execute_cooldown_seconds=body.auto_execute_cooldown_seconds,
-            warnings=[*config.warnings, *ignored_parts(body), *unknown],
+            warnings=[*config.warnings, *warn_about_request(body), *field_warnings],
             **config.fields,
         )
-        warnings = [*made.warnings, *find_shared_fields(self._records, scope, made)]
+        warnings = [*cluster.warnings, *find_shared_fields(self._records, scope, cluster)]
 
         def create(tx: Transaction) -> Cluster:
             outputs = [self._add_output(tx, scope, draft) for draft in drafts] or sources
             named = {"output_collection_names": [output.collection_name for output in outputs], "warnings": warnings}
-            return self._records.within(tx).add(scope, made.with_changes(**named), "cluster.create")
+            return self._records.within(tx).add(scope, cluster.with_changes(**named), "cluster.create")
 
         return create
 
@@ -145,9 +150,9 @@ class Clusters:
         return self._records.search(scope, query)
 
     def stats(self, scope: Scope) -> dict[str, Any]:
-        """ClusterListStats over the namespace."""
-        counted = ("num_documents_clustered", "num_clusters")
-        totals = self._metadata.totals(scope, "cluster", MATCH_ALL, by="status", sums=counted)
+        """Return the wire's ClusterListStats of the namespace."""
+        summed = ("num_documents_clustered", "num_clusters")
+        totals = self._metadata.totals(scope, "cluster", MATCH_ALL, by="status", sums=summed)
         documents = sum(sums[0] for _, sums in totals.values())
         groups = sum(sums[1] for _, sums in totals.values())
         return {
@@ -158,7 +163,7 @@ class Clusters:
         }
 
     def patch(self, scope: Scope, ref: str, body: PatchCluster) -> Cluster:
-        """Change what was sent; nothing is executed. Raises NotFound, InvalidField, AlreadyExists."""
+        """Change the fields that were sent; nothing is executed. Raises NotFound, InvalidField, AlreadyExists."""
         sent = body.model_dump(exclude_unset=True)
         if sent.get("source_cluster_ids"):
             raise InvalidField("source_cluster_ids", "composite clusters are not available in this version")
@@ -168,30 +173,30 @@ class Clusters:
                 del sent["cluster_name"]
             else:
                 check_name("cluster_name", sent["cluster_name"], "clust", reserved=RESERVED_NAMES)
-        for keeps in ("sample_size", "face_cluster_merge"):
-            if sent.get(keeps, ...) is None:
-                del sent[keeps]
+        for required in ("sample_size", "face_cluster_merge"):
+            if sent.get(required, ...) is None:
+                del sent[required]
         if "filters" in sent:
             parse_filter(sent["filters"])
         if body.llm_labeling is not None:
             sent["llm_labeling"] = body.llm_labeling.readable_by_sdk()
-        sent["warnings"] = ignored_params(body)
+        sent["warnings"] = warn_about_patch(body)
         inputs = inputs_of(sent.get("llm_labeling"))
         if body.text_fields or inputs:
-            keys = self._keys(scope, self.get(scope, ref))
+            keys = self._source_keys(scope, self.get(scope, ref))
             sent["warnings"] += check_text_fields(self._documents, scope, keys, body.text_fields or (), inputs)
-        return self._records.change(scope, ref, lambda cluster: self._patched(cluster, sent), "cluster.change")
+        return self._records.change(scope, ref, lambda cluster: self._apply_patch(cluster, sent), "cluster.change")
 
-    def _keys(self, scope: Scope, cluster: Cluster) -> list[str]:
-        """The storage keys of the sources that are there."""
-        found = (self._collections.find_one(scope, id) for id in cluster.input_collections)
-        return [source.storage_key for source in found if source is not None]
+    def _source_keys(self, scope: Scope, cluster: Cluster) -> list[str]:
+        """Return the storage keys of the sources that exist."""
+        sources = (self._collections.find_one(scope, id) for id in cluster.input_collections)
+        return [source.storage_key for source in sources if source is not None]
 
     def delete(self, scope: Scope, ref: str, *, cascade: bool = True, clear_results: bool = False) -> dict[str, int]:
-        """Remove the cluster, its runs and artifacts and, with `cascade`, its own output collections. Documents keep
-        what it wrote into them, except that `clear_results` clears the fields that nobody changed since.
+        """Delete the cluster, its runs and artifacts and, with `cascade`, its own output collections. Documents keep
+        the results that it wrote, except that `clear_results` clears the fields that have not been changed since.
 
-        Returns what was removed. Raises NotFound."""
+        Returns the number of deleted records by kind. Raises NotFound."""
 
         def delete(tx: Transaction) -> Removal:
             cluster = self._records.within(tx).get(scope, ref)
@@ -216,32 +221,34 @@ class Clusters:
         runs, outputs = len(removal.run_ids), len(removal.collection_ids)
         return {"clusters": 1, "executions": runs, "output_collections": outputs}
 
-    def admit(self, scope: Scope, ref: str, body: ExecuteCluster) -> "Admitted":
-        """A run that may be queued. Looks at the documents, so it is for before a transaction.
+    def admit(self, scope: Scope, ref: str, body: ExecuteCluster) -> "AdmittedRun":
+        """Check whether a run may be queued. Reads documents, so call it before the transaction.
 
         Raises NotFound, InvalidField, also where nothing can be clustered or it would not fit.
         """
         cluster = self.get(scope, ref)
-        request = request_of(cluster, body)
-        keys, own = self._keys(scope, cluster), request.get("text_fields") or ()
-        unknown = check_text_fields(self._documents, scope, keys, own, resolve_text_fields(cluster, request))
+        request = build_request(cluster, body)
+        keys, own = self._source_keys(scope, cluster), request.get("text_fields") or ()
+        field_warnings = check_text_fields(self._documents, scope, keys, own, resolve_text_fields(cluster, request))
         active = _active_run(self._states.executions, scope, cluster.cluster_id)
         if active is None or active.request != request:
-            plan = self._planned(scope, cluster, request)
-            self._check(cluster, request, plan)
+            plan = self._plan(scope, cluster, request)
+            self._check_feasible(cluster, request, plan)
             shared = find_shared_fields(self._records, scope, cluster)
-            return Admitted(cluster.cluster_id, request, plan, [*ignored_overrides(body), *unknown, *shared])
-        return Admitted(cluster.cluster_id, request)
+            return AdmittedRun(
+                cluster.cluster_id, request, plan, [*warn_about_overrides(body), *field_warnings, *shared]
+            )
+        return AdmittedRun(cluster.cluster_id, request)
 
-    def execute(self, scope: Scope, admitted: "Admitted") -> Task:
-        """Queue a run. The same request while one is active gives the active task; another one is a Conflict.
+    def execute(self, scope: Scope, admitted: "AdmittedRun") -> Task:
+        """Queue a run. While a run is active, the same request returns its task, and another one raises Conflict.
 
-        Raises NotFound where the cluster is gone meanwhile, Conflict, QueueFull where too many runs wait.
+        Raises NotFound where the cluster was deleted meanwhile, Conflict, QueueFull where too many runs wait.
         """
         return self._metadata.transact(self.execution(scope, admitted))
 
-    def execution(self, scope: Scope, admitted: "Admitted") -> Callable[[Transaction], Task]:
-        """The body of the transaction that queues a run; see `execute`."""
+    def execution(self, scope: Scope, admitted: "AdmittedRun") -> Callable[[Transaction], Task]:
+        """Return the transaction body that queues a run; see `execute`."""
         cluster, request = self.get(scope, admitted.cluster_id), admitted.request
         partition = self._partition(scope, request)
         create = self._states.creation(scope, cluster, request, partition, admitted.plan, admitted.warnings)
@@ -263,16 +270,16 @@ class Clusters:
         return execute
 
     def plan(self, scope: Scope, ref: str, body: ExecuteCluster) -> RunPlan:
-        """What a run would cost; nothing is queued. Raises NotFound, InvalidField."""
+        """Estimate the cost of a run; nothing is queued. Raises NotFound, InvalidField."""
         cluster = self.get(scope, ref)
-        return self._planned(scope, cluster, request_of(cluster, body))
+        return self._plan(scope, cluster, build_request(cluster, body))
 
-    def _planned(self, scope: Scope, cluster: Cluster, request: dict[str, Any]) -> RunPlan:
+    def _plan(self, scope: Scope, cluster: Cluster, request: dict[str, Any]) -> RunPlan:
         return self._planning.plan(scope, cluster, request, documents_of(cluster, request))
 
     def _partition(self, scope: Scope, request: Mapping[str, Any]) -> str | None:
-        """A short hash of the run's own filter, part of its cluster ids (contract.md#output-documents). A run that
-        assigns to the results of another has the ids of that one."""
+        """Return a short hash of the run's own filter, which is part of its cluster ids (contract.md#output-documents).
+        A run that assigns to the results of another run uses its ids."""
         if "assigned_to" in request:
             return self._states.executions.get(scope, request["assigned_to"]).partition
         if "filters" not in request:
@@ -280,16 +287,16 @@ class Clusters:
         return hashlib.sha256(orjson.dumps(request["filters"], option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]
 
     def _check_target(self, cluster: Cluster, request: dict[str, Any]) -> None:
-        """Raises Conflict where the run to assign to is not the visible one any more."""
+        """Raise Conflict where the run to assign to is no longer the visible one."""
         if request.get("assigned_to", cluster.current_run_id) != cluster.current_run_id:
             raise Conflict(
                 "Another run has published meanwhile. Execute again to assign to its results.",
                 run_id=cluster.current_run_id,
             )
 
-    def _check(self, cluster: Cluster, request: dict[str, Any], plan: RunPlan) -> None:
-        """Refuse at once what could only fail later: fewer than two documents, fewer than clusters asked for, or more
-        than memory and disk allow. Raises InvalidField, InsufficientStorage."""
+    def _check_feasible(self, cluster: Cluster, request: dict[str, Any], plan: RunPlan) -> None:
+        """Reject at once what would fail later: fewer than two documents, fewer documents than clusters, or more than
+        memory and disk allow. Raises InvalidField, InsufficientStorage."""
         if plan.documents < 2:
             what = "no documents that match" if plan.documents == 0 else "one document that matches"
             raise InvalidField(
@@ -298,12 +305,12 @@ class Clusters:
                 value=cluster.input_collections,
                 remedy="Add documents or relax the filters.",
             )
-        asked = int(cluster.algorithm_params.get("n_clusters") or 2)
-        if asked > plan.documents and request.get("mode") != "assign":
+        cluster_count = int(cluster.algorithm_params.get("n_clusters") or 2)
+        if cluster_count > plan.documents and request.get("mode") != "assign":
             raise InvalidField(
                 "algorithm_params.n_clusters",
                 f"is more than the {plan.documents} documents that match",
-                value=asked,
+                value=cluster_count,
                 remedy=f"Use at most {plan.documents}, or add documents.",
             )
         if plan.disk_bytes > plan.disk_free_bytes:
@@ -311,11 +318,15 @@ class Clusters:
         if not plan.fits and request.get("mode") == "assign":
             raise InvalidField("mode", "assigns more documents than memory allows", remedy=" ".join(plan.notes))
         if not plan.fits:
-            problem = "is too large for this run" if "sample_size" in request else "is needed, all at once do not fit"
+            problem = (
+                "is too large for this run"
+                if "sample_size" in request
+                else "is required: not all documents fit in memory"
+            )
             raise InvalidField("sample_size", problem, remedy=" ".join(plan.notes))
 
     def _output_draft(self, name: str, part: str, sources: list[Collection]) -> Collection:
-        """The collection that holds centroid and member documents (contract.md#output-documents)."""
+        """Return a collection for centroid and member documents (contract.md#output-documents)."""
         now = self._now()
         return Collection(
             collection_id=new_id("col"),
@@ -327,16 +338,16 @@ class Clusters:
         )
 
     def _add_output(self, tx: Transaction, scope: Scope, draft: Collection) -> Collection:
-        """Store an output collection, under another name where its own is taken."""
+        """Store an output collection, under another name where its name is taken."""
         collections, name = self._collections.within(tx), draft.collection_name
         if collections.find_one(scope, name) is not None:
             draft = draft.with_changes(collection_name=f"{name}_{draft.collection_id[-6:]}")
         return collections.add(scope, draft)
 
-    def _patched(self, cluster: Cluster, sent: dict[str, Any]) -> Cluster:
+    def _apply_patch(self, cluster: Cluster, sent: dict[str, Any]) -> Cluster:
         edits = {**sent, "updated_at": self._now()}
         if cluster.cluster_type != "vector":
-            for name in _OF_VECTORS:
+            for name in _VECTOR_FIELDS:
                 if sent.get(name) is not None:
                     raise InvalidField(name, "is for vector clusters alone", value=sent[name], remedy="Leave it out.")
         elif "algorithm_params" in sent:
@@ -346,17 +357,17 @@ class Clusters:
 
 
 def _active_run(executions: RepositoryReads[Execution], scope: Scope, cluster_id: str) -> Execution | None:
-    """The run that is pending or processing."""
-    found = executions.search(scope, runs_of(cluster_id, Condition("status", "in", tuple(sorted(ACTIVE))))).items
-    return found[0] if found else None
+    """Return the run that is pending or processing."""
+    runs = executions.search(scope, runs_of(cluster_id, Condition("status", "in", tuple(sorted(ACTIVE))))).items
+    return runs[0] if runs else None
 
 
-def _name(given: str | None, cluster_id: str) -> str:
-    if given is None:
+def _cluster_name(requested_name: str | None, cluster_id: str) -> str:
+    if requested_name is None:
         return f"cluster-{cluster_id[-6:]}"
-    return check_name("cluster_name", given, "clust", reserved=RESERVED_NAMES)
+    return check_name("cluster_name", requested_name, "clust", reserved=RESERVED_NAMES)
 
 
-def _buckets(sources: list[Collection]) -> list[str]:
-    """The union of the sources' buckets, also inherited ones, in order of first mention."""
+def _source_buckets(sources: list[Collection]) -> list[str]:
+    """Return the union of the sources' buckets, including inherited ones, in order of first occurrence."""
     return list(dict.fromkeys(bucket for source in sources for bucket in source.source.buckets()))

@@ -1,4 +1,4 @@
-"""Collections: where documents live, and which vectors they may carry."""
+"""Collections: containers of documents, and the vectors that they declare."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -31,14 +31,14 @@ from shoal.storage.protocols.transactions import RecordStore, Transaction
 __all__ = ["DEFAULT_COLLECTION", "Collections"]
 
 DEFAULT_COLLECTION: Final = "default"
-"""The collection that upserts without a collection go to; made when first needed."""
+"""The collection for upserts without a collection; created on first use."""
 
 _RESERVED: Final = frozenset({"list"})
 _CONFIGS: Final = TypeAdapter(list[VectorConfigSpec])
 
 
 class Collections:
-    """One method an operation of the wire. `ref` is an id or a name; `now` is UTC."""
+    """One method per operation of the API. `ref` is an id or a name; `now` is UTC."""
 
     def __init__(
         self,
@@ -58,22 +58,22 @@ class Collections:
         self._clusters = Repository(metadata, "cluster", Cluster, id_field="cluster_id", name_field="cluster_name")
 
     def create(self, scope: Scope, body: CreateCollection) -> Collection:
-        """Raises InvalidField, AlreadyExists for the name, NotFound for a source that is not there."""
+        """Create a collection. Raises InvalidField, AlreadyExists for the name, NotFound for a source."""
         return self._metadata.transact(self.creation(scope, body))
 
     def creation(self, scope: Scope, body: CreateCollection) -> Callable[[Transaction], Collection]:
-        """The body of the transaction that creates a collection; the vectors it needs are declared before. Raises
-        InvalidField, NotFound, and AlreadyExists as far as the name is taken already."""
-        name = _checked(body.collection_name)
-        source = self._resolved(scope, body.source)
+        """Return the transaction body that creates a collection; its vectors are declared before. Raises InvalidField,
+        NotFound, and AlreadyExists where the name is already taken."""
+        name = _check_collection_name(body.collection_name)
+        source = self._resolve(scope, body.source)
         configs = self._vector_configs(body.metadata)
         now = self._now()
-        made = Collection(
+        collection = Collection(
             collection_id=new_id("col"),
             collection_name=name,
             description=body.description,
             source=source,
-            feature_extractor=_extractor(body.feature_extractor),
+            feature_extractor=_with_extractor_id(body.feature_extractor),
             input_schema=body.input_schema,
             enabled=body.enabled is not False,
             metadata=body.metadata,
@@ -82,64 +82,66 @@ class Collections:
             updated_at=now,
             warnings=_warnings(body),
         )
-        self._declare(scope, configs, name, made.collection_id)
+        self._declare(scope, configs, name, collection.collection_id)
         shown = {"vector_indexes": self._indexes(scope), "document_count": 0}
 
         def create(tx: Transaction) -> Collection:
-            return self.records.within(tx).add(scope, made, "collection.create").with_changes(**shown)
+            return self.records.within(tx).add(scope, collection, "collection.create").with_changes(**shown)
 
         return create
 
     def default(self, scope: Scope) -> Collection:
-        """The collection named `default`, made where it is not there yet."""
-        found = self.records.find_one(scope, DEFAULT_COLLECTION)
-        if found is not None:
-            return found
+        """Return the collection named `default`; creates it where it does not exist."""
+        existing = self.records.find_one(scope, DEFAULT_COLLECTION)
+        if existing is not None:
+            return existing
         source = CollectionSource(type="direct_upsert")
         try:
             return self.create(scope, CreateCollection(collection_name=DEFAULT_COLLECTION, source=source))
-        except AlreadyExists:  # somebody else was faster
+        except AlreadyExists:  # another request created it meanwhile
             return self.records.get(scope, DEFAULT_COLLECTION)
 
     def find(self, scope: Scope, ref: str) -> Collection:
-        """The record alone, for those who only need to know where the documents are. Raises NotFound."""
+        """Return the record without counts, which is cheaper than `get`. Raises NotFound."""
         return self.records.get(scope, ref)
 
     def get(self, scope: Scope, ref: str) -> Collection:
-        """With document count and vector indexes. Raises NotFound."""
-        return self._described(scope, self.records.get(scope, ref))
+        """Return a collection with document count and vector indexes. Raises NotFound."""
+        return self._with_counts(scope, self.records.get(scope, ref))
 
     def search(self, scope: Scope, query: Query) -> Listing[Collection]:
         """Newest first unless asked otherwise."""
-        found = self.records.search(scope, query)
-        return Listing([self._described(scope, item) for item in found.items], found.total, found.more)
+        listing = self.records.search(scope, query)
+        return Listing([self._with_counts(scope, item) for item in listing.items], listing.total, listing.more)
 
     def patch(self, scope: Scope, ref: str, body: PatchCollection) -> Collection:
-        """Change what was sent; vectors named in `metadata.vector_configs` are declared.
+        """Change the fields that were sent; vectors named in `metadata.vector_configs` are declared.
 
         Raises NotFound, InvalidField, AlreadyExists.
         """
         sent: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
-        for needed in ("collection_name", "enabled", "cluster_applications"):
-            if sent.get(needed, ...) is None:
-                del sent[needed]
+        for required in ("collection_name", "enabled", "cluster_applications"):
+            if sent.get(required, ...) is None:
+                del sent[required]
         if "collection_name" in sent:
-            _checked(sent["collection_name"])
+            _check_collection_name(sent["collection_name"])
         if "cluster_applications" in sent:
             sent["cluster_applications"] = [item.model_dump() for item in sent["cluster_applications"]]
         configs = self._vector_configs(body.metadata)
         if configs:
-            known = self.records.get(scope, ref)
-            self._declare(scope, configs, sent.get("collection_name", known.collection_name), known.collection_id)
+            current = self.records.get(scope, ref)
+            self._declare(scope, configs, sent.get("collection_name", current.collection_name), current.collection_id)
         sent |= {"updated_at": self._now(), "warnings": _warnings(body)}
         changed = self.records.change(scope, ref, lambda newest: newest.with_changes(**sent), "collection.change")
-        return self._described(scope, changed)
+        return self._with_counts(scope, changed)
 
     def delete(self, scope: Scope, ref: str) -> DeletedCollection:
-        """Remove the collection and its documents, for readers at one moment. Raises NotFound."""
+        """Delete the collection and its documents, atomically for readers. Raises NotFound."""
         collection = self.records.get(scope, ref)
         documents = self._documents.count(scope, collection.storage_key)
-        left = [one for one in self._clusters.all(scope) if collection.collection_id in one.input_collections]
+        orphans = [
+            cluster for cluster in self._clusters.all(scope) if collection.collection_id in cluster.input_collections
+        ]
         removal = self._removals.of(scope, collections=[collection.collection_id])
 
         def delete(tx: Transaction) -> None:
@@ -153,11 +155,11 @@ class Collections:
             message=f"The collection {collection.collection_name!r} and its documents are gone.",
             collection_id=collection.collection_id,
             documents_deleted=documents,
-            warnings=[_left_behind(one) for one in left],
+            warnings=[_orphan_warning(cluster) for cluster in orphans],
         )
 
     def features(self, scope: Scope, ref: str) -> list[dict[str, Any]]:
-        """CollectionFeatureDescriptors: what can be clustered. Raises NotFound."""
+        """Return the wire's CollectionFeatureDescriptors: the features for clustering. Raises NotFound."""
         collection = self.records.get(scope, ref)
         extractor = collection.feature_extractor
         return [
@@ -177,7 +179,7 @@ class Collections:
             for position, (name, dimension) in enumerate(sorted(self._documents.vector_dimensions(scope).items()))
         ]
 
-    def _described(self, scope: Scope, collection: Collection) -> Collection:
+    def _with_counts(self, scope: Scope, collection: Collection) -> Collection:
         count = self._documents.count(scope, collection.storage_key)
         return collection.with_changes(vector_indexes=self._indexes(scope), document_count=count)
 
@@ -188,20 +190,20 @@ class Collections:
         ]
 
     def _declare(self, scope: Scope, configs: list[VectorConfigSpec], name: str, collection_id: str) -> None:
-        """Declare vectors before the transaction of the collection that names them. Raises AlreadyExists where the
-        collection could not be stored under its name, so that a refusal leaves nothing behind; InvalidField."""
-        taken = self.records.find_one(scope, name) if configs else None
-        if taken is not None and taken.collection_id != collection_id:
-            raise AlreadyExists("collection", name, existing_id=taken.collection_id)
+        """Declare vectors before the transaction of the collection that names them. Raises InvalidField, and
+        AlreadyExists where the name is taken, so that a failed creation leaves nothing behind."""
+        existing = self.records.find_one(scope, name) if configs else None
+        if existing is not None and existing.collection_id != collection_id:
+            raise AlreadyExists("collection", name, existing_id=existing.collection_id)
         for config in configs:
             self._documents.declare_vector(scope, config.name, config.dimension)
 
-    def _resolved(self, scope: Scope, source: CollectionSource) -> CollectionSource:
-        """The source with ids instead of names; everything it names must be there."""
+    def _resolve(self, scope: Scope, source: CollectionSource) -> CollectionSource:
+        """Return the source with names resolved to ids. Raises NotFound."""
         buckets = [self._buckets.get(scope, ref).bucket_id for ref in source.bucket_ids or []]
-        feeding = [self.records.get(scope, ref) for ref in source.collections()]
-        inherited = [bucket for collection in feeding for bucket in collection.source.buckets()]
-        ids = [collection.collection_id for collection in feeding]
+        upstream = [self.records.get(scope, ref) for ref in source.collections()]
+        inherited = [bucket for collection in upstream for bucket in collection.source.buckets()]
+        ids = [collection.collection_id for collection in upstream]
         single = source.collection_id is not None
         return source.with_changes(
             bucket_ids=buckets or None,
@@ -211,7 +213,7 @@ class Collections:
         )
 
     def _vector_configs(self, metadata: dict[str, Any] | None) -> list[VectorConfigSpec]:
-        """What `metadata.vector_configs` declares. Raises InvalidField."""
+        """Parse `metadata.vector_configs`. Raises InvalidField."""
         sent = (metadata or {}).get("vector_configs")
         if sent is None:
             return []
@@ -235,22 +237,22 @@ class Collections:
 
 def _warnings(body: CreateCollection | PatchCollection) -> list[str]:
     automatic = any(item.auto_execute_on_batch for item in body.cluster_applications or [])
-    told = "cluster_applications are kept and shown, but triggers are not available yet: execute the clusters yourself."
-    return [*body.describe_ignored(), *([told] if automatic else [])]
+    warning = "cluster_applications are stored, but triggers are not available yet: execute the clusters yourself."
+    return [*body.describe_ignored(), *([warning] if automatic else [])]
 
 
-def _extractor(given: FeatureExtractor | None) -> FeatureExtractor:
-    """The extractor as told, with its id made from name and version; a placeholder where there is none."""
-    if given is None:
+def _with_extractor_id(extractor: FeatureExtractor | None) -> FeatureExtractor:
+    """Return the extractor with an id of name and version; a placeholder where there is none."""
+    if extractor is None:
         return FeatureExtractor()
-    return given.with_changes(feature_extractor_id=f"{given.feature_extractor_name}_{given.version}")
+    return extractor.with_changes(feature_extractor_id=f"{extractor.feature_extractor_name}_{extractor.version}")
 
 
-def _checked(name: str) -> str:
+def _check_collection_name(name: str) -> str:
     return check_name("collection_name", name, "col", shortest=3, reserved=_RESERVED)
 
 
-def _left_behind(cluster: Cluster) -> str:
-    """What becomes of a cluster whose source is deleted."""
+def _orphan_warning(cluster: Cluster) -> str:
+    """Warn about a cluster whose source is deleted."""
     name = f"The cluster {cluster.cluster_name!r} ({cluster.cluster_id})"
-    return f"{name} reads this collection: its results stay, and it cannot be executed any more."
+    return f"{name} reads this collection: its results stay, but it can no longer be executed."

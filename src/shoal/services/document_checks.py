@@ -1,4 +1,4 @@
-"""Documents of a request, checked before anything is stored."""
+"""Checks of documents before anything is stored."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,16 +15,16 @@ __all__ = ["check_documents", "check_path", "check_unique_ids", "check_update", 
 
 
 def check_documents(documents: Sequence[object]) -> list[Json]:
-    """The documents of an upsert, as far as they are no vectors. Raises InvalidField."""
+    """Check the documents of an upsert, except for their vectors. Raises InvalidField."""
     return [_check_document(document, f"documents[{i}]") for i, document in enumerate(documents)]
 
 
 def _check_document(document: object, path: str) -> Json:
     if not isinstance(document, dict):
         raise InvalidField(path, "must be an object", value=document)
-    for needed in ("document_id", "vectors"):
-        if document.get(needed) is None:
-            raise InvalidField(f"{path}.{needed}", "is required")
+    for required in ("document_id", "vectors"):
+        if document.get(required) is None:
+            raise InvalidField(f"{path}.{required}", "is required")
     for name in ("payload", "metadata"):
         if not isinstance(document.get(name), dict | None):
             raise InvalidField(f"{path}.{name}", "must be an object", value=document[name])
@@ -37,7 +37,7 @@ def _check_document(document: object, path: str) -> Json:
 
 
 def check_unique_ids(documents: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The ids of the documents of an upsert. Raises InvalidField for one that is none, or comes twice."""
+    """Return the ids of the documents of an upsert. Raises InvalidField for invalid and repeated ids."""
     first: dict[str, int] = {}
     for i, document in enumerate(documents):
         id = check_id(f"documents[{i}].document_id", document["document_id"])
@@ -52,7 +52,8 @@ def check_unique_ids(documents: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def check_update(update: Json, path: str) -> Json:
-    """Reserved keys are left out, so that an answer can be sent back as it came; vectors would be missed."""
+    """Return the fields of an update without reserved keys, so that an answer can be sent back unchanged. Raises
+    InvalidField, also for vectors."""
     if "vectors" in update:
         remedy = "PATCH or PUT the document itself, or upsert it."
         raise InvalidField(f"{path}.vectors", "cannot be changed for many documents at once", remedy=remedy)
@@ -62,7 +63,7 @@ def check_update(update: Json, path: str) -> Json:
 
 
 def encode_payload(payload: Json, path: str) -> bytes:
-    """The payload as JSON. Raises InvalidField for one that is too large."""
+    """Encode a payload as JSON. Raises InvalidField for one that is too large."""
     encoded = orjson.dumps(payload)
     if len(encoded) > MAX_PAYLOAD_BYTES:
         raise InvalidField(path, f"has {len(encoded):,} bytes of JSON, more than the {MAX_PAYLOAD_BYTES:,} allowed")
@@ -70,11 +71,11 @@ def encode_payload(payload: Json, path: str) -> bytes:
 
 
 def has_condition(filter: Filter) -> bool:
-    """Whether there is a condition in the tree; empty groups match every document."""
+    """Whether a filter contains a condition; empty groups match every document."""
     return isinstance(filter, Condition) or any(has_condition(member) for member in filter.members)
 
 
 def check_path(field: str, path: str) -> None:
-    """Raises InvalidField for what is no dotted path; `field` names it in the error."""
+    """Raise InvalidField for an invalid dotted path; `field` names it in the error."""
     if not all(path.split(".")):
         raise InvalidField(field, "must be a dotted path without empty parts", value=path)

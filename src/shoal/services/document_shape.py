@@ -1,4 +1,4 @@
-"""How a page of documents is cut to what was asked for."""
+"""Selection of fields and grouping of a page of documents."""
 
 from collections.abc import Sequence
 
@@ -9,29 +9,29 @@ __all__ = ["group_documents", "select_fields"]
 
 
 def select_fields(document: Json, fields: Sequence[str] | None) -> Json:
-    """The ids and the chosen fields alone, found as filters find them; everything where none is chosen."""
+    """Return the ids and the selected fields, resolved as in filters; everything where none is selected."""
     if not fields:
         return document
-    chosen: Json = {name: document[name] for name in ("document_id", "collection_id")}
+    selected: Json = {name: document[name] for name in ("document_id", "collection_id")}
     for field in fields:
-        any(_copy(document, chosen, path) for path in key_paths(field))
-    return chosen
+        any(_copy(document, selected, path) for path in key_paths(field))
+    return selected
 
 
 def group_documents(documents: Sequence[Json], shown: Sequence[Json], field: str) -> list[Json]:
-    """DocumentGroups of one page: the forms in `shown`, by the value of a field in `documents`, in the order of first
-    appearance. Fields are found as filters find them."""
+    """Return the wire's DocumentGroups of a page: the documents of `shown`, grouped by a field of `documents`, in order
+    of first occurrence. Fields are resolved as in filters."""
     groups: dict[str, Json] = {}
-    for document, form in zip(documents, shown, strict=True):
+    for document, shape in zip(documents, shown, strict=True):
         key = find_field(document, field)[1]
         group = groups.setdefault(repr(key), {"group_key": key, "documents": [], "count": 0})
-        group["documents"].append(form)
+        group["documents"].append(shape)
         group["count"] += 1
     return list(groups.values())
 
 
 def _copy(source: Json, target: Json, path: KeyPath) -> bool:
-    """Copy the value at a path, with the objects around it; False where there is nothing."""
+    """Copy the value at a path with its enclosing objects; False where there is none."""
     value: object = source
     for part in path:
         if not isinstance(value, dict) or part not in value:

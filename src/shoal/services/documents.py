@@ -1,4 +1,4 @@
-"""Documents with vectors: made, found, changed and removed, one at a time or by the thousand."""
+"""Documents with vectors: create, find, change and delete them, singly or in batches."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.repositories.audit import note_done
 from shoal.repositories.repository import Repository
-from shoal.services.aggregation import Aggregator, fields_of
+from shoal.services.aggregation import Aggregator, list_input_fields
 from shoal.services.collections import Collections
 from shoal.services.document_checks import (
     check_documents,
@@ -43,7 +43,7 @@ from shoal.services.document_checks import (
     encode_payload,
     has_condition,
 )
-from shoal.services.vector_check import VectorNames, columns_of, is_coarse, rounded
+from shoal.services.vector_check import VectorNames, build_columns, is_coarse, rounding_warning
 from shoal.storage.protocols.documents import DocumentStore, StoredDocument, Write
 from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Json, Query
@@ -52,8 +52,8 @@ __all__ = ["Documents", "Upsert", "Upserted"]
 
 _NO_TOKEN: Final = "A write is visible as soon as it is answered, so there is no write token to wait for."
 _NO_ACL: Final = "Shoal has no access control below the namespace: acl was not stored."
-_MOST_PAGE_BYTES: Final = 96 * 2**20
-Wanted = Sequence[str] | Literal["all"]
+_MAX_PAGE_BYTES: Final = 96 * 2**20
+VectorSelection = Sequence[str] | Literal["all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Upserted:
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """Documents that were checked and are ready to be stored, and what is answered afterwards."""
+    """Validated documents, ready to be stored, and the answer afterwards."""
 
     storage_key: str
     batch: DocumentBatch
@@ -77,7 +77,7 @@ class Upsert:
 
 
 class Documents:
-    """One method an operation of the wire. `ref` is the id or name of a collection; `now` is UTC."""
+    """One method per operation of the API. `ref` is the id or name of a collection; `now` is UTC."""
 
     def __init__(
         self,
@@ -94,14 +94,14 @@ class Documents:
         )
 
     def vector_names(self, scope: Scope) -> VectorNames:
-        """The vectors of the namespace, and whether writing documents may add to them."""
+        """Return the vectors of the namespace, and whether documents may add more."""
         namespace = self._namespaces.find_one(scope.organization, scope.namespace_id)
         declared = [] if namespace is None else namespace.vector_configs
         cosine = frozenset(config.name for config in declared if config.metric == "cosine")
         return VectorNames(self._store.vector_dimensions(scope), closed=bool(declared), cosine=cosine)
 
     def create(self, scope: Scope, ref: str, body: CreateDocument, write: Write | None = None) -> Json:
-        """The new document as the wire shows it. Raises NotFound, InvalidField, AlreadyExists for a given id."""
+        """Create a document and return its response. Raises NotFound, InvalidField, AlreadyExists for the id."""
         collection = self._collections.find(scope, ref)
         id = _new_id(write) if body.document_id is None else check_id("document_id", body.document_id)
         payload = check_fields(body.model_extra or {})
@@ -109,19 +109,18 @@ class Documents:
             payload["metadata"] = body.metadata
         payload["_internal"] = internal_of(body.model_dump(exclude={"vectors", "metadata"}))
         batch = self._batch(scope, [id], [payload], [body.vectors], lambda i: "vectors", "the document")
-        key, now = collection.storage_key, self._time_of(write)
+        key, now = collection.storage_key, self._write_time(write)
         self._store.write(scope, key, [batch], now=now, on_conflict="fail", write=write)
         note_done(scope, "document.create", id, collection_id=collection.collection_id)
         written = StoredDocument(id, key, orjson.loads(batch.payloads[0]), now, now, {})
-        return self._shown(scope, collection, written)
+        return self._to_response(scope, collection, written)
 
     def upsert(self, scope: Scope, body: UpsertDocuments) -> Upserted:
         """Write up to 1,000 documents, all or none; an id that exists is replaced. Raises InvalidField, NotFound."""
-        return self.store(scope, self.prepared(scope, body))
+        return self.store(scope, self.prepare_upsert(scope, body))
 
-    def prepared(self, scope: Scope, body: UpsertDocuments) -> Upsert:
-        """An upsert, checked as far as it can be before it is stored; the collection `default` is made where it is
-        needed. Raises InvalidField, NotFound."""
+    def prepare_upsert(self, scope: Scope, body: UpsertDocuments) -> Upsert:
+        """Validate an upsert; creates the collection `default` where it is needed. Raises InvalidField, NotFound."""
         sent = check_documents(body.documents)
         ids = check_unique_ids(sent)
         batch = self._batch(
@@ -132,47 +131,51 @@ class Documents:
             lambda i: f"documents[{i}].vectors",
             "documents[{}]",
         )
-        named = body.collection_id
-        collection = self._collections.default(scope) if named is None else self._collections.find(scope, named)
+        collection_ref = body.collection_id
+        collection = (
+            self._collections.default(scope)
+            if collection_ref is None
+            else self._collections.find(scope, collection_ref)
+        )
         dropped = {
-            document["document_id"]: sorted(lost)
+            document["document_id"]: sorted(reserved)
             for document in sent
-            if (lost := RESERVED & (document.get("payload") or {}).keys())
+            if (reserved := RESERVED & (document.get("payload") or {}).keys())
         }
         answer = Upserted(len(ids), ids, dropped or None, _warnings(body, sent, batch) or None)
         return Upsert(collection.storage_key, batch, answer)
 
     def store(self, scope: Scope, upsert: Upsert, write: Write | None = None) -> Upserted:
-        """Write it, all or none. Raises InvalidField where a vector was declared otherwise meanwhile."""
+        """Store an upsert, all or none. Raises InvalidField where a vector was declared differently meanwhile."""
         if upsert.batch.ids:
-            now = self._time_of(write)
+            now = self._write_time(write)
             self._store.write(scope, upsert.storage_key, [upsert.batch], now=now, write=write)
             collection_id = upsert.storage_key.partition("@")[0]
             note_done(scope, "documents.upsert", collection_id, documents=len(upsert.batch.ids))
         return upsert.answer
 
-    def get(self, scope: Scope, ref: str, document_id: str, *, vectors: Wanted = ()) -> Json:
+    def get(self, scope: Scope, ref: str, document_id: str, *, vectors: VectorSelection = ()) -> Json:
         """Raises NotFound."""
         collection = self._collections.find(scope, ref)
-        return self._shown(scope, collection, self._stored(scope, collection, document_id, vectors))
+        return self._to_response(scope, collection, self._load(scope, collection, document_id, vectors))
 
     def search(
-        self, scope: Scope, ref: str, query: Query, *, vectors: Wanted = (), pin: str | None = None
+        self, scope: Scope, ref: str, query: Query, *, vectors: VectorSelection = (), pin: str | None = None
     ) -> Listing[Json]:
-        """One page, by id ascending unless asked otherwise; `search` looks into all text. `pin` is that of the page
-        before: the documents of an output collection then stay those of one run.
+        """Return one page, by id ascending by default; `search` covers all text. `pin` is that of the page before: it
+        keeps the pages of an output collection on the documents of one run.
 
-        Raises NotFound, Conflict where those documents are gone.
+        Raises NotFound, Conflict where those documents have been removed.
         """
         collection = self._collections.find(scope, ref)
         generation = collection.generation if pin is None else pin
         _check_pin(collection, generation)
-        bounded = replace(query, most_bytes=_MOST_PAGE_BYTES)
-        found = self._store.find(scope, collection.key_of(generation), bounded, vectors=vectors)
-        if pin is not None:  # it may have gone meanwhile, and the page be empty for that
+        bounded = replace(query, most_bytes=_MAX_PAGE_BYTES)
+        listing = self._store.find(scope, collection.key_of(generation), bounded, vectors=vectors)
+        if pin is not None:  # an empty page may be due to their removal meanwhile
             _check_pin(self._collections.find(scope, ref), generation)
-        shown = [self._shown(scope, collection, item) for item in found.items]
-        return Listing(shown, found.total, found.more, generation)
+        documents = [self._to_response(scope, collection, item) for item in listing.items]
+        return Listing(documents, listing.total, listing.more, generation)
 
     def patch(self, scope: Scope, ref: str, document_id: str, body: Json) -> Json:
         """Merge fields into the payload; `vectors` replaces those named. Raises NotFound, InvalidField."""
@@ -190,34 +193,35 @@ class Documents:
         note_done(scope, "document.delete", document_id, collection_id=collection.collection_id)
 
     def count(self, scope: Scope, ref: str) -> tuple[str, int]:
-        """The collection's id and how many documents it holds. Raises NotFound."""
+        """Return the id of the collection and its number of documents. Raises NotFound."""
         collection = self._collections.find(scope, ref)
         return collection.collection_id, self._store.count(scope, collection.storage_key)
 
     def distinct(self, scope: Scope, ref: str, body: DistinctValues) -> tuple[list[tuple[Any, int]], int]:
-        """(value, count) pairs, most frequent first, and how many values there are. Raises NotFound, InvalidField."""
+        """Return (value, count) pairs, most frequent first, and the number of values. Raises NotFound, InvalidField."""
         collection = self._collections.find(scope, ref)
         check_path("field", body.field)
-        wanted = parse_filter(body.filters)
-        return self._store.distinct(scope, collection.storage_key, body.field, wanted, body.limit or 10_000)
+        filter = parse_filter(body.filters)
+        return self._store.distinct(scope, collection.storage_key, body.field, filter, body.limit or 10_000)
 
     def aggregate(self, scope: Scope, ref: str, body: AggregateDocuments) -> list[Json]:
-        """Rows `{group, metrics}`, one a group, sorted. Raises NotFound, InvalidField, also where groups and
-        values are more than fit, OutOfTime."""
+        """Return sorted rows `{group, metrics}`. Raises NotFound, OutOfTime, InvalidField, also where groups and values
+        exceed the memory limit."""
         collection = self._collections.find(scope, ref)
-        fields = fields_of(body)
+        fields = list_input_fields(body)
         for field in fields:
             check_path("field", field)
-        wanted = parse_filter(body.filters)
+        filter = parse_filter(body.filters)
         aggregator = Aggregator(body, fields)
-        self._store.each_fields(scope, collection.storage_key, fields, aggregator.take, filter=wanted)
+        self._store.each_fields(scope, collection.storage_key, fields, aggregator.add_rows, filter=filter)
         return aggregator.results()
 
     def batch_update(
         self, scope: Scope, ref: str, body: BatchUpdate, write: Write | None = None
     ) -> tuple[int, list[Json] | None]:
-        """How many were updated and, where ids were given, what became of each. Raises NotFound, InvalidField."""
-        parse_filter(body.filters)  # also where ids are named: what is sent is right or refused
+        """Return the number of updated documents and, for given ids, the outcome of each. Raises NotFound,
+        InvalidField."""
+        parse_filter(body.filters)  # also where ids are given: an invalid filter is never ignored
         if body.updates is not None:
             return self._update_each(scope, ref, body.updates, write)
         if body.update_data is None:
@@ -229,27 +233,28 @@ class Documents:
         """Merge one update into every document that matches. Raises NotFound, InvalidField."""
         collection = self._collections.find(scope, ref)
         update = check_update(body.update_data, "update_data")
-        wanted = parse_filter(body.filters)
-        key, now = collection.storage_key, self._time_of(write)
-        updated = self._store.update_where(scope, key, wanted, update, now=now, write=write)
+        filter = parse_filter(body.filters)
+        key, now = collection.storage_key, self._write_time(write)
+        updated = self._store.update_where(scope, key, filter, update, now=now, write=write)
         _note_many(scope, "documents.change", collection, updated)
         return updated
 
     def batch_delete(
         self, scope: Scope, ref: str, body: BatchDelete, write: Write | None = None
     ) -> tuple[int, list[Json] | None]:
-        """How many were deleted and, where ids were given, what became of each. Raises NotFound, InvalidField."""
+        """Return the number of deleted documents and, for given ids, the outcome of each. Raises NotFound,
+        InvalidField."""
         collection = self._collections.find(scope, ref)
-        wanted = parse_filter(body.filters)
+        filter = parse_filter(body.filters)
         if body.document_ids is not None:
             ids = list(dict.fromkeys(body.document_ids))
-            gone = self._store.delete(scope, collection.storage_key, ids, write=write)
-            _note_many(scope, "documents.delete", collection, len(gone))
-            return _outcomes(ids, gone)
-        if not has_condition(wanted):
+            deleted_ids = self._store.delete(scope, collection.storage_key, ids, write=write)
+            _note_many(scope, "documents.delete", collection, len(deleted_ids))
+            return _list_outcomes(ids, deleted_ids)
+        if not has_condition(filter):
             remedy = "Name document_ids or a condition; to remove all documents delete the collection."
             raise InvalidField("filters", "must hold a condition", remedy=remedy)
-        deleted = self._store.delete_where(scope, collection.storage_key, wanted, write=write)
+        deleted = self._store.delete_where(scope, collection.storage_key, filter, write=write)
         _note_many(scope, "documents.delete", collection, deleted)
         return deleted, None
 
@@ -261,14 +266,16 @@ class Documents:
             (update.document_id, check_update(update.update_data, f"updates[{i}].update_data"))
             for i, update in enumerate(updates)
         ]
-        done = self._store.update(scope, collection.storage_key, checked, now=self._time_of(write), write=write)
-        _note_many(scope, "documents.change", collection, len(done))
-        return _outcomes([id for id, _ in checked], done)
+        updated_ids = self._store.update(
+            scope, collection.storage_key, checked, now=self._write_time(write), write=write
+        )
+        _note_many(scope, "documents.change", collection, len(updated_ids))
+        return _list_outcomes([id for id, _ in checked], updated_ids)
 
     def _change(self, scope: Scope, ref: str, document_id: str, body: Json, *, whole: bool) -> Json:
         collection = self._collections.find(scope, ref)
         key = collection.storage_key
-        before = self._stored(scope, collection, document_id)
+        before = self._load(scope, collection, document_id)
         payload = check_fields(body)
         if whole and "_internal" in before.payload:
             payload["_internal"] = before.payload["_internal"]
@@ -279,15 +286,17 @@ class Documents:
         note_done(scope, "document.change", document_id, collection_id=collection.collection_id)
         return self.get(scope, ref, document_id)
 
-    def _time_of(self, write: Write | None) -> datetime:
-        """The time that documents get: for a write with a name that at which it was first asked for."""
+    def _write_time(self, write: Write | None) -> datetime:
+        """Return the time of the documents: for a named write that of its first attempt."""
         return self._now() if write is None else write.at
 
-    def _stored(self, scope: Scope, collection: Collection, document_id: str, vectors: Wanted = ()) -> StoredDocument:
-        found = self._store.get(scope, collection.storage_key, [document_id], vectors=vectors)[0]
-        if found is None:
+    def _load(
+        self, scope: Scope, collection: Collection, document_id: str, vectors: VectorSelection = ()
+    ) -> StoredDocument:
+        stored = self._store.get(scope, collection.storage_key, [document_id], vectors=vectors)[0]
+        if stored is None:
             raise NotFound("document", document_id)
-        return found
+        return stored
 
     def _batch(
         self,
@@ -298,22 +307,22 @@ class Documents:
         path: Callable[[int], str],
         label: str,
     ) -> DocumentBatch:
-        """Everything checked and in columns. `label` names a document in errors, `{}` stands for its position."""
+        """Validate documents and build columns. `label` names a document in errors, with `{}` for its position."""
         encoded = [encode_payload(payload, label.format(i)) for i, payload in enumerate(payloads)]
         try:
-            columns = columns_of(vectors, path, self.vector_names(scope), self._max_dimension)
+            columns = build_columns(vectors, path, self.vector_names(scope), self._max_dimension)
         except InvalidField as error:
-            raise error.about(next(id for i, id in enumerate(ids) if _is_below(error.field, path(i)))) from None
+            raise error.about(next(id for i, id in enumerate(ids) if _is_within(error.field, path(i)))) from None
         return DocumentBatch(ids, encoded, columns)
 
-    def _shown(self, scope: Scope, collection: Collection, stored: StoredDocument) -> Json:
-        """A DocumentResponse: own fields at the root, Shoal's under `_internal`."""
-        shown: Json = {name: value for name, value in stored.payload.items() if name not in RESERVED}
-        shown["document_id"] = stored.document_id
-        shown["collection_id"] = collection.collection_id
+    def _to_response(self, scope: Scope, collection: Collection, stored: StoredDocument) -> Json:
+        """Build the wire's DocumentResponse: custom fields at the root, Shoal's under `_internal`."""
+        response: Json = {name: value for name, value in stored.payload.items() if name not in RESERVED}
+        response["document_id"] = stored.document_id
+        response["collection_id"] = collection.collection_id
         if stored.vectors:
-            shown["vectors"] = {name: vector.tolist() for name, vector in stored.vectors.items()}
-        shown["_internal"] = {
+            response["vectors"] = {name: vector.tolist() for name, vector in stored.vectors.items()}
+        response["_internal"] = {
             "internal_id": scope.organization_id,
             "namespace_id": scope.namespace_id,
             "document_id": stored.document_id,
@@ -322,11 +331,11 @@ class Documents:
             "updated_at": format_wire_time(stored.updated_at),
             **stored.payload.get("_internal", {}),
         }
-        return shown
+        return response
 
 
 def _new_id(write: Write | None) -> str:
-    """The id of a new document; a repetition of a write makes the same."""
+    """Return the id of a new document, the same for each repetition of a write."""
     return new_id("doc") if write is None else f"doc_{write.id.rpartition('_')[2]}"
 
 
@@ -345,21 +354,21 @@ def _check_pin(collection: Collection, generation: str) -> None:
 
 
 def _warnings(body: UpsertDocuments, documents: Sequence[Mapping[str, Any]], batch: DocumentBatch) -> list[str]:
-    asked = bool(body.options and body.options.write_token)
-    unused = [_NO_TOKEN] * asked + [_NO_ACL] * any(document.get("acl") for document in documents)
-    return unused + [rounded(name) for name, column in sorted(batch.vectors.items()) if is_coarse(column)]
+    wants_token = bool(body.options and body.options.write_token)
+    ignored = [_NO_TOKEN] * wants_token + [_NO_ACL] * any(document.get("acl") for document in documents)
+    return ignored + [rounding_warning(name) for name, column in sorted(batch.vectors.items()) if is_coarse(column)]
 
 
-def _is_below(field: str, path: str) -> bool:
+def _is_within(field: str, path: str) -> bool:
     return field == path or field.startswith((f"{path}.", f"{path}["))
 
 
-def _outcomes(ids: Sequence[str], done: Sequence[str]) -> tuple[int, list[Json]]:
-    there = set(done)
-    return len(there), list(_outcome(ids, there))
+def _list_outcomes(ids: Sequence[str], done: Sequence[str]) -> tuple[int, list[Json]]:
+    succeeded = set(done)
+    return len(succeeded), list(_iter_outcomes(ids, succeeded))
 
 
-def _outcome(ids: Sequence[str], there: set[str]) -> Iterator[Json]:
+def _iter_outcomes(ids: Sequence[str], succeeded: set[str]) -> Iterator[Json]:
     for id in ids:
-        error = None if id in there else "No such document."
+        error = None if id in succeeded else "No such document."
         yield {"document_id": id, "success": error is None, "error": error}

@@ -1,4 +1,4 @@
-"""What came out of the runs of a cluster: summaries, members, maps, exports; and labels that people correct."""
+"""Results of runs: summaries, members, maps and exports; and custom labels."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -31,13 +31,13 @@ from shoal.tables import decode_dictionaries
 __all__ = ["CSV_ROWS", "Executions", "Relabelled"]
 
 CSV_ROWS: Final = 100_000
-"""Rows a CSV export may have (contract.md#errors)."""
-_LONGEST_OFFSET: Final = 15
-_SUMMED: Final = ("execution_time_seconds", "num_points", "num_clusters")
+"""The maximum number of rows of a CSV export (contract.md#errors)."""
+_MAX_OFFSET_DIGITS: Final = 15
+_SUMS: Final = ("execution_time_seconds", "num_points", "num_clusters")
 
 
 class Executions:
-    """One method an operation of the wire. Results are read from the artifacts of the run that is asked for."""
+    """One method per operation of the API. Results are read from the artifacts of the run."""
 
     def __init__(
         self,
@@ -52,29 +52,29 @@ class Executions:
         self._states, self._artifacts, self._relabelings = states, artifacts, relabelings
 
     def latest(self, scope: Scope, ref: str, *, vectors: bool = False) -> Execution | None:
-        """The newest run, None where there was none. Raises NotFound for the cluster."""
+        """Return the newest run, None before the first. Raises NotFound for the cluster."""
         cluster = self._clusters.get(scope, ref)
-        found = self._states.executions.search(scope, runs_of(cluster.cluster_id)).items
-        return self._shown(scope, found[0], vectors) if found else None
+        runs = self._states.executions.search(scope, runs_of(cluster.cluster_id)).items
+        return self._to_response(scope, runs[0], vectors) if runs else None
 
     def get(self, scope: Scope, ref: str, run_id: str, *, vectors: bool = False) -> Execution:
         """Raises NotFound."""
-        return self._shown(scope, self._run(scope, self._clusters.get(scope, ref), run_id), vectors)
+        return self._to_response(scope, self._find_run(scope, self._clusters.get(scope, ref), run_id), vectors)
 
     def search(self, scope: Scope, ref: str, query: Query) -> Listing[Execution]:
-        """Runs of one cluster, newest first by default."""
+        """Find runs of a cluster, newest first by default."""
         cluster = self._clusters.get(scope, ref)
         own = runs_of(cluster.cluster_id).filter
-        found = self._states.executions.search(
+        listing = self._states.executions.search(
             scope,
             Query(And((own, query.filter)), query.sort, query.page, query.search, query.search_fields),
         )
-        return Listing([self._shown(scope, run, False) for run in found.items], found.total, found.more)
+        return Listing([self._to_response(scope, run, False) for run in listing.items], listing.total, listing.more)
 
     def stats(self, scope: Scope, ref: str) -> dict[str, Any]:
-        """ClusterExecutionListStats over all runs of the cluster."""
+        """Return the wire's ClusterExecutionListStats over all runs of the cluster."""
         own = runs_of(self._clusters.get(scope, ref).cluster_id).filter
-        totals = self._metadata.totals(scope, "execution", own, by="status", sums=_SUMMED)
+        totals = self._metadata.totals(scope, "execution", own, by="status", sums=_SUMS)
         done, (seconds, points, groups) = totals.get("completed", (0, (0.0, 0.0, 0.0)))
         return {
             "total_executions": sum(count for count, _ in totals.values()),
@@ -85,34 +85,35 @@ class Executions:
         }
 
     def cancel(self, scope: Scope, ref: str, run_id: str) -> Execution:
-        """Raises NotFound, Conflict where the run is over."""
+        """Cancel a run. Raises NotFound, Conflict where the run has ended."""
         return self._metadata.transact(self.cancellation(scope, ref, run_id))
 
     def cancellation(self, scope: Scope, ref: str, run_id: str) -> Callable[[Transaction], Execution]:
-        """The body of the transaction that cancels a run. Raises NotFound; the body, Conflict where the run is over."""
-        self._run(scope, self._clusters.get(scope, ref), run_id)
+        """Return the transaction body that cancels a run. Raises NotFound; the body raises Conflict where it has
+        ended."""
+        self._find_run(scope, self._clusters.get(scope, ref), run_id)
         return lambda tx: self._states.cancel_within(tx, scope, run_id)
 
     def relabel(self, scope: Scope, ref: str, run_id: str, labels: Mapping[str, str]) -> Relabelled:
-        """Labels of people's own, of clusters of the run and of its other layers; an empty text takes one away. The
-        documents that hold the labels before follow, at once where they are few. Raises NotFound, InvalidField."""
+        """Set custom labels of clusters and of groups of other layers; an empty string removes one. Documents with the
+        old labels are updated, at once where they are few. Raises NotFound, InvalidField."""
         cluster = self._clusters.get(scope, ref)
-        return self._relabelings.relabel(scope, cluster, self._run(scope, cluster, run_id), labels)
+        return self._relabelings.relabel(scope, cluster, self._find_run(scope, cluster, run_id), labels)
 
     def rename(self, scope: Scope, ref: str, run_id: str, name: str) -> Execution:
         """Raises NotFound."""
-        self._run(scope, self._clusters.get(scope, ref), run_id)
+        self._find_run(scope, self._clusters.get(scope, ref), run_id)
         return self._states.executions.change(
             scope, run_id, lambda run: run.with_changes(run_name=name or None), "run.change"
         )
 
     def groups(self, scope: Scope, ref: str) -> dict[str, Any]:
-        """ClusterGroupsResponse of the visible run; empty before the first."""
+        """Return the wire's ClusterGroupsResponse of the visible run; empty before the first."""
         cluster = self._clusters.get(scope, ref)
         if cluster.current_run_id is None:
             return {"cluster_id": cluster.cluster_id, "run_id": None, "total_groups": 0, "total_documents": 0,
                     "groups": []}  # fmt: skip
-        run = self._shown(scope, self._run(scope, cluster, cluster.current_run_id), False)
+        run = self._to_response(scope, self._find_run(scope, cluster, cluster.current_run_id), False)
         groups = [
             {
                 "cluster_id": centroid.cluster_id,
@@ -138,24 +139,24 @@ class Executions:
     def data(
         self, scope: Scope, ref: str, run_id: str | None, window: ClusterData, *, axes: int | None = None
     ) -> dict[str, Any]:
-        """Centroids and members of a finished run (contract.md#bodies-left-open-by-the-vendor): the visible one
-        where `run_id` is None; with the first `axes` coordinates, all where None.
+        """Return centroids and members of a finished run (contract.md#bodies-left-open-by-the-vendor), of the visible
+        one where `run_id` is None, with the first `axes` coordinates, all where None.
 
-        A cursor goes on in the run of the page before. Raises NotFound where there are no results, InvalidField.
+        A cursor continues in the run of the page before. Raises NotFound where there are no results, InvalidField.
         """
-        pinned, offset = (run_id, window.offset) if window.cursor is None else _placed(window.cursor, run_id)
+        pinned, offset = (run_id, window.offset) if window.cursor is None else _parse_cursor(window.cursor, run_id)
         window = window.with_changes(offset=offset)
-        cluster, run = self._finished(scope, ref, pinned)
+        cluster, run = self._find_finished(scope, ref, pinned)
         self._check_axes(scope, run, axes)
-        shown = self._shown(scope, run, True)
-        part, total = self._window(scope, run, window)
+        response = self._to_response(scope, run, True)
+        part, total = self._read_window(scope, run, window)
         end = window.offset + len(part)
         return {
             "cluster_id": cluster.cluster_id,
             "run_id": run.run_id,
             "parquet_path": f"{run.run_id}/members.parquet",
             "members_key": f"{run.run_id}/members.parquet",
-            "centroids": [flat(centroid.model_dump(), axes) for centroid in shown.centroids or []]
+            "centroids": [flat(centroid.model_dump(), axes) for centroid in response.centroids or []]
             if window.include_centroids
             else [],
             "members": [with_coordinates(flat(row, axes)) for row in part],
@@ -165,8 +166,8 @@ class Executions:
         }
 
     def members_table(self, scope: Scope, ref: str, run_id: str | None) -> pa.Table:
-        """All members of a finished run as a table. Raises NotFound."""
-        return self._members(scope, self._finished(scope, ref, run_id)[1])
+        """Return all members of a finished run as a table. Raises NotFound."""
+        return self._read_members(scope, self._find_finished(scope, ref, run_id)[1])
 
     def visualization(
         self,
@@ -179,21 +180,21 @@ class Executions:
         compact: bool,
         feature: str | None = None,
     ) -> dict[str, Any]:
-        """The map: at most `max_points` members, drawn evenly from the whole. Where features were clustered apart each
-        has a map of its own: that of `feature`, the first where None. Raises NotFound, InvalidField."""
-        cluster, run = self._finished(scope, ref, run_id)
-        features = list(self._meta(scope, run).get("features") or [])
+        """Return the map with at most `max_points` evenly sampled members. Where features were clustered separately,
+        each has its own map: that of `feature`, the first where None. Raises NotFound, InvalidField."""
+        cluster, run = self._find_finished(scope, ref, run_id)
+        features = list(self._table_metadata(scope, run).get("features") or [])
         if feature is not None and feature not in features:
-            known = ", ".join(features) or "This run has one map: leave it out."
-            raise InvalidField("feature", "has no map of its own", value=feature, remedy=known)
-        wanted = feature or (features[0] if features else None)
-        members, axes = self._map(scope, run, wanted)
+            remedy = ", ".join(features) or "This run has one map: leave it out."
+            raise InvalidField("feature", "has no map of its own", value=feature, remedy=remedy)
+        selected = feature or (features[0] if features else None)
+        members, axes = self._read_map(scope, run, selected)
         sample = members.slice(0, 0) if centroids_only else decode_dictionaries(sample_rows(members, max_points))
         return {
             "cluster_id": cluster.cluster_id,
             "run_id": run.run_id,
             "dimensions": len(axes),
-            **({} if wanted is None else {"feature": wanted, "features": features}),
+            **({} if selected is None else {"feature": selected, "features": features}),
             "total_points": members.num_rows,
             "sampled_points": sample.num_rows,
             "centroids": [
@@ -205,15 +206,16 @@ class Executions:
                     "y": centroid.y,
                     "z": centroid.z,
                 }
-                for centroid in self._shown(scope, run, False).centroids or []
-                if centroid.feature == wanted
+                for centroid in self._to_response(scope, run, False).centroids or []
+                if centroid.feature == selected
             ],
             "members": as_columns(sample, axes) if compact else sample.to_pylist(),
         }
 
-    def _map(self, scope: Scope, run: Execution, feature: str | None) -> tuple[pa.Table, list[str]]:
-        """Ids and places of the members, of one feature where there are several, and the names of the axes."""
-        axes = [axis for axis in "xyz" if axis in self._columns(scope, run)]
+    def _read_map(self, scope: Scope, run: Execution, feature: str | None) -> tuple[pa.Table, list[str]]:
+        """Read ids and coordinates of the members, of one feature where there are several, and the names of the
+        axes."""
+        axes = [axis for axis in "xyz" if axis in self._axes(scope, run)]
         names = ["document_id", "cluster_id", *axes]
         if feature is None:
             return self._artifacts.read(scope, run.run_id, "members", names), axes
@@ -223,9 +225,9 @@ class Executions:
     def table(
         self, scope: Scope, ref: str, run_id: str | None, name: str, cluster_label: str | None = None
     ) -> "ParquetTable":
-        """A table of a finished run as Parquet, with the labels people gave; the members may be those of one label.
-        Raises NotFound, also for a table that the run does not have, and InvalidField."""
-        cluster, run = self._finished(scope, ref, run_id)
+        """Return a table of a finished run as Parquet, with custom labels; of the members optionally those of one
+        label. Raises InvalidField and NotFound, also for a table that the run does not have."""
+        cluster, run = self._find_finished(scope, ref, run_id)
         files = (self._artifacts.manifest(scope, run.run_id) or {}).get("files", {})
         if name not in files:
             raise NotFound("table of the run", name, f"It has {', '.join(sorted(files))}.")
@@ -235,7 +237,7 @@ class Executions:
         if cluster_label is None and not renamed:
             stream, size = self._artifacts.open(scope, run.run_id, name)
             return ParquetTable(cluster.cluster_id, run.run_id, stream, int(files[name]["rows"]), size)
-        rows = of_label(self._labelled(scope, run, name), cluster_label)
+        rows = of_label(self._read_labeled(scope, run, name), cluster_label)
         content = io.BytesIO()
         pq.write_table(rows, content, compression="zstd")
         size = content.tell()
@@ -243,75 +245,75 @@ class Executions:
         return ParquetTable(cluster.cluster_id, run.run_id, content, rows.num_rows, size)
 
     def export_rows(self, scope: Scope, ref: str, run_id: str, cluster_label: str | None) -> pa.Table:
-        """Members for a CSV export, with people's labels. Raises NotFound, TooLarge beyond 100,000 rows."""
-        table = of_label(self._members(scope, self._finished(scope, ref, run_id)[1]), cluster_label)
+        """Return members for a CSV export, with custom labels. Raises NotFound, TooLarge beyond 100,000 rows."""
+        table = of_label(self._read_members(scope, self._find_finished(scope, ref, run_id)[1]), cluster_label)
         _check_rows(table.num_rows)
         return table
 
     def check_export(self, scope: Scope, ref: str, run_id: str) -> None:
-        """Raises what `export_rows` would of all members, without reading them."""
-        run = self._finished(scope, ref, run_id)[1]
+        """Raise what `export_rows` of all members would raise, without reading them."""
+        run = self._find_finished(scope, ref, run_id)[1]
         _check_rows(int((self._artifacts.manifest(scope, run.run_id) or {})["files"]["members"]["rows"]))
 
-    def _run(self, scope: Scope, cluster: Cluster, run_id: str) -> Execution:
+    def _find_run(self, scope: Scope, cluster: Cluster, run_id: str) -> Execution:
         run = self._states.executions.find_one(scope, run_id)
         if run is None or run.cluster_id != cluster.cluster_id:
             raise NotFound("run", run_id)
         return run
 
-    def _finished(self, scope: Scope, ref: str, run_id: str | None) -> tuple[Cluster, Execution]:
+    def _find_finished(self, scope: Scope, ref: str, run_id: str | None) -> tuple[Cluster, Execution]:
         cluster = self._clusters.get(scope, ref)
-        wanted = run_id or cluster.current_run_id
-        if wanted is None:
+        selected = run_id or cluster.current_run_id
+        if selected is None:
             raise NotFound("results of", cluster.cluster_name, "Execute the cluster first.")
-        run = self._run(scope, cluster, wanted)
+        run = self._find_run(scope, cluster, selected)
         if run.results_removed_at is not None:
-            raise NotFound("results of run", wanted, "They were removed, as keep_runs limits how many are kept.")
+            raise NotFound("results of run", selected, "They were removed, as keep_runs limits how many are kept.")
         if not run.published:
-            raise NotFound("results of run", wanted, f"It is {run.status}.")
+            raise NotFound("results of run", selected, f"It is {run.status}.")
         if self._artifacts.manifest(scope, run.run_id) is None:
-            newest = self._states.executions.find_one(scope, wanted)
+            newest = self._states.executions.find_one(scope, selected)
             if newest is not None and newest.results_removed_at is None:
-                raise Corrupt(f"The results of run {wanted} are missing. Execute the cluster, or restore a backup.")
+                raise Corrupt(f"The results of run {selected} are missing. Execute the cluster, or restore a backup.")
         return cluster, run
 
-    def _window(self, scope: Scope, run: Execution, window: ClusterData) -> tuple[list[dict[str, Any]], int]:
-        """The members that are asked for, and how many there are in all."""
+    def _read_window(self, scope: Scope, run: Execution, window: ClusterData) -> tuple[list[dict[str, Any]], int]:
+        """Read the members in a window, and return their total number as well."""
         chosen = window.cluster_id if has_cluster_prefix(window.cluster_id or "") else None
         if chosen is None and not window.include_members:
-            return [], self._rows(scope, run)  # the file need not be read
-        members = self._members(scope, run)
+            return [], self._count_rows(scope, run)  # without reading the file
+        members = self._read_members(scope, run)
         if chosen is not None:
             members = members.filter(pc.equal(members["cluster_id"].cast(pa.string()), chosen))
         part = members.slice(window.offset, window.limit if window.include_members else 0)
         return decode_dictionaries(part).to_pylist(), members.num_rows
 
     def _check_axes(self, scope: Scope, run: Execution, axes: int | None) -> None:
-        have = len(self._columns(scope, run))
-        if axes is not None and 0 < have < axes:
+        available = len(self._axes(scope, run))
+        if axes is not None and 0 < available < axes:
             raise InvalidField(
                 "projection_method",
-                f"asks for {axes} dimensions; the map of this run has {have}",
+                f"asks for {axes} dimensions; the map of this run has {available}",
                 value=f"{axes}d",
                 remedy=f"Execute the cluster with vis_n_components: {axes}.",
             )
 
-    def _rows(self, scope: Scope, run: Execution) -> int:
+    def _count_rows(self, scope: Scope, run: Execution) -> int:
         manifest = self._artifacts.manifest(scope, run.run_id) or {}
         return int(manifest.get("files", {}).get("members", {}).get("rows", run.num_points))
 
-    def _columns(self, scope: Scope, run: Execution) -> list[str]:
-        return list("xyz"[: int(self._meta(scope, run).get("dimensions", 0))])
+    def _axes(self, scope: Scope, run: Execution) -> list[str]:
+        return list("xyz"[: int(self._table_metadata(scope, run).get("dimensions", 0))])
 
-    def _meta(self, scope: Scope, run: Execution) -> dict[str, Any]:
-        """What publishing told about the run's tables."""
+    def _table_metadata(self, scope: Scope, run: Execution) -> dict[str, Any]:
+        """Return the metadata that was published with the run's tables."""
         return (self._artifacts.manifest(scope, run.run_id) or {}).get("meta") or {}
 
-    def _members(self, scope: Scope, run: Execution) -> pa.Table:
-        return self._labelled(scope, run, "members")
+    def _read_members(self, scope: Scope, run: Execution) -> pa.Table:
+        return self._read_labeled(scope, run, "members")
 
-    def _labelled(self, scope: Scope, run: Execution, name: str) -> pa.Table:
-        """A table with the labels people gave."""
+    def _read_labeled(self, scope: Scope, run: Execution, name: str) -> pa.Table:
+        """Read a table, with custom labels."""
         table = self._artifacts.read(scope, run.run_id, name)
         if not run.label_overrides:
             return table
@@ -323,47 +325,50 @@ class Executions:
         place = table.schema.get_field_index("cluster_label")
         return table.set_column(place, "cluster_label", pc.take(values, pc.index_in(ids, value_set=keys)))
 
-    def _shown(self, scope: Scope, run: Execution, vectors: bool) -> Execution:
-        """The run with people's labels, how far its enrichment is and, where asked for, the centroids' vectors."""
-        begun = self._intents.of_run(scope, run.run_id)
-        if begun:
-            run = run.with_changes(enrichment=[_progress(one) for one in begun])
+    def _to_response(self, scope: Scope, run: Execution, vectors: bool) -> Execution:
+        """Return the run with custom labels, the progress of its enrichment and, with `vectors`, the centroids'
+        vectors."""
+        intents = self._intents.of_run(scope, run.run_id)
+        if intents:
+            run = run.with_changes(enrichment=[_enrichment_progress(intent) for intent in intents])
         if not run.centroids or not (run.label_overrides or vectors):
             return run
-        by_id = self._vectors(scope, run) if vectors and run.results_removed_at is None else {}
+        by_id = self._read_vectors(scope, run) if vectors and run.results_removed_at is None else {}
 
-        def shown(centroid: Centroid) -> Centroid:
+        def with_label(centroid: Centroid) -> Centroid:
             label = run.label_overrides.get(centroid.cluster_id, centroid.label)
             vector = by_id.get(centroid.cluster_id)
             return centroid.with_changes(label=label, centroid_vector=vector)
 
-        return run.with_changes(centroids=[shown(centroid) for centroid in run.centroids])
+        return run.with_changes(centroids=[with_label(centroid) for centroid in run.centroids])
 
-    def _vectors(self, scope: Scope, run: Execution) -> dict[str, list[float]]:
+    def _read_vectors(self, scope: Scope, run: Execution) -> dict[str, list[float]]:
         table = self._artifacts.read(scope, run.run_id, "centroids")
         if "vector" not in table.column_names:
             return {}
         return dict(zip(table["cluster_id"].to_pylist(), table["vector"].to_pylist(), strict=True))
 
 
-def _progress(begun: EnrichmentIntent) -> dict[str, Any]:
+def _enrichment_progress(intent: EnrichmentIntent) -> dict[str, Any]:
     return {
-        "collection_id": begun.target.partition("@")[0],
-        "documents": begun.total,
-        "done": begun.position,
-        "enriched": begun.enriched,
-        "finished": begun.done,
+        "collection_id": intent.target.partition("@")[0],
+        "documents": intent.total,
+        "done": intent.position,
+        "enriched": intent.enriched,
+        "finished": intent.done,
     }
 
 
-def _placed(cursor: str, run_id: str | None) -> tuple[str | None, int]:
-    """The run and the offset that a cursor holds; a bare number is an offset, as a first page may ask for "0".
+def _parse_cursor(cursor: str, run_id: str | None) -> tuple[str | None, int]:
+    """Parse a cursor into run and offset; a bare number is an offset, since a first page may send "0".
 
-    Raises InvalidField, also where another run is asked for.
+    Raises InvalidField, also where another run is requested.
     """
     pinned, _, offset = cursor.rpartition(".")
-    if not offset.isdecimal() or len(offset) > _LONGEST_OFFSET or (pinned and run_id not in (None, pinned)):
-        raise InvalidField("cursor", "is none of this run's", value=cursor, remedy="Send the next_cursor as it came.")
+    if not offset.isdecimal() or len(offset) > _MAX_OFFSET_DIGITS or (pinned and run_id not in (None, pinned)):
+        raise InvalidField(
+            "cursor", "is not a cursor of this run", value=cursor, remedy="Send the next_cursor unchanged."
+        )
     return pinned or run_id, int(offset)
 
 

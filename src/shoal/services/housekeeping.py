@@ -1,4 +1,4 @@
-"""What runs leave behind: removed when nobody needs it any more. May be called at any time, by several at once."""
+"""Removal of data that is no longer needed. Safe to call at any time, by several processes at once."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -16,21 +16,21 @@ from shoal.runs.generations import Generations
 from shoal.runs.history import runs_of
 from shoal.runs.relabeling import Relabelings
 from shoal.runs.states import RunStates
-from shoal.services.idempotency import KEPT, Idempotency
+from shoal.services.idempotency import REPLY_LIFETIME, Idempotency
 from shoal.services.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.removals import Removals
 from shoal.storage.protocols.documents import DocumentUpkeep
 from shoal.storage.protocols.maintenance import RunFiles
 
-__all__ = ["Housekeeping", "Tidied"]
+__all__ = ["Housekeeping", "TidyReport"]
 
 _log = logging.getLogger("shoal.housekeeping")
 
 
 @dataclass(frozen=True, slots=True)
-class Tidied:
-    """How much was removed: generations of output collections, runs' results (artifacts), runs' checkpoints."""
+class TidyReport:
+    """What was removed: generations of output collections, results (artifacts) of runs, checkpoints of runs."""
 
     generations: int = 0
     results: int = 0
@@ -38,8 +38,8 @@ class Tidied:
 
 
 class Housekeeping:
-    """Looks at everything, so it is for a quiet minute. `keep_runs` finished runs of a cluster keep their results
-    beside the visible one; 0 keeps all."""
+    """Periodic cleanup, which reads all records. `keep_runs` finished runs of a cluster keep their results beside the
+    visible one; 0 keeps all."""
 
     def __init__(
         self,
@@ -65,26 +65,25 @@ class Housekeeping:
         self._generations, self._artifacts, self._checkpoints = generations, artifacts, checkpoints
         self._now, self._keep_runs = now, keep_runs
 
-    def tidy(self) -> Tidied:
-        """Remove superseded outputs, results beyond the ones to keep, and what crashed, cancelled and deleted runs
-        left, and bring documents up to labels that people changed. What is interrupted is made up for by the next
-        call."""
+    def tidy(self) -> TidyReport:
+        """Remove superseded outputs, results beyond `keep_runs`, and leftovers of crashed, cancelled and deleted runs;
+        and finish updates of custom labels in documents. The next call completes what was interrupted."""
         self._retention.tick()
         generations = 0
         for scope, namespace in self._scopes():
             try:
                 generations += self._tidy_scope(scope, namespace)
-            except (Corrupt, InvalidField, NotFound) as error:  # one tenant's damage is not another's
+            except (Corrupt, InvalidField, NotFound) as error:  # damaged data of one tenant does not affect others
                 _log.warning("tidy.skipped", extra={"namespace_id": scope.namespace_id, "cause": error.message})
-        return Tidied(generations, self._remove_results(), self._remove_checkpoints())
+        return TidyReport(generations, self._remove_results(), self._remove_checkpoints())
 
     def _tidy_scope(self, scope: Scope, namespace: Namespace) -> int:
         self._namespaces.declare(scope.organization, namespace)
         self._removals.finish_all(scope)
         self._relabelings.finish_all(scope)
         self._idempotency.forget(scope)
-        self._documents.forget_writes(scope, self._retention() - 2 * KEPT)
-        # Asked of the documents, since the collection itself may be gone.
+        self._documents.forget_writes(scope, self._retention() - 2 * REPLY_LIFETIME)
+        # From the documents, since the collection itself may be gone.
         generated = self._documents.list_generated_collections(scope)
         cleared = sum(self._generations.clear(scope, id) for id in generated)
         if self._keep_runs:
@@ -93,37 +92,37 @@ class Housekeeping:
 
     def _scopes(self) -> Iterator[tuple[Scope, Namespace]]:
         for organization in self._keys.organizations():
-            whole = Scope(organization.organization_id)
-            self._audit.prune(whole)
-            self._removals.finish_all(whole)
-            for namespace in self._namespaces.records.all(whole):
-                yield Scope(whole.organization_id, namespace.namespace_id), namespace
+            organization_scope = Scope(organization.organization_id)
+            self._audit.prune(organization_scope)
+            self._removals.finish_all(organization_scope)
+            for namespace in self._namespaces.records.all(organization_scope):
+                yield Scope(organization_scope.organization_id, namespace.namespace_id), namespace
 
     def _expire(self, scope: Scope) -> None:
-        """Note on the runs beyond the ones to keep that their results are gone; then they go."""
+        """Mark the results of runs beyond `keep_runs` as removed, so that they can be deleted."""
         for cluster in self._states.clusters.all(scope):
-            kept = Condition("results_removed_at", "is_null", True)
-            published = runs_of(cluster.cluster_id, Condition("published", "eq", True), kept)
+            with_results = Condition("results_removed_at", "is_null", True)
+            published = runs_of(cluster.cluster_id, Condition("published", "eq", True), with_results)
             finished = self._states.executions.all(scope, published)
-            others = [run for run in finished if run.run_id != cluster.current_run_id and run.status not in ACTIVE]
-            for run in others[self._keep_runs :]:
+            superseded = [run for run in finished if run.run_id != cluster.current_run_id and run.status not in ACTIVE]
+            for run in superseded[self._keep_runs :]:
                 self._states.executions.change(scope, run.run_id, self._without_results)
 
     def _without_results(self, run: Execution) -> Execution:
         return run.with_changes(results_removed_at=self._now())
 
     def _remove_results(self) -> int:
-        """Artifacts that no run shows: it never published, it is gone, or they were not to be kept."""
+        """Delete artifacts of runs that never published, are gone, or whose results expired."""
         removed = 0
-        for scope, run_id, run in self._runs(self._artifacts.runs()):
+        for scope, run_id, run in self._with_records(self._artifacts.runs()):
             if run is None or (run.status not in ACTIVE and (not run.published or run.results_removed_at is not None)):
                 self._artifacts.delete(scope, run_id)
                 removed += 1
         return removed
 
-    def _runs(self, found: Sequence[tuple[Scope, str]]) -> Iterator[tuple[Scope, str, Execution | None]]:
-        """What is known of each run; one whose record is damaged is left alone."""
-        for scope, run_id in found:
+    def _with_records(self, runs: Sequence[tuple[Scope, str]]) -> Iterator[tuple[Scope, str, Execution | None]]:
+        """Yield each run with its record; runs with a damaged record are skipped."""
+        for scope, run_id in runs:
             try:
                 yield scope, run_id, self._states.executions.find_one(scope, run_id)
             except Corrupt as error:
@@ -131,7 +130,7 @@ class Housekeeping:
 
     def _remove_checkpoints(self) -> int:
         removed = 0
-        for scope, run_id, run in self._runs(self._checkpoints.runs()):
+        for scope, run_id, run in self._with_records(self._checkpoints.runs()):
             if run is None or run.status not in ACTIVE:
                 self._checkpoints.delete(scope, run_id)
                 removed += 1

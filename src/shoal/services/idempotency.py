@@ -1,14 +1,14 @@
-"""Idempotency keys: a request that is sent again under its key is answered again, and done once.
+"""Idempotency keys: a request that is repeated under its key is executed once and gets the same reply.
 
-For effects in the metadata store the reply is written in the same transaction as the effect, so there is no state
-between: a twin that comes meanwhile finds the reply in its own transaction, and a crash leaves both or neither.
+For effects in the metadata store, the reply is written in the same transaction as the effect: a concurrent duplicate
+finds the reply in its own transaction, and a crash leaves both or neither.
 
-Documents lie in a store of their own. There the request gets an intent in the metadata store first, with the name of
-the write and its time; then the write, which the document store does once under that name; then the reply, in the
-transaction that removes the intent. Twins share the intent, and whoever repeats a request after a crash at any step
-finds it: one effect, one reply.
+Documents are in a separate store. There the request first gets an intent in the metadata store, with the id and time of
+the write; then the document store executes the write, once for its id; then the reply is saved, in the transaction that
+removes the intent. Duplicates share the intent, and a repetition after a crash at any step finds it: one effect, one
+reply.
 
-Nothing is saved for an error: what raised has written nothing, and may be tried again.
+Nothing is saved for an error: a request that raised has written nothing and may be retried.
 """
 
 import hashlib
@@ -25,43 +25,53 @@ from shoal.failpoints import hit
 from shoal.records.document_write import DocumentWrite
 from shoal.records.ids import new_id
 from shoal.records.scope import Scope
-from shoal.repositories.audit import Note, noted_later
+from shoal.repositories.audit import Note, defer_notes
 from shoal.repositories.repository import Repository
 from shoal.storage.protocols.documents import Write
 from shoal.storage.protocols.replies import Reply, ReplyReader, SavedReply
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["KEPT", "MAX_KEY_LENGTH", "Act", "ActNamed", "Answer", "Effect", "Idempotency", "Keyed", "check_key"]
+__all__ = [
+    "MAX_KEY_LENGTH",
+    "REPLY_LIFETIME",
+    "Action",
+    "Answer",
+    "Effect",
+    "Idempotency",
+    "KeyedRequest",
+    "NamedAction",
+    "check_key",
+]
 
 T = TypeVar("T")
-KEPT: Final = timedelta(hours=24)
-"""How long a reply is kept."""
+REPLY_LIFETIME: Final = timedelta(hours=24)
+"""How long a saved reply is replayed."""
 MAX_KEY_LENGTH: Final = 255
 _MOST_INTENTS: Final = 1_000_000
 _PRUNED_AT_ONCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
-    """A key and the request it came with: `request` is a hash over route, parameters and body."""
+class KeyedRequest:
+    """An idempotency key with its request: `fingerprint` is a hash of route, parameters and body."""
 
     key: str
-    request: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply, and whether it is one given before."""
+    """A reply, and whether it was saved by an earlier request."""
 
     reply: Reply
     replayed: bool
 
 
-Act: TypeAlias = Callable[[], Reply]
-ActNamed: TypeAlias = Callable[[Write], Reply]
-"""Writes documents under a name, and may be repeated with it."""
+Action: TypeAlias = Callable[[], Reply]
+NamedAction: TypeAlias = Callable[[Write], Reply]
+"""Writes documents under the id of a write, and may be repeated with it."""
 Effect: TypeAlias = Callable[[Transaction], Reply]
-"""The body of a transaction that ends with the reply to be saved."""
+"""A transaction body that returns the reply to save."""
 
 
 class KeyedStore(RecordStore, ReplyReader, Protocol):
@@ -69,8 +79,8 @@ class KeyedStore(RecordStore, ReplyReader, Protocol):
 
 
 class Idempotency:
-    """Runs each keyed request once. A key counts within one namespace, or within one organisation for what belongs to
-    no namespace. `now` is UTC; `retention` is the clock by which replies are forgotten."""
+    """Executes each keyed request once. A key is scoped to a namespace, or to an organisation for resources without a
+    namespace. `now` is UTC; `retention` is the clock by which replies expire."""
 
     def __init__(
         self,
@@ -81,73 +91,74 @@ class Idempotency:
         self._metadata, self._now, self._retention = metadata, now, retention
         self._writes = Repository(metadata, "document_write", DocumentWrite, id_field="intent_id")
 
-    def once(self, scope: Scope, keyed: Keyed, prepare: Callable[[], Effect]) -> Answer:
-        """For effects in the metadata store. `prepare` is called outside of the transaction, once, for all that takes
-        long or must not be repeated; it returns the effect. Raises KeyReused, and what they raise."""
-        known = self._known(scope, keyed)
-        if known is not None:
-            return known
+    def once(self, scope: Scope, request: KeyedRequest, prepare: Callable[[], Effect]) -> Answer:
+        """Execute an effect in the metadata store. `prepare` is called once, outside of the transaction, for work that
+        is slow or must not be repeated; it returns the effect. Raises KeyReused, and what they raise."""
+        answer = self._find_answer(scope, request)
+        if answer is not None:
+            return answer
         horizon = self._horizon()
         try:
             effect = prepare()
         except ShoalError:
-            known = self._known(scope, keyed)  # a twin may have done meanwhile what cannot be done twice
-            if known is not None:
-                return known
+            answer = self._find_answer(scope, request)  # a duplicate may have done meanwhile what cannot be done twice
+            if answer is not None:
+                return answer
             raise
 
         def act(tx: Transaction) -> Answer:
-            known = _answer(keyed, tx.get_reply(scope, keyed.key), horizon)  # a twin may have been faster
-            if known is not None:
-                return known
+            # A duplicate may have been faster.
+            answer = _to_answer(request, tx.get_reply(scope, request.key), horizon)
+            if answer is not None:
+                return answer
             reply = effect(tx)
             hit("idempotency.before_save")
-            tx.save_reply(scope, keyed.key, self._saved(keyed, reply), forget_before=horizon)
+            tx.save_reply(scope, request.key, self._to_saved_reply(request, reply), forget_before=horizon)
             return Answer(reply, False)
 
         return self._metadata.transact(act)
 
     def transact(self, prepare: Callable[[], Callable[[Transaction], T]]) -> T:
-        """The same for a request without a key: the effect in a transaction, and nothing saved."""
+        """Execute the effect of a request without a key: nothing is saved."""
         return self._metadata.transact(prepare())
 
-    def once_with_documents(self, scope: Scope, keyed: Keyed, prepare: Callable[[], ActNamed]) -> Answer:
-        """For effects in the documents of a namespace. `prepare` is called first, for checks and changes of metadata.
-        Raises KeyReused, and what they raise."""
-        known = self._known(scope, keyed)
-        if known is not None:
-            return known
+    def once_with_documents(self, scope: Scope, request: KeyedRequest, prepare: Callable[[], NamedAction]) -> Answer:
+        """Execute an effect in the documents of a namespace. `prepare` is called first, for checks and changes of
+        metadata. Raises KeyReused, and what they raise."""
+        answer = self._find_answer(scope, request)
+        if answer is not None:
+            return answer
         act = prepare()
-        write = self._begin(scope, keyed)
+        write = self._begin_write(scope, request)
         if isinstance(write, Answer):
             return write
-        with noted_later() as notes:
+        with defer_notes() as notes:
             reply = act(write)
         hit("idempotency.before_save")
-        return self._end(scope, keyed, reply, notes)
+        return self._end_write(scope, request, reply, notes)
 
     def forget(self, scope: Scope) -> None:
-        """Remove intents of a namespace whose request is not repeated any more, a bounded number at a time."""
+        """Remove expired intents of a namespace, a bounded number at a time."""
         before, now = self._horizon(), self._retention()
         self._metadata.transact(
             lambda tx: tx.prune(scope, "document_write", before, now=now, keep=_MOST_INTENTS, most=_PRUNED_AT_ONCE)
         )
 
-    def _begin(self, scope: Scope, keyed: Keyed) -> Write | Answer:
-        """The intent of this request, put on record where there is none; the answer where a twin has ended meanwhile
-        and removed it."""
-        new = DocumentWrite(intent_id=_intent_id(keyed), write_id=new_id("write"), created_at=self._now())
+    def _begin_write(self, scope: Scope, request: KeyedRequest) -> Write | Answer:
+        """Return the write of this request, with an intent that is created where there is none; or the answer, where a
+        duplicate has ended meanwhile."""
+        new = DocumentWrite(intent_id=_intent_id(request), write_id=new_id("write"), created_at=self._now())
         horizon = self._horizon()
 
         def begin(tx: Transaction) -> DocumentWrite | Answer:
-            answered = _answer(keyed, tx.get_reply(scope, keyed.key), horizon)
-            if answered is not None:
-                return answered
+            answer = _to_answer(request, tx.get_reply(scope, request.key), horizon)
+            if answer is not None:
+                return answer
             writes = self._writes.within(tx)
-            known = writes.find_one(scope, new.intent_id)
-            if known is not None and known.created_at >= horizon:
-                return known
-            if known is not None:
+            existing = writes.find_one(scope, new.intent_id)
+            if existing is not None and existing.created_at >= horizon:
+                return existing
+            if existing is not None:
                 writes.remove(scope, new.intent_id)
             return writes.add(scope, new)
 
@@ -158,58 +169,58 @@ class Idempotency:
         hit("idempotency.intent")
         return Write(begun.write_id, begun.created_at)
 
-    def _end(self, scope: Scope, keyed: Keyed, reply: Reply, notes: Sequence[Note]) -> Answer:
-        """Save the reply in place of the intent; the one that was saved first counts."""
+    def _end_write(self, scope: Scope, request: KeyedRequest, reply: Reply, notes: Sequence[Note]) -> Answer:
+        """Save the reply in place of the intent; the first saved reply wins."""
         horizon = self._horizon()
 
         def end(tx: Transaction) -> Answer:
-            known = _answer(keyed, tx.get_reply(scope, keyed.key), horizon)
-            if known is not None:
-                return known
+            answer = _to_answer(request, tx.get_reply(scope, request.key), horizon)
+            if answer is not None:
+                return answer
             for note in notes:
                 note(tx)
-            tx.save_reply(scope, keyed.key, self._saved(keyed, reply), forget_before=horizon)
-            self._writes.within(tx).remove(scope, _intent_id(keyed))
+            tx.save_reply(scope, request.key, self._to_saved_reply(request, reply), forget_before=horizon)
+            self._writes.within(tx).remove(scope, _intent_id(request))
             return Answer(reply, False)
 
         return self._metadata.transact(end)
 
-    def once_repeatable(self, scope: Scope, keyed: Keyed, act: Act) -> Answer:
-        """For effects too large for one transaction that are the same when repeated: the reply is saved after them, and
-        of twins the first one's counts. Raises KeyReused, and what `act` raises."""
-        known = self._known(scope, keyed)
-        if known is not None:
-            return known
+    def once_repeatable(self, scope: Scope, request: KeyedRequest, act: Action) -> Answer:
+        """Execute an effect that is idempotent in itself and too large for one transaction: the reply is saved
+        afterwards, and of duplicates the first one wins. Raises KeyReused, and what `act` raises."""
+        answer = self._find_answer(scope, request)
+        if answer is not None:
+            return answer
         reply = act()
-        return self.once(scope, keyed, lambda: lambda _: reply)
+        return self.once(scope, request, lambda: lambda _: reply)
 
-    def _known(self, scope: Scope, keyed: Keyed) -> Answer | None:
-        """What was answered before. Raises KeyReused."""
-        return _answer(keyed, self._metadata.get_reply(scope, keyed.key), self._horizon())
+    def _find_answer(self, scope: Scope, request: KeyedRequest) -> Answer | None:
+        """Return the saved answer. Raises KeyReused."""
+        return _to_answer(request, self._metadata.get_reply(scope, request.key), self._horizon())
 
-    def _saved(self, keyed: Keyed, reply: Reply) -> SavedReply:
-        return SavedReply(keyed.request, reply, self._now())
+    def _to_saved_reply(self, request: KeyedRequest, reply: Reply) -> SavedReply:
+        return SavedReply(request.fingerprint, reply, self._now())
 
     def _horizon(self) -> datetime:
-        return self._retention() - KEPT
+        return self._retention() - REPLY_LIFETIME
 
 
-def _intent_id(keyed: Keyed) -> str:
-    return hashlib.blake2b(orjson.dumps([keyed.key, keyed.request]), digest_size=20).hexdigest()
+def _intent_id(request: KeyedRequest) -> str:
+    return hashlib.blake2b(orjson.dumps([request.key, request.fingerprint]), digest_size=20).hexdigest()
 
 
-def _answer(keyed: Keyed, saved: SavedReply | None, horizon: datetime) -> Answer | None:
-    """The saved reply as an answer, None where there is none that still counts. Raises KeyReused."""
+def _to_answer(request: KeyedRequest, saved: SavedReply | None, horizon: datetime) -> Answer | None:
+    """Return the saved reply as an answer, None where there is none or it has expired. Raises KeyReused."""
     if saved is None or saved.saved_at < horizon:
         return None
-    if saved.request != keyed.request:
-        raise KeyReused(keyed.key)
+    if saved.request != request.fingerprint:
+        raise KeyReused(request.key)
     return Answer(saved.reply, True)
 
 
 def check_key(field: str, key: str) -> str:
-    """The key itself. Raises InvalidField where it is empty, too long or not printable."""
+    """Return the key. Raises InvalidField where it is empty, too long or not printable."""
     if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isprintable():
         remedy = f"Use 1 to {MAX_KEY_LENGTH} printable characters, such as a UUID."
-        raise InvalidField(field, "is no idempotency key", value=key, remedy=remedy)
+        raise InvalidField(field, "is not a valid idempotency key", value=key, remedy=remedy)
     return key

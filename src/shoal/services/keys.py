@@ -1,4 +1,4 @@
-"""Organisations and their API keys: the first start, who a key belongs to, and the life of a key."""
+"""Organisations and their API keys: bootstrap, authentication and the life cycle of keys."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -33,8 +33,8 @@ from shoal.records.scope import Scope
 from shoal.repositories.access_clock import AccessClock, advance_access_clock
 from shoal.repositories.audit import Audit
 from shoal.repositories.repository import Repository, RepositoryReads
-from shoal.services.key_file import key_in, write_key
-from shoal.services.key_memory import KeyMemory
+from shoal.services.key_cache import KeyCache
+from shoal.services.key_file import read_key_digest, write_key
 from shoal.services.key_owner import check_email, user_id
 from shoal.services.namespaces import Namespaces
 from shoal.storage.protocols.records import Query
@@ -43,15 +43,15 @@ from shoal.storage.protocols.transactions import RecordStore, Transaction
 __all__ = ["LOCAL_USER", "Keys"]
 
 LOCAL_USER: Final = "local@shoal"
-"""The user that owns the key of the first start."""
+"""The owner of the key of the first start."""
 
 _ROOT: Final = Scope("")
-"""Above all organisations: only the list of organisations and the way from a key's hash to its owner live here."""
+"""The scope of the list of organisations and of the index from key digests to owners."""
 
-_NOTED_EVERY: Final = timedelta(minutes=1)
-_DEFAULT: Final[tuple[Permission, ...]] = ("read", "write", "delete")
-_SHOWN: Final = 10
-"""Characters of a key that stay readable: older clients refuse fewer, and 25 random ones remain unknown."""
+_USE_NOTED_EVERY: Final = timedelta(minutes=1)
+_DEFAULT_PERMISSIONS: Final[tuple[Permission, ...]] = ("read", "write", "delete")
+_PREFIX_LENGTH: Final = 10
+"""The visible prefix of a key: older clients reject a shorter one, and 25 random characters remain secret."""
 _RESTRICTIONS: Final = ("scopes", "rate_limit_override", "principal_id", "allowed_origins")
 
 
@@ -59,7 +59,7 @@ class Keys:
     """Organisations and keys over the metadata store. `now` is UTC.
 
     Every organisation keeps at least one key with the permission `admin` that is active and does not expire: a change
-    over HTTP that would take away the last one is refused, since nobody could make another.
+    over HTTP that would remove the last one is rejected, since no key could create another.
     """
 
     def __init__(self, store: RecordStore, namespaces: Namespaces, audit: Audit, now: Callable[[], datetime]) -> None:
@@ -67,13 +67,13 @@ class Keys:
         self._keys = Repository(store, "key", Key, id_field="key_id", name_field="name")
         self._organizations = Repository(store, "organization", Organization, id_field="organization_id")
         self._clock = AccessClock(store)
-        self._memory = KeyMemory(now)
+        self._cache = KeyCache(now)
 
     # ── organisations ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def bootstrap(self, key_file: Path) -> str | None:
-        """On the first start: an organisation, its namespace `default`, and an admin key, written to `key_file`
-        (mode 0600) and returned this one time. None on every later start."""
+        """Create, on the first start, an organisation, its namespace `default`, and an admin key, which is written to
+        `key_file` (mode 0600) and returned this one time. Returns None on every later start."""
         if self.organizations():
             return None
         key_file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,21 +85,21 @@ class Keys:
             self._store.transact(create)
         return secret
 
-    def is_good(self, key_file: Path) -> bool:
-        """Whether the key in a file opens anything."""
-        kept = key_in(key_file)
-        key = None if kept is None else self._key_of(kept)
+    def is_valid_file(self, key_file: Path) -> bool:
+        """Whether the key in a file is active."""
+        digest = read_key_digest(key_file)
+        key = None if digest is None else self._find_by_digest(digest)
         return key is not None and self._status(key) == "active"
 
     def create_organization(self, name: str) -> CreatedKey:
-        """A new organisation with its namespace `default`; the answer is its first key, with all permissions.
+        """Create an organisation with its namespace `default`. Returns its first key, with all permissions.
 
-        Raises InvalidField for a name that cannot be, AlreadyExists for one that is taken.
+        Raises InvalidField for an invalid name, AlreadyExists for one that is taken.
         """
         return self._store.transact(self._organization_creation(name)[1])
 
     def _organization_creation(self, name: str) -> tuple[str, Callable[[Transaction], CreatedKey]]:
-        """The secret of the first key, and the body of the transaction that creates everything."""
+        """Return the secret of the first key, and the transaction body that creates everything."""
         check_name("name", name, "key")
         now = self._now()
         organization = Organization(
@@ -127,48 +127,51 @@ class Keys:
         return self._organizations.get(_ROOT, scope.organization_id)
 
     def organizations(self) -> list[Organization]:
-        """All of this installation, oldest first; for the command line, which owns the data folder anyway."""
+        """Return all organisations, oldest first; for the command line, which has access to the data folder anyway."""
         return self._organizations.all(_ROOT)[::-1]
 
-    def several_organizations(self) -> bool:
+    def has_several_organizations(self) -> bool:
         """Whether there is more than one."""
         return self._organizations.search(_ROOT, Query(page=Page(limit=1))).total > 1
 
     # ── authentication ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def remembered(self, secret: str) -> Caller | None:
-        """Who a key belonged to at most 5 seconds ago; touches no store. `confirm` before anything is done for it."""
-        known = self._memory.find(hash_of(secret))
-        return None if known is None else known.caller
+    def recall(self, secret: str) -> Caller | None:
+        """Return the cached caller of a key, at most 5 seconds old, without a store. `confirm` it before acting on
+        it."""
+        cached = self._cache.find(hash_of(secret))
+        return None if cached is None else cached.caller
 
     def authenticate(self, secret: str) -> Caller:
-        """Who a key belongs to. A typing error is refused without asking the store. Raises Unauthorized."""
+        """Return the caller of a key. A malformed key is rejected without reading the store. Raises Unauthorized."""
         if not has_checksum(secret):
-            self._audit.refused("", "unauthenticated", "", reason="malformed")
+            self._audit.note_refusal("", "unauthenticated", "", reason="malformed")
             raise Unauthorized("The API key is malformed. Copy it whole: 'sk_' and 38 characters.")
         return self._authenticate(hash_of(secret))
 
     def confirm(self, digest: str, changes: int) -> Caller:
-        """Who the key with this digest belongs to, at the reading `changes` of the access clock: a key that was revoked
-        or rotated before it, in whichever process, is refused. Raises Unauthorized."""
-        known = self._memory.find(digest)
-        return known.caller if known is not None and known.changes == changes else self._authenticate(digest)
+        """Return the caller of the key with this digest at reading `changes` of the access clock: a key that any
+        process revoked or rotated before is rejected. Raises Unauthorized."""
+        cached = self._cache.find(digest)
+        return cached.caller if cached is not None and cached.changes == changes else self._authenticate(digest)
 
     def _authenticate(self, digest: str) -> Caller:
-        changes = self._clock.read()  # before the key is read: it may be revoked meanwhile
-        key = self._key_of(digest)
+        changes = self._clock.read()  # before the key is read, which may be revoked meanwhile
+        key = self._find_by_digest(digest)
         if key is None:
-            self._audit.refused("", "unauthenticated", "", reason="unknown")
-            raise Unauthorized("The API key is not known.")
+            self._audit.note_refusal("", "unauthenticated", "", reason="unknown")
+            raise Unauthorized("The API key is unknown.")
         status = self._status(key)
         if status != "active":
-            self._audit.refused(key.organization_id, "unauthenticated", key.key_id, reason=status, key_name=key.name)
+            self._audit.note_refusal(
+                key.organization_id, "unauthenticated", key.key_id, reason=status, key_name=key.name
+            )
             raise Unauthorized(f"The API key {key.name!r} is {status}.")
         self._note_use(Scope(key.organization_id), key)
-        return self._memory.remember(key, changes)
+        return self._cache.add(key, changes)
 
-    def _key_of(self, digest: str) -> Key | None:
-        """The key whose secret has this digest. Secrets are only ever compared by their digests."""
+    def _find_by_digest(self, digest: str) -> Key | None:
+        """Return the key whose secret has this digest. Secrets are only compared by digest."""
         entry = self._store.get(_ROOT, "key", digest)
         if entry is None:
             return None
@@ -177,23 +180,23 @@ class Keys:
 
     def _note_use(self, scope: Scope, key: Key) -> None:
         now = self._now()
-        if _noted(key, now):
+        if _is_recently_noted(key, now):
             return
         try:
-            # One transaction: of many calls that come at once the first writes, and the others see that it did.
+            # In one transaction: of concurrent requests the first one writes, and the others see that.
             self._store.transact(lambda tx: self._note_use_within(tx, scope, key.key_id, now))
         except (Unavailable, NotFound):
-            return  # a busy store, or a key deleted this moment: no reason to refuse a call that was allowed
+            return  # a busy store or a just deleted key is no reason to reject an allowed request
 
     def _note_use_within(self, tx: Transaction, scope: Scope, key_id: str, now: datetime) -> None:
         keys = self._keys.within(tx)
-        if not _noted(keys.get(scope, key_id), now):
+        if not _is_recently_noted(keys.get(scope, key_id), now):
             keys.change(scope, key_id, lambda newest: newest.with_changes(last_used_at=now))
 
     # ── the life of a key ────────────────────────────────────────────────────────────────────────────────────────────
 
     def create(self, scope: Scope, email: str, body: CreateKey, by: str | None = None) -> CreatedKey:
-        """A new key for a user. Raises AlreadyExists for a name taken in the organisation, InvalidField."""
+        """Create a key for a user. Raises AlreadyExists for a name taken in the organisation, InvalidField."""
         return self._store.transact(self._creation(scope, email, body, by, new_key()))
 
     def _creation(
@@ -206,39 +209,39 @@ class Keys:
         key = Key(
             key_id=new_id("key"),
             key_hash=hash_of(secret),
-            key_prefix=secret[:_SHOWN],
+            key_prefix=secret[:_PREFIX_LENGTH],
             internal_id=scope.organization_id,
             organization_id=scope.organization_id,
             user_id=user_id(email),
             user_email=email,
             name=body.name,
             description=body.description or "",
-            permissions=_ordered(_DEFAULT if body.permissions is None else body.permissions),
-            expires_at=self._future(body.expires_at),
+            permissions=_order_permissions(_DEFAULT_PERMISSIONS if body.permissions is None else body.permissions),
+            expires_at=self._check_expiry(body.expires_at),
             created_at=now,
             created_by=by,
         )
 
         def create(tx: Transaction) -> CreatedKey:
             self._keys.within(tx).add(scope, key, "key.create")
-            _point_to(tx, key)
+            _index_digest(tx, key)
             return CreatedKey(**key.model_dump(), key=secret)
 
         return create
 
     def search(self, scope: Scope, email: str, query: Query) -> Listing[Key]:
-        """The keys of a user, newest first unless asked otherwise."""
-        theirs = And((query.filter, Condition("user_email", "eq", email, case_sensitive=True)))
-        found = self._keys.search(scope, replace(query, filter=theirs))
-        return Listing([self._shown(key) for key in found.items], found.total, found.more)
+        """Find the keys of a user, newest first by default."""
+        of_user = And((query.filter, Condition("user_email", "eq", email, case_sensitive=True)))
+        listing = self._keys.search(scope, replace(query, filter=of_user))
+        return Listing([self._with_status(key) for key in listing.items], listing.total, listing.more)
 
     def all(self, scope: Scope) -> list[Key]:
-        """The keys of all users, newest first."""
-        return [self._shown(key) for key in self._keys.all(scope)]
+        """Return the keys of all users, newest first."""
+        return [self._with_status(key) for key in self._keys.all(scope)]
 
     def get(self, scope: Scope, ref: str, email: str | None = None) -> Key:
-        """By name or id. Raises NotFound, also where the key belongs to another user than `email`."""
-        return self._shown(_of_user(self._keys, scope, ref, email))
+        """Return a key by name or id. Raises NotFound, also where it belongs to another user than `email`."""
+        return self._with_status(_find_of_user(self._keys, scope, ref, email))
 
     def change(
         self,
@@ -250,41 +253,41 @@ class Keys:
         *,
         may_lock_out: bool = False,
     ) -> Key:
-        """Change what was sent. Raises NotFound, AlreadyExists, InvalidField, Conflict for a revoked key made active
-        again and, unless `may_lock_out`, for a change that would leave no admin key."""
+        """Change the fields that were sent. Raises NotFound, AlreadyExists, InvalidField, Conflict for a revoked key
+        made active again and, unless `may_lock_out`, for a change that would leave no admin key."""
         _refuse_restrictions(body)
         if body.name is not None:
             check_name("name", body.name, "key")
-        given = {name: getattr(body, name) for name in ("name", "description", "permissions")}
-        sent = {name: value for name, value in given.items() if value is not None}
+        fields = {name: getattr(body, name) for name in ("name", "description", "permissions")}
+        sent = {name: value for name, value in fields.items() if value is not None}
         if "permissions" in sent:
-            sent["permissions"] = _ordered(sent["permissions"])
+            sent["permissions"] = _order_permissions(sent["permissions"])
         if "expires_at" in body.model_fields_set:
-            sent["expires_at"] = self._future(body.expires_at)
+            sent["expires_at"] = self._check_expiry(body.expires_at)
         if body.status == "revoked":
             sent |= {"status": "revoked", "revoked_at": self._now(), "revoked_by": by}
 
         def change(tx: Transaction) -> Key:
             keys = self._keys.within(tx)
-            key = self._shown(_of_user(keys, scope, ref, email))
+            key = self._with_status(_find_of_user(keys, scope, ref, email))
             if body.status not in (None, "revoked") and key.status == "revoked":
                 raise Conflict("A revoked key stays revoked. Create a new one.", id=key.key_id)
             if not may_lock_out:
-                _keep_an_admin(keys, scope, key, key.with_changes(**sent))
+                _check_admin_remains(keys, scope, key, key.with_changes(**sent))
             action: Action = "key.revoke" if body.status == "revoked" else "key.change"
             advance_access_clock(tx)
             return keys.change(scope, key.key_id, lambda newest: newest.with_changes(**sent), action)
 
         changed = self._store.transact(change)
-        return self._shown(changed)
+        return self._with_status(changed)
 
     def remove(self, scope: Scope, ref: str, email: str | None = None) -> None:
-        """The key stops working and is forgotten. Raises NotFound, Conflict for the last admin key."""
+        """Delete a key; it stops working at once. Raises NotFound, Conflict for the last admin key."""
 
         def remove(tx: Transaction) -> None:
             keys = self._keys.within(tx)
-            key = self._shown(_of_user(keys, scope, ref, email))
-            _keep_an_admin(keys, scope, key, None)
+            key = self._with_status(_find_of_user(keys, scope, ref, email))
+            _check_admin_remains(keys, scope, key, None)
             tx.delete(_ROOT, "key", key.key_hash)
             keys.remove(scope, key.key_id, "key.delete")
             advance_access_clock(tx)
@@ -292,28 +295,28 @@ class Keys:
         self._store.transact(remove)
 
     def rotate(self, scope: Scope, ref: str, email: str | None = None, *, key_file: Path | None = None) -> CreatedKey:
-        """A new secret for a key; the old one stops working. Where `key_file` holds the old one it gets the new one.
-        Raises NotFound, Conflict for a revoked key."""
+        """Replace the secret of a key; the old one stops working. Where `key_file` holds the old one, it gets the new
+        one. Raises NotFound, Conflict for a revoked key."""
         secret = new_key()
         with nullcontext() if key_file is None else lock_folder(key_file.parent):
-            old, rotated = self._renewed(scope, ref, email, secret)
-            if key_file is not None and key_in(key_file) == old:
-                with suppress(OSError):  # the secret is shown all the same, and `is_good` tells of a file that is stale
+            old, rotated = self._renew(scope, ref, email, secret)
+            if key_file is not None and read_key_digest(key_file) == old:
+                with suppress(OSError):  # the new secret is returned anyway; `is_valid_file` reports a stale file
                     write_key(key_file, secret)
-        return CreatedKey(**self._shown(rotated).model_dump(), key=secret)
+        return CreatedKey(**self._with_status(rotated).model_dump(), key=secret)
 
-    def _renewed(self, scope: Scope, ref: str, email: str | None, secret: str) -> tuple[str, Key]:
-        """The digest of the old secret, and the key with the new one."""
-        fresh = {"key_hash": hash_of(secret), "key_prefix": secret[:_SHOWN], "last_used_at": None}
+    def _renew(self, scope: Scope, ref: str, email: str | None, secret: str) -> tuple[str, Key]:
+        """Replace the secret in one transaction. Returns the old digest and the changed key."""
+        fresh = {"key_hash": hash_of(secret), "key_prefix": secret[:_PREFIX_LENGTH], "last_used_at": None}
 
         def renew(tx: Transaction) -> tuple[str, Key]:
             keys = self._keys.within(tx)
-            key = self._shown(_of_user(keys, scope, ref, email))
+            key = self._with_status(_find_of_user(keys, scope, ref, email))
             if key.status == "revoked":
                 raise Conflict("A revoked key cannot be rotated. Create a new one.", id=key.key_id)
             tx.delete(_ROOT, "key", key.key_hash)
             rotated = keys.change(scope, key.key_id, lambda newest: newest.with_changes(**fresh), "key.rotate")
-            _point_to(tx, rotated)
+            _index_digest(tx, rotated)
             advance_access_clock(tx)
             return key.key_hash, rotated
 
@@ -324,10 +327,10 @@ class Keys:
             return "expired"
         return key.status
 
-    def _shown(self, key: Key) -> Key:
+    def _with_status(self, key: Key) -> Key:
         return key.with_changes(status=self._status(key))
 
-    def _future(self, moment: datetime | None) -> datetime | None:
+    def _check_expiry(self, moment: datetime | None) -> datetime | None:
         if moment is None:
             return None
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -336,19 +339,19 @@ class Keys:
         return moment
 
 
-def _of_user(keys: RepositoryReads[Key], scope: Scope, ref: str, email: str | None) -> Key:
-    """Raises NotFound, also where the key belongs to another user than `email`."""
+def _find_of_user(keys: RepositoryReads[Key], scope: Scope, ref: str, email: str | None) -> Key:
+    """Return a key. Raises NotFound, also where it belongs to another user than `email`."""
     key = keys.find_one(scope, ref)
     if key is None or (email is not None and key.user_email != email):
         raise NotFound("API key", ref)
     return key
 
 
-def _keep_an_admin(keys: RepositoryReads[Key], scope: Scope, key: Key, after: Key | None) -> None:
-    """Call within the transaction that changes the key. Raises Conflict where no lasting admin key would stay."""
-    if not _lasting_admin(key) or (after is not None and _lasting_admin(after)):
+def _check_admin_remains(keys: RepositoryReads[Key], scope: Scope, key: Key, after: Key | None) -> None:
+    """Raise Conflict where the change would leave no lasting admin key. Call it in the transaction of the change."""
+    if not _is_lasting_admin(key) or (after is not None and _is_lasting_admin(after)):
         return
-    if not any(_lasting_admin(other) for other in keys.all(scope) if other.key_id != key.key_id):
+    if not any(_is_lasting_admin(other) for other in keys.all(scope) if other.key_id != key.key_id):
         raise Conflict(
             f"{key.name!r} is the last admin key of the organisation that does not expire. Create another one "
             "first, or run `shoal keys revoke` where the server runs.",
@@ -356,22 +359,22 @@ def _keep_an_admin(keys: RepositoryReads[Key], scope: Scope, key: Key, after: Ke
         )
 
 
-def _point_to(tx: Transaction, key: Key) -> None:
+def _index_digest(tx: Transaction, key: Key) -> None:
     owner = {"organization_id": key.organization_id, "key_id": key.key_id}
     tx.insert(_ROOT, "key", key.key_hash, owner)
 
 
-def _lasting_admin(key: Key) -> bool:
+def _is_lasting_admin(key: Key) -> bool:
     return key.status == "active" and key.expires_at is None and "admin" in key.permissions
 
 
-def _noted(key: Key, now: datetime) -> bool:
-    return key.last_used_at is not None and now - key.last_used_at < _NOTED_EVERY
+def _is_recently_noted(key: Key, now: datetime) -> bool:
+    return key.last_used_at is not None and now - key.last_used_at < _USE_NOTED_EVERY
 
 
-def _ordered(permissions: Sequence[Permission]) -> list[Permission]:
+def _order_permissions(permissions: Sequence[Permission]) -> list[Permission]:
     if not permissions:
-        raise InvalidField("permissions", "must not be empty", remedy="Name some of read, write, delete, admin.")
+        raise InvalidField("permissions", "must not be empty", remedy="Choose from read, write, delete, admin.")
     return [permission for permission in ALL_PERMISSIONS if permission in permissions]
 
 

@@ -1,7 +1,7 @@
-"""Links that work by themselves for a while: what they allow is signed with a secret of the installation.
+"""Signed links: temporary access without a key, signed with a secret of the installation.
 
-A link names one table of one run by ids, so it ends with the run, the cluster or the namespace; and it names the moment
-at which it ends by itself. Nothing is kept about links, so they are not counted and not listed.
+A link names one table of one run by ids, so it ends with the run, the cluster or the namespace, and it contains its
+expiry. Links are not stored, so they are neither counted nor listed.
 """
 
 import base64
@@ -20,77 +20,77 @@ from shoal.errors import Forbidden
 from shoal.records.base import format_wire_time
 from shoal.records.scope import Scope
 
-__all__ = ["LINK_LIFE", "Links", "SignedLink"]
+__all__ = ["LINK_LIFETIME", "Links", "SignedLink"]
 
-LINK_LIFE: Final = timedelta(hours=1)
+LINK_LIFETIME: Final = timedelta(hours=1)
 _SECRET_BYTES: Final = 32
-_SIGNED: Final = ("organization", "namespace", "table", "cluster_label", "expires")
-"""The parameters of a link, in the order in which they are signed."""
+_SIGNED_PARAMETERS: Final = ("organization", "namespace", "table", "cluster_label", "expires")
+"""The signed parameters of a link, in the order of signing."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedLink:
-    """A path with its query, and when it ends."""
+    """A path with its query, and its expiry."""
 
     target: str
     expires_at: datetime
 
 
 class Links:
-    """Makes and checks links. The secret lies in `secret_file`, made at the first use, its owner's alone; without it,
-    as after a restore from a backup, links that were made before are refused."""
+    """Signs and verifies links. The secret is in `secret_file`, created on first use and readable by its owner only;
+    where it is gone, as after a restore from a backup, earlier links are rejected."""
 
     def __init__(self, secret_file: Path, now: Callable[[], datetime]) -> None:
         self._file, self._now = secret_file, now
         self._secret: bytes | None = None
 
     def sign(self, scope: Scope, path: str, *, table: str, cluster_label: str | None = None) -> SignedLink:
-        """A link to `path`, quoted and without its mount, for one table in one scope."""
-        ends = (self._now() + LINK_LIFE).replace(microsecond=0)
-        allowed = {
+        """Sign a link to `path`, quoted and without its mount, for one table in one scope."""
+        expires_at = (self._now() + LINK_LIFETIME).replace(microsecond=0)
+        parameters = {
             "organization": scope.organization_id,
             "namespace": scope.namespace_id,
             "table": table,
             **({} if cluster_label is None else {"cluster_label": cluster_label}),
-            "expires": str(int(ends.timestamp())),
+            "expires": str(int(expires_at.timestamp())),
         }
-        query = urlencode({**allowed, "signature": self._signature(path, allowed)})
-        return SignedLink(f"{path}?{query}", ends)
+        query = urlencode({**parameters, "signature": self._signature(path, parameters)})
+        return SignedLink(f"{path}?{query}", expires_at)
 
     def check(self, path: str, query: Mapping[str, str]) -> Scope:
-        """The scope that a link opens. Raises Forbidden where it is not one that was made here, or is over."""
-        given = query.get("signature", "")
-        if not hmac.compare_digest(self._signature(path, query).encode(), given.encode()):
-            raise Forbidden("The link is not one that this server made. Export the run again for a new one.")
-        ends = datetime.fromtimestamp(int(query["expires"]), UTC)
-        if self._now() >= ends:
+        """Return the scope of a link. Raises Forbidden where the signature is invalid or the link has expired."""
+        signature = query.get("signature", "")
+        if not hmac.compare_digest(self._signature(path, query).encode(), signature.encode()):
+            raise Forbidden("The link was not issued by this server. Export the run again for a new one.")
+        expires_at = datetime.fromtimestamp(int(query["expires"]), UTC)
+        if self._now() >= expires_at:
             raise Forbidden(
-                f"The link ended at {format_wire_time(ends)}. Export the run again for a new one.",
-                expired_at=format_wire_time(ends),
+                f"The link expired at {format_wire_time(expires_at)}. Export the run again for a new one.",
+                expired_at=format_wire_time(expires_at),
             )
         return Scope(query["organization"], query["namespace"])
 
     def _signature(self, path: str, query: Mapping[str, str]) -> str:
-        # Lengths stand before texts, so that no two sets of parameters are written alike; -1 is one that is left out.
-        parts = [path, *(query.get(name) for name in _SIGNED)]
-        told = "".join(f"{-1 if part is None else len(part)}:{part or ''}" for part in parts)
-        digest = hmac.digest(self._key(), told.encode("utf-8", "surrogatepass"), hashlib.sha256)
+        # With length prefixes no two sets of parameters have the same encoding; -1 marks an absent one.
+        parts = [path, *(query.get(name) for name in _SIGNED_PARAMETERS)]
+        message = "".join(f"{-1 if part is None else len(part)}:{part or ''}" for part in parts)
+        digest = hmac.digest(self._load_secret(), message.encode("utf-8", "surrogatepass"), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
-    def _key(self) -> bytes:
+    def _load_secret(self) -> bytes:
         if self._secret is None:
             with lock_folder(self._file.parent):
-                self._secret = self._kept() or self._made()
+                self._secret = self._read_secret() or self._create_secret()
         return self._secret
 
-    def _kept(self) -> bytes | None:
+    def _read_secret(self) -> bytes | None:
         try:
             secret = self._file.read_bytes()
         except FileNotFoundError:
             return None
         return secret if len(secret) == _SECRET_BYTES else None
 
-    def _made(self) -> bytes:
+    def _create_secret(self) -> bytes:
         secret = secrets.token_bytes(_SECRET_BYTES)
         with atomic_write(self._file, private=True) as file:
             file.write(secret)

@@ -1,4 +1,4 @@
-"""Namespaces: made, found by id or name, described, changed, and removed with everything inside."""
+"""Namespaces: create, find, change, and delete them with everything in them."""
 
 import logging
 from collections.abc import Callable
@@ -41,7 +41,7 @@ _COUNTS: Final[dict[str, Kind]] = {
 
 
 class Namespaces:
-    """Every method takes the scope of the organisation. `now` is UTC."""
+    """One method per operation of the API, in the scope of the organisation. `now` is UTC."""
 
     def __init__(
         self,
@@ -61,21 +61,21 @@ class Namespaces:
         )
 
     def create(self, organization: Scope, body: CreateNamespace) -> Namespace:
-        """Raises AlreadyExists for an id or name that is taken, InvalidField."""
+        """Create a namespace. Raises AlreadyExists for an id or name that is taken, InvalidField."""
         return self._store.transact(self.creation(organization, body))
 
     def creation(self, organization: Scope, body: CreateNamespace) -> Callable[[Transaction], Namespace]:
-        """The body of the transaction that creates a namespace; what is left of an earlier one with its id goes before.
-        Raises AlreadyExists, InvalidField."""
-        name = _checked_name(body.namespace_name, body.namespace_id)
+        """Return the transaction body that creates a namespace; leftovers of an earlier one with its id are removed
+        before. Raises AlreadyExists, InvalidField."""
+        name = _check_namespace_name(body.namespace_name, body.namespace_id)
         return self._creation(organization, body.namespace_id or new_id("ns"), name, body.mode, body)
 
     def standalone_creation(
         self, organization: Scope, body: CreateStandaloneNamespace
     ) -> Callable[[Transaction], Namespace]:
-        """As `creation`, for a namespace for own vectors."""
+        """As `creation`, for a standalone namespace."""
         if body.namespace_name is not None:
-            name = _checked_name(body.namespace_name, body.namespace_id)
+            name = _check_namespace_name(body.namespace_name, body.namespace_id)
         elif body.namespace_id is not None:
             name = body.namespace_id[:_LONGEST_NAME]
         else:
@@ -93,7 +93,7 @@ class Namespaces:
         configs = body.vector_configs or []
         self._check_vectors(configs)
         self._check_free(self._namespaces, organization, namespace_id, name)
-        self._removals.make_way(organization, namespace_id)
+        self._removals.finish_earlier_removals(organization, namespace_id)
         now = self._now()
         namespace = Namespace.model_validate(
             {
@@ -105,33 +105,34 @@ class Namespaces:
                 "created_at": now,
                 "updated_at": now,
             }
-            | _sent(body)
+            | _sent_fields(body)
         )
 
         def create(tx: Transaction) -> Namespace:
             namespaces = self._namespaces.within(tx)
             self._check_free(namespaces, organization, namespace_id, name)
-            self._removals.check_way(tx, organization, namespace_id)
+            self._removals.check_no_earlier_removal(tx, organization, namespace_id)
             advance_access_clock(tx)
-            # Documents are only stored in a namespace that is on record; what a crash leaves undone, housekeeping does.
+            # Documents need a recorded namespace, so vectors are declared after the commit; after a crash housekeeping
+            # does it.
             tx.on_commit(lambda: self._declare_or_log(organization, namespace))
             return namespaces.add(organization, namespace, "namespace.create")
 
         return create
 
     def get(self, organization: Scope, ref: str) -> Namespace:
-        """By id or name, with counts and with the vector indexes that uploads have added. Raises NotFound."""
+        """Return a namespace with counts and with the vector indexes that uploads added. Raises NotFound."""
         namespace = self._namespaces.get(organization, ref)
         scope = Scope(organization.organization_id, namespace.namespace_id)
         counts = {field: self._count(scope, kind) for field, kind in _COUNTS.items()}
         counts["document_count"] = sum(
             self._documents.count(scope, collection.storage_key) for collection in self._collections.all(scope)
         )
-        known = {config.name for config in namespace.vector_configs}
+        declared = {config.name for config in namespace.vector_configs}
         inferred = [
             VectorConfigSpec(name=name, dimension=dimension)
             for name, dimension in sorted(self._documents.vector_dimensions(scope).items())
-            if name not in known
+            if name not in declared
         ]
         return namespace.with_changes(**(counts | {"vector_configs": [*namespace.vector_configs, *inferred]}))
 
@@ -140,15 +141,15 @@ class Namespaces:
         return self._namespaces.search(organization, query)
 
     def scope(self, organization: Scope, ref: str | None) -> Scope:
-        """The scope of a namespace. Without a reference: of the only one there is.
+        """Return the scope of a namespace; without a reference, of the only one.
 
-        Raises NotFound, and InvalidRequest where a reference is needed.
+        Raises NotFound, and InvalidRequest where a reference is required.
         """
         if ref:
-            found = self._namespaces.find_one(organization, ref)
-            if found is None:
+            existing = self._namespaces.find_one(organization, ref)
+            if existing is None:
                 raise self._namespaces.not_found(organization, ref)
-            return Scope(organization.organization_id, found.namespace_id)
+            return Scope(organization.organization_id, existing.namespace_id)
         listing = self._namespaces.search(organization, Query(page=Page(limit=2)))
         if len(listing.items) != 1:
             raise InvalidRequest(
@@ -158,18 +159,18 @@ class Namespaces:
         return Scope(organization.organization_id, listing.items[0].namespace_id)
 
     def change(self, organization: Scope, ref: str, body: PatchNamespace) -> Namespace:
-        """Change what was sent; vector configs are added, a known one must agree.
+        """Change the fields that were sent; vector configs are added, and must agree with existing ones.
 
         Raises NotFound, AlreadyExists, InvalidField.
         """
-        known = self._namespaces.get(organization, ref)
-        own_id = known.namespace_id
-        name = None if body.namespace_name is None else _checked_name(body.namespace_name, own_id)
+        current = self._namespaces.get(organization, ref)
+        own_id = current.namespace_id
+        name = None if body.namespace_name is None else _check_namespace_name(body.namespace_name, own_id)
         self._check_vectors(body.vector_configs or [])
 
         def edit(newest: Namespace) -> Namespace:
             configs = {config.name: config for config in (*newest.vector_configs, *(body.vector_configs or []))}
-            update = _sent(body) | {"vector_configs": [*configs.values()], "updated_at": self._now()}
+            update = _sent_fields(body) | {"vector_configs": [*configs.values()], "updated_at": self._now()}
             if name is not None and name != newest.namespace_name:
                 update["namespace_name"] = name
             return newest.with_changes(**update)
@@ -181,17 +182,17 @@ class Namespaces:
             advance_access_clock(tx)
             return namespaces.change(organization, own_id, edit, "namespace.change")
 
-        if body.vector_configs and name is not None and name not in (own_id, known.namespace_name):
+        if body.vector_configs and name is not None and name not in (own_id, current.namespace_name):
             self._check_free(self._namespaces, organization, name)
-        self.declare(organization, known.with_changes(vector_configs=body.vector_configs or []))
+        self.declare(organization, current.with_changes(vector_configs=body.vector_configs or []))
         self._store.transact(change)
         return self.get(organization, own_id)
 
     def remove(self, organization: Scope, ref: str) -> Namespace:
-        """Remove a namespace and everything inside. Raises NotFound.
+        """Delete a namespace and everything in it. Raises NotFound.
 
-        It is gone at one moment, with the row of the audit log; its runs lose their jobs then and stop at their next
-        heartbeat. What a crash leaves of its files is removed by housekeeping.
+        The records disappear atomically, with a row in the audit log; active runs lose their jobs and stop at their
+        next heartbeat. Housekeeping removes files that a crash leaves behind.
         """
         namespace = self._namespaces.get(organization, ref)
         scope = Scope(organization.organization_id, namespace.namespace_id)
@@ -218,13 +219,13 @@ class Namespaces:
             _log.warning("namespace.not_declared", extra={"id": namespace.namespace_id, "cause": error.message})
 
     def declare(self, organization: Scope, namespace: Namespace) -> None:
-        """Declare the vectors that a namespace names, as far as that was not done. Raises InvalidField."""
+        """Declare the vectors of a namespace that are not declared yet. Raises InvalidField."""
         if not namespace.vector_configs:
             return
         scope = Scope(organization.organization_id, namespace.namespace_id)
-        known = self._documents.vector_dimensions(scope)
+        current = self._documents.vector_dimensions(scope)
         for config in namespace.vector_configs:
-            if known.get(config.name) != config.dimension:
+            if current.get(config.name) != config.dimension:
                 self._documents.declare_vector(scope, config.name, config.dimension)
 
     def _check_vectors(self, configs: list[VectorConfigSpec]) -> None:
@@ -239,35 +240,36 @@ class Namespaces:
             names.add(config.name)
 
     def _check_free(self, namespaces: RepositoryReads[Namespace], organization: Scope, *refs: str) -> None:
-        """An id that equals the name of another would shadow it, since ids win; so would a name be shadowed by an id.
-        Raises AlreadyExists."""
+        """Raise AlreadyExists where a reference is the id or name of a namespace: ids take precedence, so one equal to
+        a name would shadow it."""
         for ref in dict.fromkeys(refs):
-            found = namespaces.find_one(organization, ref)
-            if found is not None:
-                raise AlreadyExists("namespace", ref, existing_id=found.namespace_id)
+            existing = namespaces.find_one(organization, ref)
+            if existing is not None:
+                raise AlreadyExists("namespace", ref, existing_id=existing.namespace_id)
 
     def _count(self, scope: Scope, kind: Kind) -> int:
         return self._store.find(scope, kind, Query(page=Page(limit=1, include_total=True))).total
 
 
 def _remove_tasks(tx: Transaction, scope: Scope) -> None:
-    """Tasks belong to the organisation, so they do not go with the namespace by themselves."""
+    """Delete the tasks of a namespace, which belong to the organisation and not to its scope."""
     here = Condition("additional_data.namespace_id", "eq", scope.namespace_id, case_sensitive=True)
-    while found := tx.find(scope.organization, "task", Query(filter=here, page=Page(limit=1000))).items:
-        for task in found:
+    while existing := tx.find(scope.organization, "task", Query(filter=here, page=Page(limit=1000))).items:
+        for task in existing:
             tx.delete(scope.organization, "task", task.id)
 
 
-def _checked_name(name: str, own_id: str | None) -> str:
-    """A namespace may be called by its own id, as the high-level client of the SDK calls it. Raises InvalidField."""
+def _check_namespace_name(name: str, own_id: str | None) -> str:
+    """Return a valid name. It may equal the namespace's own id, as in the SDK's high-level client. Raises
+    InvalidField."""
     if name == own_id and name not in _RESERVED:
         return name
     return check_name("namespace_name", name, "ns", shortest=3, reserved=_RESERVED)
 
 
-def _sent(body: CreateNamespace | CreateStandaloneNamespace | PatchNamespace) -> dict[str, Any]:
-    """The plain fields the caller wrote, and what is ignored of the rest; null means untouched, except that it clears
-    the description."""
+def _sent_fields(body: CreateNamespace | CreateStandaloneNamespace | PatchNamespace) -> dict[str, Any]:
+    """Return the plain fields that were sent, and warnings about ignored ones; null leaves a field unchanged, except
+    that it clears the description."""
     values = {name: getattr(body, name) for name in _COPIED if name in body.model_fields_set}
-    kept = {name: value for name, value in values.items() if value is not None or name == "description"}
-    return kept | {"warnings": body.describe_ignored()}
+    fields = {name: value for name, value in values.items() if value is not None or name == "description"}
+    return fields | {"warnings": body.describe_ignored()}

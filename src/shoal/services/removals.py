@@ -1,9 +1,9 @@
-"""Removing what lies in several stores, so that a crash tears nothing.
+"""Crash-safe deletion of what is spread over several stores.
 
-The records go first, in one transaction with the row of the audit log and a tombstone (`begin`): from that moment on
-the thing is gone for every reader, and writers are refused. Then documents, artifacts and checkpoints are cleared away
-(`finish`). Whoever is stopped in between leaves the tombstone, and housekeeping, which also runs when a worker starts,
-finishes it (`finish_all`).
+The records are deleted first, in one transaction with the row of the audit log and a tombstone (`begin`): from then on
+the resource is gone for every reader, and writers are rejected. Then documents, artifacts and checkpoints are removed
+(`finish`). A crash in between leaves the tombstone, and housekeeping, which also runs when a worker starts, finishes
+the deletion (`finish_all`).
 """
 
 import logging
@@ -31,7 +31,7 @@ _log = logging.getLogger("shoal.removals")
 
 
 class Removals:
-    """Tombstones and what is done about them. `alone` is a lock over all processes of the data folder; `now` is UTC."""
+    """Tombstones and their processing. `alone` is a lock across all processes of the data folder; `now` is UTC."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class Removals:
         self._intents = EnrichmentIntents(store, now)
         self._records = Repository(store, "removal", Removal, id_field="removal_id")
 
-    # ── for those who delete ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── deletion ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def of_namespace(self, namespace_id: str) -> Removal:
-        """The removal of a namespace."""
-        return Removal(**self._new(namespace_id), whole_namespace=True)
+        """Return the removal of a namespace."""
+        return Removal(**self._new_fields(namespace_id), whole_namespace=True)
 
     def of(
         self,
@@ -62,10 +62,10 @@ class Removals:
         cluster_id: str | None = None,
         clear_results: bool = False,
     ) -> Removal:
-        """The removal of the documents of collections, of the artifacts and checkpoints of runs and, with
+        """Return the removal of the documents of collections, of the artifacts and checkpoints of runs and, with
         `clear_results`, of the fields that a cluster wrote into documents."""
         return Removal(
-            **self._new(scope.namespace_id),
+            **self._new_fields(scope.namespace_id),
             collection_ids=list(collections),
             run_ids=list(runs),
             cluster_id=cluster_id,
@@ -73,14 +73,14 @@ class Removals:
         )
 
     def begin(self, tx: Transaction, scope: Scope, removal: Removal) -> None:
-        """Put a removal on record, in the transaction that deletes the records of what it removes."""
+        """Record a removal, in the transaction that deletes the records of what it removes."""
         self._records.within(tx).add(scope, removal)
         hit("remove.recorded")
 
     def finish(self, scope: Scope, removal: Removal) -> None:
-        """Clear away what a removal names; `scope` is the one that it was begun in. Call it after the transaction.
+        """Remove the data of a removal, in the scope in which it was begun. Call it after the transaction.
 
-        Raises nothing that a store says: the thing is deleted already, and housekeeping tries again.
+        Errors of the stores are only logged: the resource is already deleted, and housekeeping tries again.
         """
         hit("remove.committed")
         try:
@@ -88,35 +88,35 @@ class Removals:
         except (ShoalError, OSError) as error:
             _log.warning("removal.postponed", extra={"removal_id": removal.removal_id, "cause": str(error)})
 
-    # ── for those who tidy ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── cleanup ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def finish_all(self, scope: Scope) -> int:
-        """Finish the removals that were begun in a scope and not finished. Returns how many were worked on."""
+        """Finish the unfinished removals of a scope. Returns the number of attempts."""
         pending = self._records.all(scope)
         for removal in pending:
             self.finish(scope, removal)
         return len(pending)
 
-    def make_way(self, organization: Scope, namespace_id: str) -> None:
-        """Finish the removals of an earlier namespace of this id, so that it can be used again."""
-        for removal in self._records.all(organization, _whole(namespace_id)):
+    def finish_earlier_removals(self, organization: Scope, namespace_id: str) -> None:
+        """Finish the removals of an earlier namespace with this id, so that the id can be reused."""
+        for removal in self._records.all(organization, _of_whole_namespace(namespace_id)):
             self._clear(organization, removal.with_changes(cleared=True))
 
-    def check_way(self, tx: Transaction, organization: Scope, namespace_id: str) -> None:
-        """Call it in the transaction that creates a namespace. Raises Unavailable where an earlier one of its id was
-        deleted this instant."""
-        if self._records.within(tx).all(organization, _whole(namespace_id)):
+    def check_no_earlier_removal(self, tx: Transaction, organization: Scope, namespace_id: str) -> None:
+        """Raise Unavailable where an earlier namespace with this id was just deleted. Call it in the transaction that
+        creates a namespace."""
+        if self._records.within(tx).all(organization, _of_whole_namespace(namespace_id)):
             raise Unavailable(f"An earlier namespace {namespace_id!r} is being removed. Try again.")
 
-    # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── internals ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _new(self, namespace_id: str) -> dict[str, object]:
+    def _new_fields(self, namespace_id: str) -> dict[str, object]:
         return {"removal_id": new_id("rem"), "created_at": self._now(), "namespace_id": namespace_id}
 
     def _clear(self, scope: Scope, removal: Removal) -> None:
         within = Scope(scope.organization_id, removal.namespace_id)
         if removal.whole_namespace:
-            # Alone: as soon as the tombstone is gone the id may be used for a new namespace, which must not be hit.
+            # Under the lock: once the tombstone is gone, the id may be reused for a namespace that must not be deleted.
             with self._alone():
                 if self._records.find_one(scope, removal.removal_id) is not None:
                     self._clear_namespace(within)
@@ -157,11 +157,11 @@ class Removals:
         if removal.cleared:
             self._records.remove(scope, removal.removal_id)
             return
-        with suppress(NotFound):  # finished meanwhile, or its namespace was removed
+        with suppress(NotFound):  # finished meanwhile, or its namespace was deleted
             self._records.change(scope, removal.removal_id, lambda newest: newest.with_changes(cleared=True))
 
 
-def _whole(namespace_id: str) -> Query:
-    """The removals of whole namespaces of an id."""
+def _of_whole_namespace(namespace_id: str) -> Query:
+    """Return the query for removals of namespaces with an id."""
     whole = Condition("whole_namespace", "eq", True)
     return Query(filter=And((whole, Condition("namespace_id", "eq", namespace_id, case_sensitive=True))))

@@ -1,4 +1,4 @@
-"""What one run does differently from its cluster, as asked for and as kept with the run."""
+"""The request of a run: its differences from the cluster, as they are stored with the run."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from shoal.records.cluster import Cluster
 from shoal.records.execution import ExecuteCluster
 from shoal.records.queries.filters import parse_filter
 
-__all__ = ["request_of"]
+__all__ = ["build_request"]
 
 _OVERRIDES: Final = (
     "filters",
@@ -18,13 +18,13 @@ _OVERRIDES: Final = (
     "layout_stability",
     "text_fields",
 )
-_SENT_THRESHOLD: Final = 0.5
-"""What the official SDK sends with every execute."""
+_SDK_THRESHOLD: Final = 0.5
+"""The default that the official SDK sends with every execution."""
 
 
-def request_of(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
-    """What this run does differently. Raises InvalidField."""
-    if body.mode != "assign" and body.assignment_threshold not in (None, _SENT_THRESHOLD):
+def build_request(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
+    """Build the request of a run. Raises InvalidField."""
+    if body.mode != "assign" and body.assignment_threshold not in (None, _SDK_THRESHOLD):
         value = body.assignment_threshold
         raise InvalidField("assignment_threshold", "needs mode 'assign'", value=value, remedy="Leave it out.")
     if cluster.cluster_type == "attribute":
@@ -32,11 +32,11 @@ def request_of(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
             if getattr(body, name) is not None:
                 problem = "is for vector clusters alone: groups by values take every document and have no map"
                 raise InvalidField(name, problem, value=getattr(body, name), remedy="Leave it out.")
-    return {**_overrides(body), **(_assigning(cluster, body) if body.mode == "assign" else {})}
+    return {**_override_fields(body), **(_assignment_fields(cluster, body) if body.mode == "assign" else {})}
 
 
-def _overrides(body: ExecuteCluster) -> dict[str, Any]:
-    """What this run does differently, as kept with it. Raises InvalidField."""
+def _override_fields(body: ExecuteCluster) -> dict[str, Any]:
+    """Return the fields of a run that override the cluster's. Raises InvalidField."""
     if body.mode == "composite":
         problem = "is not available in this version"
         raise InvalidField("mode", problem, value=body.mode, remedy="Use 'full' or 'assign'.")
@@ -49,8 +49,8 @@ def _overrides(body: ExecuteCluster) -> dict[str, Any]:
     return request
 
 
-def _assigning(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
-    """What a run keeps that assigns documents to the visible results. Raises InvalidField where that cannot be."""
+def _assignment_fields(cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
+    """Return the fields of a run that assigns documents to the visible results. Raises InvalidField where it cannot."""
     problem = None
     if cluster.current_run_id is None:
         problem = "needs results to assign to"

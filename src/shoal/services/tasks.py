@@ -1,4 +1,4 @@
-"""Tasks: what is under way, and how far."""
+"""Tasks and their progress."""
 
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
@@ -18,15 +18,17 @@ class Tasks:
         self._store, self._states = store, states
 
     def get(self, scope: Scope, task_id: str) -> Task:
-        """The task with its progress. Raises NotFound."""
+        """Return a task with its progress. Raises NotFound."""
         return _with_progress(self._store, scope, self._states.tasks.get(scope.organization, task_id))
 
     def search(self, scope: Scope, query: Query) -> Listing[Task]:
-        found = self._states.tasks.search(scope.organization, query)
-        return Listing([_with_progress(self._store, scope, task) for task in found.items], found.total, found.more)
+        listing = self._states.tasks.search(scope.organization, query)
+        return Listing(
+            [_with_progress(self._store, scope, task) for task in listing.items], listing.total, listing.more
+        )
 
     def kill(self, scope: Scope, task_id: str) -> Task:
-        """Cancel what the task does; a task that is over stays as it is, so killing twice is harmless."""
+        """Cancel a task; one that has ended stays as it is, so killing twice is harmless."""
         return self._store.transact(lambda tx: self.kill_within(tx, scope, task_id))
 
     def kill_within(self, tx: Transaction, scope: Scope, task_id: str) -> Task:

@@ -1,4 +1,4 @@
-"""Wire vectors on their way in: names are resolved, numbers judged, blocks made. Nothing is stored on a fault."""
+"""Validation of vectors from the wire: names are resolved, numbers checked, columns built. Nothing is stored here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from shoal.errors import InvalidField
 from shoal.precision import is_rest_significant, split_if_significant
 from shoal.records.vectors import Place, double_block
 
-__all__ = ["VectorNames", "check_dimensions", "check_directions", "columns_of", "is_coarse", "rounded"]
+__all__ = ["VectorNames", "build_columns", "check_dimensions", "check_directions", "is_coarse", "rounding_warning"]
 
 _MOST_NAME_BYTES: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
 class VectorNames:
-    """The vector names of a namespace. `closed` ones were declared: no other can be added by writing documents."""
+    """The vector names of a namespace. `closed`: they were declared, and documents cannot add others."""
 
     dimensions: Mapping[str, int]
     closed: bool
@@ -26,22 +26,23 @@ class VectorNames:
     """Names declared with the cosine metric: an all-zero vector has no direction and is refused there."""
 
     def resolve(self, key: str, path: str) -> str:
-        """The name a key means: the full name, or the last segment of a feature URI. Raises InvalidField."""
+        """Return the vector name of a key, which is a name or a feature URI that ends in one. Raises InvalidField."""
         name = key if key in self.dimensions else key.rpartition("/")[2] if "://" in key else key
         if self.closed and name not in self.dimensions:
             available = ", ".join(sorted(self.dimensions))
-            raise InvalidField(path, "is no vector of this namespace", value=key, remedy=f"Use one of: {available}.")
+            raise InvalidField(path, "is not a vector of this namespace", value=key, remedy=f"Use one of: {available}.")
         if not name or len(name.encode(errors="replace")) > _MOST_NAME_BYTES or not name.isprintable():
-            raise InvalidField(path, "is no name for a vector", value=key)
+            raise InvalidField(path, "is not a valid vector name", value=key)
         return name
 
 
-def columns_of(
+def build_columns(
     vectors: Sequence[object], path: Callable[[int], str], names: VectorNames, max_dimension: int
 ) -> dict[str, VectorColumn]:
-    """The vectors of a batch, by name. `vectors[i]` is what document i sent: `{name: [number, ...]}` or None.
+    """Build the vector columns of a batch, by name. `vectors[i]` is what document i sent: `{name: [number, ...]}` or
+    None.
 
-    `path(i)` tells where that stands, such as `documents[3].vectors`. Raises InvalidField naming the culprit, for
+    `path(i)` is its path in the request, such as `documents[3].vectors`. Raises InvalidField with the exact path, for
     example `documents[3].vectors.text[17]`.
     """
     rows: dict[str, list[int]] = {}
@@ -55,10 +56,10 @@ def columns_of(
             )
         for key, value in sent.items():
             name = key if key in rows else names.resolve(key, f"{path(i)}.{key}")
-            here = rows.setdefault(name, [])
-            if here and here[-1] == i:
+            name_rows = rows.setdefault(name, [])
+            if name_rows and name_rows[-1] == i:
                 raise InvalidField(f"{path(i)}.{key}", f"gives the vector {name!r} a second time")
-            here.append(i)
+            name_rows.append(i)
             values.setdefault(name, []).append(value)
     columns: dict[str, VectorColumn] = {}
     for name, sent_values in values.items():
@@ -75,7 +76,7 @@ def _place(path: Callable[[int], str], rows: Sequence[int], name: str) -> Place:
 
 
 def check_directions(name: str, block: Points, names: VectorNames, place: Place) -> None:
-    """Raises InvalidField for the first all-zero row of a block whose name was declared with the cosine metric."""
+    """Raise InvalidField for the first all-zero row of a block whose name was declared with the cosine metric."""
     if name not in names.cosine:
         return
     zero = np.flatnonzero(~block.any(axis=1))
@@ -88,20 +89,20 @@ def check_directions(name: str, block: Points, names: VectorNames, place: Place)
 
 
 def is_coarse(column: VectorColumn) -> bool:
-    """Whether rounding to float32 took digits in which these vectors differ; of one alone nobody can say."""
+    """Whether rounding to float32 lost digits in which these vectors differ; undecidable for a single vector."""
     return column.rest is not None and len(column.rows) > 1 and is_rest_significant(column.values, column.rest)
 
 
-def rounded(name: str) -> str:
-    """The warning for a name with such vectors."""
+def rounding_warning(name: str) -> str:
+    """Return the warning about vectors that lose precision."""
     return (
         f"The vectors {name} lie so far from the origin that float32, in which they are stored, loses the digits in "
-        "which they differ. Subtract a common offset from them before they are sent."
+        "which they differ. Subtract a common offset before sending them."
     )
 
 
 def check_dimensions(dimensions: Mapping[str, int], names: VectorNames, max_dimension: int, path: str) -> None:
-    """Whether vectors of these dimensions fit the namespace, told before anything is read. Raises InvalidField."""
+    """Raise InvalidField where vectors of these dimensions do not fit the namespace; called before any data is read."""
     for name, dimension in dimensions.items():
         expected = names.dimensions.get(names.resolve(name, f"{path}.{name}"), dimension)
         if dimension != expected:

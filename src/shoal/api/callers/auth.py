@@ -1,6 +1,6 @@
-"""Who may do what, decided before a byte of the body is read.
+"""Authentication and permission check, before a byte of the body is read.
 
-Default deny: only the exact paths in `PUBLIC` need no key. A namespace or cluster called `health` is not among them.
+Default deny: only the exact paths in `PUBLIC` need no key. A namespace or cluster named `health` is not among them.
 """
 
 import re
@@ -14,9 +14,9 @@ from starlette.types import Scope as Connection
 
 from shoal.api.callers.access import KEY_DIGEST
 from shoal.api.callers.permissions import PERMISSION, check_permission, permission_of
-from shoal.api.door import MOUNT, PROBES
 from shoal.api.errors import error_reply
-from shoal.api.route_table import needed_permission
+from shoal.api.mounts import MOUNT, PROBES
+from shoal.api.route_table import find_permission
 from shoal.errors import ShoalError, Unauthorized
 from shoal.records.audit import Origin
 from shoal.records.key import Caller, Permission, hash_of
@@ -27,15 +27,15 @@ from shoal.services.links import Links
 __all__ = ["PUBLIC", "Authentication", "is_public"]
 
 PUBLIC: Final = frozenset(MOUNT + path for path in PROBES)
-"""What can be asked for without a key; `api/door.py` has the pages beside the API."""
+"""Paths of the API that need no key; `api/mounts.py` passes everything outside the API to the site."""
 
-_LINKED: Final = re.compile(r"/clusters/clust_[A-Za-z0-9]+/executions/run_[A-Za-z0-9]+/download")
-"""What a signed link can open: a table of a run, both named by their ids."""
+_LINK_PATH: Final = re.compile(r"/clusters/clust_[A-Za-z0-9]+/executions/run_[A-Za-z0-9]+/download")
+"""The paths that a signed link can open: tables of a run, with cluster and run named by id."""
 
 
 class Authentication:
-    """Puts the `Caller` into `request.state.caller`, or answers 401 or 403 without reading the body. A signed link
-    brings its caller and its namespace with it."""
+    """ASGI middleware that sets `request.state.caller`, or answers 401 or 403 without reading the body. A signed link
+    implies its caller and namespace."""
 
     def __init__(self, app: ASGIApp, keys: Keys, links: Links, audit: Audit) -> None:
         self._app, self._keys, self._links, self._audit = app, keys, links, audit
@@ -48,11 +48,11 @@ class Authentication:
             await send({"type": "websocket.close", "code": 1008})
             return
         origin = _origin(scope)
-        scope.setdefault("state", {})[PERMISSION] = needed_permission(scope["method"], scope["path"])
+        scope.setdefault("state", {})[PERMISSION] = find_permission(scope["method"], scope["path"])
         try:
             with self._audit.acting(origin):
                 if _is_signed(scope):
-                    scope, caller = await run_sync(self._linked, scope)
+                    scope, caller = await run_sync(self._open_link, scope)
                 else:
                     caller = await self._caller(scope)
             origin = replace(origin, caller=caller)
@@ -64,34 +64,34 @@ class Authentication:
             await self._app(scope, receive, send)
 
     async def _caller(self, scope: Connection) -> Caller:
-        """By what is remembered of the key, unless that would be refused: `api/callers/access.py` confirms it later."""
+        """Authenticate by the cached key, unless it lacks the permission: `api/callers/access.py` confirms it later."""
         secret = _bearer(Headers(scope=scope).get("authorization"))
-        caller, permission = self._keys.remembered(secret), permission_of(scope)
+        caller, permission = self._keys.recall(secret), permission_of(scope)
         if caller is None or (permission is not None and not caller.may(permission)):
-            caller = await run_sync(self._admitted, scope, secret, permission)
+            caller = await run_sync(self._authenticate, scope, secret, permission)
         scope["state"][KEY_DIGEST] = hash_of(secret)
         return caller
 
-    def _admitted(self, scope: Connection, secret: str, permission: Permission | None) -> Caller:
+    def _authenticate(self, scope: Connection, secret: str, permission: Permission | None) -> Caller:
         caller = self._keys.authenticate(secret)
         if permission is not None:
             with self._audit.acting(replace(_origin(scope), caller=caller)):
                 check_permission(self._audit, caller, permission, scope)
         return caller
 
-    def _linked(self, scope: Connection) -> tuple[Connection, Caller]:
-        """The request as it is with a link's namespace, and a caller who may read what the path names."""
-        opened = self._links.check(_without_mount(scope["path"]), dict(QueryParams(scope["query_string"])))
-        kept = [(name, value) for name, value in scope["headers"] if name != b"x-namespace"]
-        headers = [*kept, (b"x-namespace", opened.namespace_id.encode())]
-        by = f"link:{opened.organization_id}"
-        caller = Caller(opened.organization_id, by, "signed link", "", frozenset[Permission](("read",)))
+    def _open_link(self, scope: Connection) -> tuple[Connection, Caller]:
+        """Return the request with the namespace of the link, and a caller with the permission to read."""
+        link_scope = self._links.check(_without_mount(scope["path"]), dict(QueryParams(scope["query_string"])))
+        headers_left = [(name, value) for name, value in scope["headers"] if name != b"x-namespace"]
+        headers = [*headers_left, (b"x-namespace", link_scope.namespace_id.encode())]
+        by = f"link:{link_scope.organization_id}"
+        caller = Caller(link_scope.organization_id, by, "signed link", "", frozenset[Permission](("read",)))
         return {**scope, "headers": headers}, caller
 
 
 def _is_signed(scope: Connection) -> bool:
-    """Whether a request brings a signature in place of a key; a key wins."""
-    if scope["method"] not in ("GET", "HEAD") or not _LINKED.fullmatch(_without_mount(scope["path"])):
+    """Whether a request is authenticated by a signature; a key takes precedence."""
+    if scope["method"] not in ("GET", "HEAD") or not _LINK_PATH.fullmatch(_without_mount(scope["path"])):
         return False
     return b"signature=" in scope["query_string"] and Headers(scope=scope).get("authorization") is None
 
@@ -101,7 +101,7 @@ def _without_mount(path: str) -> str:
 
 
 def is_public(scope: Connection) -> bool:
-    """Whether a request needs no key."""
+    """Whether a request needs no API key."""
     return scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and scope["path"] in PUBLIC
 
 

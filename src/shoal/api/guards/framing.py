@@ -1,4 +1,4 @@
-"""Requests of which two readers may see different ends are refused before anything is done for them."""
+"""Rejection of requests with ambiguous framing (request smuggling)."""
 
 from typing import Final
 
@@ -8,14 +8,15 @@ from starlette.types import Scope as Connection
 from shoal.api.errors import error_reply
 from shoal.errors import InvalidRequest
 
-__all__ = ["OneFraming"]
+__all__ = ["FramingGuard"]
 
 _LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
-class OneFraming:
-    """400 for a request with both Content-Length and Transfer-Encoding, and its connection is closed (RFC 9112, 6.1): a
-    proxy that goes by the other of the two would take a part of the body for another caller's request."""
+class FramingGuard:
+    """ASGI middleware that answers 400 to a request with both Content-Length and Transfer-Encoding, and closes its
+    connection (RFC 9112, 6.1): a proxy that honours the other header would read a part of the body as a request of
+    another caller."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

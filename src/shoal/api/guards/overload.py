@@ -1,7 +1,7 @@
-"""How many requests are worked on at once. A few more wait for their turn; the rest is told at once to come back.
+"""Admission control: a limited number of requests in progress, a queue behind them, and 503 for the rest.
 
-A place is taken when the body is there and given back when the answer begins, so that clients that send or read slowly
-keep nobody waiting. Probes take no place.
+A request takes its place when its body is complete and gives it back when the response begins, so that slow clients do
+not delay others. Probes take no place.
 """
 
 import asyncio
@@ -25,49 +25,53 @@ from shoal.settings import Settings
 __all__ = ["Admission", "Gate"]
 
 _WAITING: Final = 4
-_PATIENCE_SECONDS: Final = 10.0
-_MOST_LARGE: Final = 2
+_WAIT_SECONDS: Final = 10.0
+_MAX_LARGE: Final = 2
 _LARGE_BYTES: Final = 2**20
-_MOST_COUNTING: Final = 3
+_MAX_COUNTING: Final = 3
 _COUNTING: Final = ("/documents/aggregate", "/documents/distinct")
-"""Routes that may keep more than 100 MiB in memory while they read."""
+"""Routes that may use more than 100 MiB of memory while they read."""
 _SPARE_THREADS: Final = 16
-_BUSY: Final = "The server has more requests than it can work on. Send this one again in a moment."
+_BUSY: Final = "The server has more requests than it can process. Retry in a moment."
 
 
 class Admission:
-    """503 with Retry-After where `max_requests` are worked on and four times as many wait. Of large bodies two are
-    worked on, since each takes hundreds of megabytes. What is let in has `request_seconds` from then on."""
+    """ASGI middleware that answers 503 with Retry-After where `max_requests` are in progress and four times as many
+    wait.
+
+    At most two requests with large bodies are in progress, since each takes hundreds of megabytes. An admitted request
+    has `request_seconds` from then on.
+    """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._most = max(1, settings.max_requests)
         self._seconds = settings.request_seconds
         self._gate = Gate(self._most, self._most * _WAITING)
-        self._of_large = Gate(_MOST_LARGE, self._most * _WAITING)
-        # One after another they take no longer than side by side, so they wait as long as they might have taken.
-        # An upload waits for its reader before it takes a place, which others of its organisation need.
-        self._of_readers = Gate(READERS, self._most * _WAITING, self._seconds or _PATIENCE_SECONDS)
+        self._large = Gate(_MAX_LARGE, self._most * _WAITING)
+        # One after the other they take no longer than in parallel, so they may wait as long as they might have taken.
+        # An upload waits for its reader before it takes a place, which other requests of its organisation need.
+        self._readers = Gate(READERS, self._most * _WAITING, self._seconds or _WAIT_SECONDS)
         self._permits = Permits()
-        self._of_counting = Gate(_MOST_COUNTING, self._most * _WAITING, self._seconds or _PATIENCE_SECONDS)
+        self._counting = Gate(_MAX_COUNTING, self._most * _WAITING, self._seconds or _WAIT_SECONDS)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            # A thread for each place, and some for keys, probes and pieces of uploads.
+            # A thread for each place, and some for authentication, probes and chunks of uploads.
             current_default_thread_limiter().total_tokens = self._most + _SPARE_THREADS
         organization = organization_of(scope) if scope["type"] == "http" else None
         if organization is None:
             await self._app(scope, receive, send)
             return
-        place, large = _Place(self._gate, organization), _Place(self._of_large, organization)
-        counting = _Place(self._of_counting, organization)
+        place, large = _Place(self._gate, organization), _Place(self._large, organization)
+        counting = _Place(self._counting, organization)
         places = [counting, large, place]
         try:
             if is_upload(scope) and has_body(scope):
-                reader = _Place(self._of_readers, organization)
+                reader = _Place(self._readers, organization)
                 places.append(reader)
-                await self._app(scope, _taken_after(receive, reader, place), _until_answered(send, places))
-                return  # as long as the file is large
+                await self._app(scope, _admit_after_upload(receive, reader, place), _until_answered(send, places))
+                return  # without a deadline: an import takes as long as its file is large
             try:
                 if len(scope["state"].get(BODY, b"")) > _LARGE_BYTES:
                     await large.take()
@@ -78,86 +82,88 @@ class Admission:
                 await error_reply(error)(scope, receive, send)
                 return
             permit = Permit(self._permits, organization)
-            with deadline.within(0 if _removes_a_whole(scope) else self._seconds), permit.activate():
+            with deadline.within(0 if _is_unbounded_delete(scope) else self._seconds), permit.activate():
                 await self._app(scope, receive, _until_answered(send, places, permit))
         finally:
-            for one in places:
-                one.leave()
+            for held in places:
+                held.leave()
 
 
-def _removes_a_whole(scope: Connection) -> bool:
-    """A collection or a namespace may be of any size, and must always be possible to remove."""
+def _is_unbounded_delete(scope: Connection) -> bool:
+    """Whether the request deletes a collection or a namespace, which may have any size: it has no deadline."""
     return scope["method"] == "DELETE" and not str(scope["path"]).endswith("/documents/batch")
 
 
 class Gate:
-    """Lets `most` in at once and keeps `waiting` in line, in the order of arrival; an organisation may have three
-    quarters of each, so that none can keep the others out. Lives on the event loop, so it needs no lock."""
+    """A fair semaphore with `most` places and a queue of `waiting`, in order of arrival.
 
-    def __init__(self, most: int, waiting: int, patience_s: float = _PATIENCE_SECONDS) -> None:
-        self._most, self._most_waiting, self._patience = most, waiting, patience_s
+    An organisation may have three quarters of each, so that none can lock the others out. Used on the event loop only,
+    so it needs no lock.
+    """
+
+    def __init__(self, most: int, waiting: int, timeout_s: float = _WAIT_SECONDS) -> None:
+        self._most, self._most_waiting, self._timeout = most, waiting, timeout_s
         self._inside: Counter[str] = Counter()
-        self._line: dict[asyncio.Future[None], tuple[str, int]] = {}
+        self._queue: dict[asyncio.Future[None], tuple[str, int]] = {}
 
     async def enter(self, organization: str, places: int = 1) -> None:
-        """Returns when there is room for so many places. Raises Overloaded at once where the line is full, else after
-        `patience_s`."""
+        """Wait for so many places. Raises Overloaded at once where the queue is full, else after `timeout_s`."""
         may_wait = self._may_wait(organization)
         turn = asyncio.get_running_loop().create_future()
-        self._line[turn] = organization, places
-        self._let_in()
+        self._queue[turn] = organization, places
+        self._admit()
         if turn.done():
             return
         if not may_wait:
-            del self._line[turn]
+            del self._queue[turn]
             raise Overloaded(_BUSY)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await turn
         except BaseException as error:
-            self._line.pop(turn, None)
-            if turn.done() and not turn.cancelled():  # let in at this very moment
+            self._queue.pop(turn, None)
+            if turn.done() and not turn.cancelled():  # admitted at this very moment
                 self.leave(organization, places)
             else:
-                self._let_in()  # those behind one that wanted many
+                self._admit()  # those behind one that needed many
             if isinstance(error, TimeoutError):
                 raise Overloaded(_BUSY) from None
             raise
 
     def leave(self, organization: str, places: int = 1) -> None:
-        """Give the places to the first in line that may have them."""
+        """Return the places, and admit the first in the queue that may have them."""
         self._inside[organization] -= places
         if not self._inside[organization]:
             del self._inside[organization]
-        self._let_in()
+        self._admit()
 
-    def _let_in(self) -> None:
-        """In the order of arrival: nobody passes one of the same organisation, nor one that only has to wait until
-        there are enough places."""
-        late = set[str]()
-        for turn, (waiting, places) in list(self._line.items()):
-            if turn.done() or waiting in late:
+    def _admit(self) -> None:
+        """Admit in order of arrival: none overtakes a request of the same organisation, nor one that only waits for
+        enough free places."""
+        blocked = set[str]()
+        for turn, (waiting, places) in list(self._queue.items()):
+            if turn.done() or waiting in blocked:
                 continue
             if not self._has_room(waiting, places):
                 if self._inside[waiting] + places <= share(self._most):
                     return
-                late.add(waiting)
+                blocked.add(waiting)
                 continue
-            del self._line[turn]
+            del self._queue[turn]
             self._inside[waiting] += places
             turn.set_result(None)
 
     def _has_room(self, organization: str, places: int) -> bool:
-        theirs = self._inside[organization] + places <= share(self._most)
-        return theirs and self._inside.total() + places <= self._most
+        own = self._inside[organization] + places <= share(self._most)
+        return own and self._inside.total() + places <= self._most
 
     def _may_wait(self, organization: str) -> bool:
-        theirs = sum(waiting == organization for waiting, _ in self._line.values())
-        return len(self._line) < self._most_waiting and theirs < share(self._most_waiting)
+        own = sum(waiting == organization for waiting, _ in self._queue.values())
+        return len(self._queue) < self._most_waiting and own < share(self._most_waiting)
 
 
 class _Place:
-    """A request's place at the gate, or several; taken once, given back once."""
+    """A request's places at a gate: taken once, given back once."""
 
     def __init__(self, gate: Gate, organization: str) -> None:
         self._gate, self._organization = gate, organization
@@ -174,32 +180,32 @@ class _Place:
 
 
 def _until_answered(send: Send, places: Sequence[_Place], permit: Permit | None = None) -> Send:
-    """Release places and permit when the answer begins: a client that reads slowly holds nothing."""
+    """Wrap `send` to release places and permit when the response begins: a client that reads slowly holds none."""
 
-    async def sent(message: Message) -> None:
+    async def send_and_release(message: Message) -> None:
         if message["type"] == "http.response.start":
-            for place in places:
-                place.leave()
+            for held in places:
+                held.leave()
             if permit is not None:
                 permit.close()
         await send(message)
 
-    return sent
+    return send_and_release
 
 
-def _taken_after(receive: Receive, reader: _Place, place: _Place) -> Receive:
-    """Takes a reader's place and one of all when the last piece of an upload is there. Raises Overloaded where the
-    route reads."""
-    seen, ended = 0, False
+def _admit_after_upload(receive: Receive, reader: _Place, place: _Place) -> Receive:
+    """Wrap `receive` to take a reader and a place when the last chunk of an upload has arrived. Raises Overloaded in
+    the route that reads."""
+    size, ended = 0, False
 
-    async def received() -> Message:
-        nonlocal seen, ended
+    async def receive_and_admit() -> Message:
+        nonlocal size, ended
         message = await receive()
-        seen += len(message.get("body", b""))
+        size += len(message.get("body", b""))
         if not ended and message["type"] == "http.request" and not message.get("more_body", False):
             ended = True
-            await reader.take(readers_needed(seen))
+            await reader.take(readers_needed(size))
             await place.take()
         return message
 
-    return received
+    return receive_and_admit

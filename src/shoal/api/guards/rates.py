@@ -1,7 +1,7 @@
-"""How often: requests a minute for each key and each organisation, and wrong keys a minute from each address.
+"""Rate limits: requests a minute for each key and organisation, and failed logins a minute for each client address.
 
-Each limit is a bucket of as many tokens as the limit allows a minute, filled again continuously: a minute's worth may
-come at once, and no more than the limit over time.
+Each limit is a token bucket with the capacity of one minute, refilled continuously: a minute's worth may come at once,
+and no more than the limit over time.
 """
 
 import math
@@ -25,14 +25,15 @@ from shoal.settings import Settings
 __all__ = ["Buckets", "LoginLimit", "RateLimit", "Standing"]
 
 _WINDOW_SECONDS: Final = 60
-_MOST_BUCKETS: Final = 10_000
+_MAX_BUCKETS: Final = 10_000
 
 Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a bucket stands. `reset_s` until it is full, `retry_after_s` until it holds a token, both rounded up."""
+    """The state of a bucket: seconds until it is full (`reset_s`) and until it holds a token (`retry_after_s`), both
+    rounded up."""
 
     limit: int
     remaining: int
@@ -41,16 +42,16 @@ class Standing:
 
 
 class Buckets:
-    """A bucket for each name. Those that were not used for longest are forgotten where there are too many; one that is
-    forgotten is full. `clock` tells seconds and never goes back."""
+    """Token buckets by name. Where there are more than `most`, the least recently used ones are dropped, which makes
+    them full. `clock` returns monotonic seconds."""
 
-    def __init__(self, per_minute: int, clock: Clock, most: int = _MOST_BUCKETS) -> None:
+    def __init__(self, per_minute: int, clock: Clock, most: int = _MAX_BUCKETS) -> None:
         self.limit = per_minute
         self._clock, self._most = clock, most
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def standing(self, name: str) -> Standing:
-        """How the bucket stands now; nothing is taken."""
+        """Return the state of a bucket without taking a token."""
         tokens, per_second = self._tokens(name), self.limit / _WINDOW_SECONDS
         missing = max(0.0, 1.0 - tokens)
         return Standing(
@@ -58,7 +59,7 @@ class Buckets:
         )
 
     def take(self, name: str) -> None:
-        """Take a token, where there is one."""
+        """Take a token if there is one."""
         tokens = self._tokens(name)
         self._buckets[name] = (max(0.0, tokens - 1.0), self._clock())
         self._buckets.move_to_end(name)
@@ -70,18 +71,21 @@ class Buckets:
 
     def _tokens(self, name: str) -> float:
         held, since = self._buckets.get(name, (float(self.limit), self._clock()))
-        # A hair more, so that rounding never leaves 0.9999999 where a whole token was waited for.
+        # Slightly more, so that rounding never leaves 0.9999999 after the wait for a whole token.
         return min(float(self.limit), held + (self._clock() - since) * self.limit / _WINDOW_SECONDS + 1e-9)
 
 
 class RateLimit:
-    """429 with Retry-After for a caller over a limit; the headers `X-RateLimit-…` on every answer, for the limit that
-    is nearest. What is refused takes nothing. Without limits, all passes."""
+    """ASGI middleware that answers 429 with Retry-After to a caller over a limit.
+
+    Every response has `X-RateLimit-…` headers for the limit with the fewest requests left. A rejected request takes no
+    token.
+    """
 
     def __init__(self, app: ASGIApp, settings: Settings, clock: Clock = time.monotonic) -> None:
         self._app = app
-        self._of_keys = _buckets(settings.rate_limit_per_minute, clock)
-        self._of_organizations = _buckets(settings.organization_rate_limit_per_minute, clock)
+        self._keys = _buckets(settings.rate_limit_per_minute, clock)
+        self._organizations = _buckets(settings.organization_rate_limit_per_minute, clock)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         caller: Caller | None = scope.get("state", {}).get("caller") if scope["type"] == "http" else None
@@ -98,19 +102,19 @@ class RateLimit:
         if refused is None:
             await self._app(scope, receive, send)
         else:
-            await error_reply(_over(refused, nearest))(scope, receive, send)
+            await error_reply(_limit_error(refused, nearest))(scope, receive, send)
 
     def _limits(self, caller: Caller) -> Sequence[tuple[str, Buckets, str]]:
-        both = (
-            ("This key", self._of_keys, caller.key_id),
-            ("This organisation", self._of_organizations, caller.organization_id),
+        all_limits = (
+            ("This key", self._keys, caller.key_id),
+            ("This organisation", self._organizations, caller.organization_id),
         )
-        return [(whose, buckets, name) for whose, buckets, name in both if buckets is not None]
+        return [(whose, buckets, name) for whose, buckets, name in all_limits if buckets is not None]
 
 
 class LoginLimit:
-    """Counts the 401s of each client address. One over the limit gets 429 for everything but the probes, right keys
-    included: trying keys out would otherwise go on. IPv6 counts by the /64 that a household has."""
+    """ASGI middleware that counts the 401s of each client address. An address over the limit gets 429 for everything
+    but probes, even with a valid key, since guessing could go on otherwise. IPv6 addresses are counted by their /64."""
 
     def __init__(self, app: ASGIApp, settings: Settings, clock: Clock = time.monotonic) -> None:
         self._app = app
@@ -124,25 +128,25 @@ class LoginLimit:
         address = _address(scope)
         standing = failures.standing(address)
         if not standing.remaining:
-            await error_reply(_over("This address", standing, "requests with a wrong key"))(scope, receive, send)
+            await error_reply(_limit_error("This address", standing, "requests with a wrong key"))(scope, receive, send)
             return
 
-        async def counted(message: Message) -> None:
+        async def count_failures(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 401:
                 failures.take(address)
             await send(message)
 
-        await self._app(scope, receive, counted)
+        await self._app(scope, receive, count_failures)
 
 
 def _buckets(per_minute: int, clock: Clock) -> Buckets | None:
     return Buckets(per_minute, clock) if per_minute > 0 else None
 
 
-def _over(whose: str, standing: Standing, what: str = "requests") -> RateLimited:
+def _limit_error(whose: str, standing: Standing, what: str = "requests") -> RateLimited:
     wait = standing.retry_after_s
     return RateLimited(
-        f"{whose} made more than {standing.limit} {what} a minute. Wait {wait} s and send this one again.",
+        f"{whose} made more than {standing.limit} {what} a minute. Wait {wait} s and retry.",
         limit=standing.limit,
         window=_WINDOW_SECONDS,
         retry_after_seconds=wait,
@@ -150,7 +154,7 @@ def _over(whose: str, standing: Standing, what: str = "requests") -> RateLimited
 
 
 def _with_headers(send: Send, standing: Standing) -> Send:
-    async def sent(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["X-RateLimit-Limit"] = str(standing.limit)
@@ -159,7 +163,7 @@ def _with_headers(send: Send, standing: Standing) -> Send:
             headers["X-RateLimit-Window"] = str(_WINDOW_SECONDS)
         await send(message)
 
-    return sent
+    return send_with_headers
 
 
 def _address(connection: Connection) -> str:

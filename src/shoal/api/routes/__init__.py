@@ -1,4 +1,5 @@
-"""One file a resource, with the same names as in services/. CONTRIBUTING.md says what a new one needs."""
+"""The routes, one file per resource, with the same names as in services/. CONTRIBUTING.md lists what a new one
+needs."""
 
 from typing import Final
 
@@ -21,7 +22,7 @@ from shoal.api.routes import (
 __all__ = ["ROUTERS"]
 
 ROUTERS: Final[tuple[Resource, ...]] = (
-    # In the order of the description; no two share a path.
+    # In the order of the OpenAPI description; no two share a path.
     clusters.router,
     executions.router,
     tasks.router,

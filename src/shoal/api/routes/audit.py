@@ -1,4 +1,4 @@
-"""The audit log of the organisation; for callers with the permission `admin`."""
+"""Routes of the organisation's audit log, for callers with the permission `admin`."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from shoal.api.callers.permissions import ADMIN
-from shoal.api.deps import Listed, Organized, Wired
+from shoal.api.deps import ListQueryDep, OrganizationDep, ServicesDep
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
 from shoal.records.audit import AuditList, AuditQuestion, Outcome
@@ -24,19 +24,19 @@ _SEARCHED = ("resource_id", "key_name", "user", "request_id")
 
 @router.get("", response_model=AuditList, openapi_extra=ADMIN)
 def list_audit(
-    services: Wired,
-    organization: Organized,
-    listed: Listed,
-    action: Annotated[str | None, Query(max_length=64, description="An action, or how it begins: `key.`.")] = None,
+    services: ServicesDep,
+    organization: OrganizationDep,
+    list_query: ListQueryDep,
+    action: Annotated[str | None, Query(max_length=64, description="An action or its prefix, such as `key.`.")] = None,
     outcome: Annotated[Outcome | None, Query(description="done, forbidden or unauthenticated.")] = None,
-    key: Annotated[str | None, Query(max_length=128, description="Name or id of the key that was used.")] = None,
-    since: Annotated[datetime | None, Query(description="From this time on; UTC unless it says otherwise.")] = None,
+    key: Annotated[str | None, Query(max_length=128, description="Name or id of the key of the request.")] = None,
+    since: Annotated[datetime | None, Query(description="From this time on; UTC without an offset.")] = None,
     until: Annotated[datetime | None, Query(description="Before this time.")] = None,
 ) -> Response:
     """Who did what, newest first."""
-    asked = AuditQuestion(action=action, outcome=outcome, key=key, since=_utc(since), until=_utc(until))
-    found = services.audit.search(organization, listed.query(search_fields=_SEARCHED), asked)
-    return reply(AuditList(results=found.items, pagination=listed.pagination(found), total_count=found.total))
+    question = AuditQuestion(action=action, outcome=outcome, key=key, since=_utc(since), until=_utc(until))
+    listing = services.audit.search(organization, list_query.query(search_fields=_SEARCHED), question)
+    return reply(AuditList(results=listing.items, pagination=list_query.pagination(listing), total_count=listing.total))
 
 
 def _utc(moment: datetime | None) -> datetime | None:

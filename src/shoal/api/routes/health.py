@@ -1,4 +1,4 @@
-"""Whether the server is alive and its stores answer. Public, except the deep look."""
+"""Health probes: whether the server is alive and its stores respond. Public, except `/health/deep`."""
 
 import os
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from shoal.api.callers.permissions import OPEN, READ
-from shoal.api.deps import Wired
+from shoal.api.deps import ServicesDep
 from shoal.api.readiness import Readiness
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
@@ -24,7 +24,7 @@ router = Resource(
 
 
 class HealthServices(BaseModel):
-    """Which parts answer. Shoal keeps its cache in memory, and labels without a model where there is none."""
+    """Which parts respond. The cache is in memory and labelling works without a model, so both are always true."""
 
     cache: bool = True
     metadata: bool
@@ -35,38 +35,38 @@ class HealthServices(BaseModel):
 
 
 class Health(BaseModel):
-    """The answer to both health routes."""
+    """The response of both health routes."""
 
     status: str
     data: HealthServices
 
 
 class Alive(BaseModel):
-    """The answer to the probes."""
+    """The response of the liveness probes."""
 
     status: str = "OK"
 
 
 @router.get("/health", response_model=Health, openapi_extra=OPEN)
-def health(services: Wired) -> Response:
-    """Whether every part answers; always 200, the body tells."""
-    return reply(_look(services))
+def health(services: ServicesDep) -> Response:
+    """Whether every part responds; the status is always 200, see the body."""
+    return reply(_check_services(services))
 
 
 @router.get("/health/deep", response_model=Health, openapi_extra=READ)
-def deep_health(services: Wired) -> Response:
+def deep_health(services: ServicesDep) -> Response:
     """The same for callers with a key."""
-    return reply(_look(services))
+    return reply(_check_services(services))
 
 
 @router.get("/health/liveness", response_model=Alive, openapi_extra=OPEN)
 async def liveness() -> Response:
-    """The process answers; no store is asked."""
+    """Whether the process responds; no store is read."""
     return reply(Alive())
 
 
 class Beat(BaseModel):
-    """Whether runs are taken up. Workers hold a lock while they live, so the last sign of one that runs is now."""
+    """Whether runs are executed. A worker holds a lock while it is alive, so its last heartbeat is now."""
 
     status: str
     beat_running: bool
@@ -75,8 +75,8 @@ class Beat(BaseModel):
 
 
 @router.get("/health/beat", response_model=Beat, openapi_extra=OPEN)
-def health_beat(services: Wired, request: Request) -> Response:
-    """Whether a worker is alive that takes runs up."""
+def health_beat(services: ServicesDep, request: Request) -> Response:
+    """Whether a worker is alive."""
     readiness: Readiness = request.app.state.readiness
     running = readiness.checks(services)["workers"].ok
     beat = {"last_heartbeat": datetime.now(UTC) if running else None, "age_seconds": 0.0 if running else None}
@@ -85,28 +85,28 @@ def health_beat(services: Wired, request: Request) -> Response:
 
 @router.get("/livez", response_model=Alive, openapi_extra=OPEN)
 async def livez() -> Response:
-    """The process answers; no store is asked."""
+    """Whether the process responds; no store is read."""
     return reply(Alive())
 
 
 class ReadyCheck(BaseModel):
-    """One part of the server; the reason where it is not well."""
+    """The state of one part, with the reason where it failed."""
 
     ok: bool
     reason: str | None = None
 
 
 class Ready(BaseModel):
-    """The answer of the readiness probe: DEGRADED serves requests, but something asks for attention."""
+    """The response of the readiness probe: a DEGRADED server serves requests but needs attention."""
 
     status: str
     checks: dict[str, ReadyCheck]
 
 
 @router.get("/readyz", response_model=Ready, openapi_extra=OPEN)
-def readyz(request: Request, services: Wired) -> Response:
-    """Whether requests should be sent here. 503 while the server shuts down or a store does not answer; with little
-    disk left or without workers it serves, reads and deletes at least, and says DEGRADED."""
+def readyz(request: Request, services: ServicesDep) -> Response:
+    """Whether this server should receive requests. 503 while it shuts down or a store does not respond. With little
+    disk space or without workers it still serves requests, at least reads and deletions, and is DEGRADED."""
     readiness: Readiness = request.app.state.readiness
     checks = readiness.checks(services)
     shown = {name: ReadyCheck(ok=check.ok, reason=check.reason) for name, check in checks.items()}
@@ -118,12 +118,12 @@ def readyz(request: Request, services: Wired) -> Response:
     return reply(Ready(status="OK" if all(check.ok for check in shown.values()) else "DEGRADED", checks=shown))
 
 
-def _look(services: Services) -> Health:
+def _check_services(services: Services) -> Health:
     metadata = _metadata_answers(services)
     disk = os.access(services.settings.data, os.R_OK | os.W_OK | os.X_OK)
     data = HealthServices(metadata=metadata, vector_store=disk, object_storage=disk, task_queue=metadata)
-    whole = data.metadata and data.vector_store and data.object_storage
-    return Health(status="OK" if whole else "DEGRADED", data=data)
+    healthy = data.metadata and data.vector_store and data.object_storage
+    return Health(status="OK" if healthy else "DEGRADED", data=data)
 
 
 def _metadata_answers(services: Services) -> bool:

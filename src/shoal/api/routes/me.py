@@ -1,9 +1,9 @@
-"""Who am I: the caller's key and organisation."""
+"""Routes about the caller: its key and organisation."""
 
 from fastapi import Response
 
 from shoal.api.callers.permissions import READ
-from shoal.api.deps import Called, Organized, Wired
+from shoal.api.deps import CallerDep, OrganizationDep, ServicesDep
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
 from shoal.records.organization import Me, MeKey, Organization
@@ -18,15 +18,15 @@ router = Resource(
 
 
 @router.get("/me", response_model=Me, openapi_extra=READ)
-def me(services: Wired, caller: Called, organization: Organized) -> Response:
-    """The caller's organisation, user and key."""
-    found = services.keys.organization(organization)
+def me(services: ServicesDep, caller: CallerDep, organization: OrganizationDep) -> Response:
+    """Get the caller's organisation, user and key."""
+    record = services.keys.organization(organization)
     key = MeKey(name=caller.name, permissions=sorted(caller.permissions), expires_at=caller.expires_at)
     return reply(
         Me(
-            organization_id=found.organization_id,
-            organization_name=found.organization_name,
-            account_type=found.account_type,
+            organization_id=record.organization_id,
+            organization_name=record.organization_name,
+            account_type=record.account_type,
             user_email=caller.user_email,
             key=key,
         )
@@ -34,6 +34,6 @@ def me(services: Wired, caller: Called, organization: Organized) -> Response:
 
 
 @router.get("/organizations", response_model=Organization, openapi_extra=READ)
-def organization(services: Wired, organization: Organized) -> Response:
-    """The caller's organisation."""
+def organization(services: ServicesDep, organization: OrganizationDep) -> Response:
+    """Get the caller's organisation."""
     return reply(services.keys.organization(organization))

@@ -1,12 +1,12 @@
-"""Tasks: what is under way. They belong to the organisation; no namespace is needed."""
+"""Routes of tasks, which belong to the organisation: no namespace is needed."""
 
 from typing import Annotated
 
 from fastapi import Body, Response
 
 from shoal.api.callers.permissions import DELETE, READ, WRITE
-from shoal.api.deps import Listed, Organized, Wired
-from shoal.api.idempotency import Keyed
+from shoal.api.deps import ListQueryDep, OrganizationDep, ServicesDep
+from shoal.api.idempotency import IdempotentCallDep
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
 from shoal.records.base import Record
@@ -20,7 +20,7 @@ __all__ = ["router"]
 router = Resource(
     "/tasks",
     tag="Tasks",
-    about="What is under way.",
+    about="Work in progress.",
     path_parameters={
         "task_id": "Id of the task.",
     },
@@ -29,14 +29,14 @@ _SEARCHED = ("task_id", "task_type", "additional_data.run_id", "additional_data.
 
 
 class TaskListBody(ListBody):
-    """ListTasksRequest."""
+    """The wire's ListTasksRequest."""
 
     status: str | None = None
     task_type: str | None = None
 
 
 class TaskList(Record):
-    """ListTasksResponse."""
+    """The wire's ListTasksResponse."""
 
     results: list[Task]
     pagination: Pagination
@@ -44,29 +44,34 @@ class TaskList(Record):
 
 
 @router.get("/{task_id}", response_model=Task, openapi_extra=READ)
-def get_task(services: Wired, organization: Organized, task_id: str) -> Response:
-    """One task; while it is processing, `additional_data.progress` tells how far it is."""
+def get_task(services: ServicesDep, organization: OrganizationDep, task_id: str) -> Response:
+    """Get a task; while it is processing, `additional_data.progress` holds its progress."""
     return reply(services.tasks.get(organization, task_id))
 
 
 @router.delete("/{task_id}", response_model=Task, openapi_extra=DELETE)
 @router.post("/{task_id}/kill", response_model=Task, operation_id="kill_task_by_post", openapi_extra=WRITE)
-def kill_task(services: Wired, organization: Organized, keyed: Keyed, task_id: str) -> Response:
-    """Cancel what the task does; harmless where it is over."""
-    return keyed.once(organization, lambda: lambda tx: services.tasks.kill_within(tx, organization, task_id))
+def kill_task(services: ServicesDep, organization: OrganizationDep, call: IdempotentCallDep, task_id: str) -> Response:
+    """Cancel a task; no effect where it has ended."""
+    return call.once(organization, lambda: lambda tx: services.tasks.kill_within(tx, organization, task_id))
 
 
 @router.post("/list", response_model=TaskList, openapi_extra=READ)
 def list_tasks(
-    services: Wired, organization: Organized, listed: Listed, body: Annotated[TaskListBody | None, Body()] = None
+    services: ServicesDep,
+    organization: OrganizationDep,
+    list_query: ListQueryDep,
+    body: Annotated[TaskListBody | None, Body()] = None,
 ) -> Response:
-    """Tasks of the organisation, newest first."""
-    query = listed.query(body, _SEARCHED)
+    """List the tasks of the organisation, newest first."""
+    query = list_query.query(body, _SEARCHED)
     conditions: list[Filter] = [
         Condition(name, "eq", value)
         for name, value in (("status", body and body.status), ("task_type", body and body.task_type))
         if value
     ]
     narrowed = Query(And((query.filter, *conditions)), query.sort, query.page, query.search, query.search_fields)
-    found = services.tasks.search(organization, narrowed)
-    return reply({"results": found.items, "pagination": listed.pagination(found, body), "total_count": found.total})
+    listing = services.tasks.search(organization, narrowed)
+    return reply(
+        {"results": listing.items, "pagination": list_query.pagination(listing, body), "total_count": listing.total}
+    )

@@ -1,5 +1,5 @@
-"""What a browser is shown beside the API: a page about this server, the reference of the API, and a page for what is
-not there. None of it needs a key, and none of it loads anything from another machine."""
+"""The pages beside the API: a page about this server, the API reference, and a 404 page. They need no key and load
+nothing from other hosts."""
 
 from shoal.api.site.site import Site
 

@@ -1,4 +1,4 @@
-"""The pages, their addresses, and the headers that say what a browser may do with them."""
+"""The pages, their paths and their security headers."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -16,8 +16,8 @@ from starlette.types import Scope as Connection
 
 from shoal.api.errors import method_not_allowed, unknown_route
 from shoal.api.links import base_url
-from shoal.api.observed import TEMPLATE
 from shoal.api.replies import reply
+from shoal.api.request_log import TEMPLATE
 
 __all__ = ["Site"]
 
@@ -28,9 +28,9 @@ _METHODS: Final = ("GET", "HEAD")
 _MEDIA: Final = MappingProxyType(
     {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 )
-_SHOWN_PATH: Final = 200
-_KEPT_SECONDS: Final = 3600
-_EVERYWHERE: Final[Mapping[str, str]] = MappingProxyType(
+_MAX_SHOWN_PATH: Final = 200
+_MAX_AGE_SECONDS: Final = 3600
+_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
@@ -41,20 +41,19 @@ _EVERYWHERE: Final[Mapping[str, str]] = MappingProxyType(
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_POLICY_OF_REFERENCE: Final = (
-    # The viewer sets styles on elements and carries its icons as data; it reads the OpenAPI file and calls the API.
+_REFERENCE_POLICY: Final = (
+    # Swagger UI sets inline styles and embeds its icons as data URLs; it fetches the OpenAPI file and calls the API.
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
 class Site:
-    """Answers GET and HEAD at its addresses, and 404 everywhere else: a page for browsers, the error shape of the API
-    for programs."""
+    """ASGI application of the pages; 404 everywhere else, as a page for browsers and as an API error for programs."""
 
     def __init__(self) -> None:
         self._pages: dict[str, Page] = {"/": _welcome, "/docs": _reference} | {
-            f"/docs/{name}": _file(name)
+            f"/docs/{name}": _make_file_page(name)
             for name in (
                 "icon.svg", "page.css", "reference.css", "reference.js",
                 "swagger_ui/swagger-ui.css", "swagger_ui/swagger-ui-bundle.js",
@@ -70,7 +69,7 @@ class Site:
         else:
             scope[TEMPLATE] = scope["path"]
             answer = page(request)
-        for name, value in _EVERYWHERE.items():
+        for name, value in _HEADERS.items():
             answer.headers[name] = value
         answer.headers.setdefault("Content-Security-Policy", _POLICY)
         await answer(scope, receive, send)
@@ -86,24 +85,24 @@ def _welcome(request: Request) -> Response:
 
 def _reference(request: Request) -> Response:
     answer = _html("reference.html")
-    answer.headers["Content-Security-Policy"] = _POLICY_OF_REFERENCE
+    answer.headers["Content-Security-Policy"] = _REFERENCE_POLICY
     return answer
 
 
-def _file(name: str) -> Page:
+def _make_file_page(name: str) -> Page:
     media = _MEDIA[name.rpartition(".")[2]]
 
-    def answered(request: Request) -> Response:
-        return Response(_content(name), media_type=media, headers={"Cache-Control": f"max-age={_KEPT_SECONDS}"})
+    def serve_file(request: Request) -> Response:
+        return Response(_content(name), media_type=media, headers={"Cache-Control": f"max-age={_MAX_AGE_SECONDS}"})
 
-    return answered
+    return serve_file
 
 
 def _not_found(request: Request) -> Response:
     path: str = request.scope["path"]
     if not asks_for_html(request):
         return unknown_route(request.method, path)
-    shown = path if len(path) <= _SHOWN_PATH else f"{path[:_SHOWN_PATH]}…"
+    shown = path if len(path) <= _MAX_SHOWN_PATH else f"{path[:_MAX_SHOWN_PATH]}…"
     return _html("not_found.html", 404, path=shown)
 
 
@@ -118,11 +117,11 @@ def _content(name: str) -> bytes:
 
 
 def accepts_html(request: Request) -> bool:
-    """Whether a page is as good an answer as any: also for clients that do not say, as curl."""
+    """Whether the client accepts HTML, as do clients without a preference such as curl."""
     accepted = request.headers.get("accept", "*/*")
     return "text/html" in accepted or "application/json" not in accepted
 
 
 def asks_for_html(request: Request) -> bool:
-    """Whether a browser asks, and not a program."""
+    """Whether the client explicitly prefers HTML, as browsers do."""
     return "text/html" in request.headers.get("accept", "")

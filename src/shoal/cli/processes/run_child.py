@@ -18,7 +18,7 @@ import orjson
 from shoal import logs
 from shoal.assemble import Services, assemble
 from shoal.engine.parallel import reserve_blas_buffers
-from shoal.jobs.lifeline import PARENT_ENDED, killed_with_parent, when_parent_ends
+from shoal.jobs.lifeline import PARENT_ENDED, die_with_parent, when_parent_ends
 from shoal.jobs.limits import OUT_OF_MEMORY, limit_memory, run_memory_mib
 from shoal.jobs.stages import StageClock
 from shoal.library.from_columns import ClusterOptions, cluster_columns
@@ -37,7 +37,7 @@ def main() -> int:
     """Execute one claimed run with the settings in the environment. Exit code 0 once its outcome is recorded."""
     settings = Settings.read()
     logs.configure(settings.log_level, settings.log_format)
-    killed_with_parent()
+    die_with_parent()
     try:
         services = assemble(settings)
         try:
@@ -47,7 +47,7 @@ def main() -> int:
             line = _read_line(0)
             if line:
                 when_parent_ends()
-                limit_memory(run_memory_mib(settings, several=services.keys.several_organizations()))
+                limit_memory(run_memory_mib(settings, several=services.keys.has_several_organizations()))
                 _carry_out(services, orjson.loads(line))
         finally:
             services.close()

@@ -10,9 +10,9 @@ from shoal.assemble import Services, assemble, utc_now
 from shoal.jobs.child import ChildProcesses
 from shoal.jobs.lifeline import when_parent_ends
 from shoal.jobs.limits import run_memory_mib
-from shoal.jobs.liveness import held_alive, is_alive, living, process_name
+from shoal.jobs.liveness import hold_alive_lock, is_alive, list_alive, process_name
 from shoal.jobs.periodic import Periodic
-from shoal.jobs.supervisor import most_of_one
+from shoal.jobs.supervisor import max_per_organization
 from shoal.jobs.worker import Worker
 from shoal.runs.states import QUEUE
 from shoal.settings import Settings
@@ -36,7 +36,7 @@ class _RunOutcomes:
         self._fail(job, cause, "infrastructure")
 
     def out_of_memory(self, job: Job) -> None:
-        limit = run_memory_mib(self._services.settings, several=self._services.keys.several_organizations())
+        limit = run_memory_mib(self._services.settings, several=self._services.keys.has_several_organizations())
         message = (
             f"The run needs more memory than the limit of {limit:,} MiB. Set a sample_size or a cheaper algorithm, or "
             "ask the operator of the server to raise SHOAL_RUN_MEMORY_MIB."
@@ -86,7 +86,9 @@ def work(settings: Settings, *, attached: bool = False) -> None:
             is_alive=lambda name: is_alive(folder, name),
             now=utc_now,
             run_seconds=settings.run_seconds,
-            most_of_one=lambda: most_of_one(len(living(folder)), several=services.keys.several_organizations()),
+            most_of_one=lambda: max_per_organization(
+                len(list_alive(folder)), several=services.keys.has_several_organizations()
+            ),
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
@@ -95,7 +97,7 @@ def work(settings: Settings, *, attached: bool = False) -> None:
         tidying = Periodic("tidy", services.housekeeping.tidy, _TIDY_SECONDS, settings.data / "housekeeping")
         tidying.start()
         try:
-            with held_alive(folder, name):
+            with hold_alive_lock(folder, name):
                 worker.run()
         finally:
             tidying.stop()

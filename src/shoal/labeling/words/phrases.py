@@ -129,7 +129,7 @@ class _Words:
 
 def count_phrases(table: TokenTable, labels: Labels, clusters: int, others: Sequence[Labels] = ()) -> Phrases:
     """Find the candidates in all documents of `table` and count them; `labels` (n,) has no noise. `others` are further
-    clusterings of the same documents (n,), where -1 is noise, in which they will be counted too (`Phrases.divided`)."""
+    clusterings of the same documents (n,), where -1 is noise, in which they will be counted too (`Phrases.recount`)."""
     sizes = np.bincount(labels, minlength=clusters).astype(np.float64)
     words = _words(table, evenly_used(table, [labels, *others]))
     spans, finished = _spans(table, words, _smallest_clusters([labels, *others]))

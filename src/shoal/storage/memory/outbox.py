@@ -151,7 +151,7 @@ class MemoryOutbox(MemoryAccess):
                 return None
             _, place = min(claimable)
             feed = feeds[place]
-            served = 1 + max(one.served for one in feeds.values())
+            served = 1 + max(other.served for other in feeds.values())
             leased = LeasedFeed(feed.position, feed.fence + 1, served, worker, lease_until)
             tx.put(tx.state.feeds, (consumer, *place), leased)
             return Feed(consumer, Scope(*place), feed.position, feed.fence + 1)

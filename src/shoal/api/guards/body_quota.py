@@ -1,7 +1,7 @@
-"""How much a JSON body may hold, by what its route is for: a list needs no sixty megabytes.
+"""The quota of a JSON body by its route: a query for a list needs no sixty megabytes.
 
-Bytes are counted while a body streams in, values before an object is made of them: a million empty lists take three
-megabytes on the wire and eighty in memory.
+Bytes are counted while a body streams in, values before they become objects: a million empty lists take three megabytes
+on the wire and eighty in memory.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from starlette.types import Scope as Connection
 from shoal.api.callers.permissions import permission_of
 from shoal.settings import Settings
 
-__all__ = ["ROOM", "SMALL", "Room", "room_of"]
+__all__ = ["QUOTA", "SMALL_QUOTA", "BodyQuota", "quota_for"]
 
-ROOM: Final = "room"
-"""Where `api/guards/limits.py` leaves the room of a request, in its state."""
+QUOTA: Final = "body_quota"
+"""The key of the request state in which `api/guards/limits.py` puts the quota."""
 
 _VALUES_PER_MIB: Final = 100_000
 _MOST_CONTAINERS: Final = 500_000
@@ -25,24 +25,25 @@ _ONE_MIB: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """`mib` of bytes; `values` counts scalars, keys, lists and objects, `containers` lists and objects alone."""
+class BodyQuota:
+    """Limits of a body: its size in MiB, its `values` (scalars, keys, lists, objects) and its `containers` (lists and
+    objects)."""
 
     mib: int
     values: int
     containers: int
 
 
-SMALL: Final = Room(_SMALL_MIB, _VALUES_PER_MIB, 20_000)
-"""Of everything that is neither documents nor objects."""
+SMALL_QUOTA: Final = BodyQuota(_SMALL_MIB, _VALUES_PER_MIB, 20_000)
+"""The quota of every route that takes neither documents nor objects."""
 
 
-def room_of(connection: Connection, settings: Settings) -> Room:
-    """8 MiB where one document or object is sent, `max_body_mib` where many are, else 1 MiB."""
+def quota_for(connection: Connection, settings: Settings) -> BodyQuota:
+    """Return the quota of a request: 8 MiB for one document or object, `max_body_mib` for many, else 1 MiB."""
     mib = min(_mib(connection, settings.max_body_mib), settings.max_body_mib)
     if mib <= _SMALL_MIB:
-        return SMALL
-    return Room(mib, mib * _VALUES_PER_MIB, min(mib * SMALL.containers, _MOST_CONTAINERS))
+        return SMALL_QUOTA
+    return BodyQuota(mib, mib * _VALUES_PER_MIB, min(mib * SMALL_QUOTA.containers, _MOST_CONTAINERS))
 
 
 def _mib(connection: Connection, most: int) -> int:

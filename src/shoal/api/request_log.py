@@ -1,6 +1,6 @@
-"""The outermost layer: gives each request an id, writes its line in the log, and counts it.
+"""The outermost middleware: assigns a request id, writes the access log, and counts requests.
 
-Routes are told by their template (`/v1/clusters/{cluster_identifier}`), never by the path: paths hold names.
+Routes are identified by their template (`/v1/clusters/{cluster_identifier}`), never by the path, which holds names.
 """
 
 import logging
@@ -13,23 +13,23 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
-from shoal.api.door import HEALTH, MOUNT
 from shoal.api.metrics import Metrics
+from shoal.api.mounts import HEALTH, MOUNT
 from shoal.api.readiness import Readiness
 from shoal.logs import request_id as current
 
-__all__ = ["TEMPLATE", "UNMATCHED", "Observed"]
+__all__ = ["TEMPLATE", "UNMATCHED", "RequestLog"]
 
 UNMATCHED: Final = "unmatched"
 TEMPLATE: Final = "template"
-"""Where a page beside the API leaves its address, in the scope."""
+"""The scope key of a site page's path."""
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _access = logging.getLogger("shoal.access")
 
 
-class Observed:
-    """An id that the caller sends in X-Request-ID is kept where it is harmless."""
+class RequestLog:
+    """ASGI middleware that assigns request ids, logs and counts. A well-formed X-Request-ID of the caller is used."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, readiness: Readiness) -> None:
         self._app, self._metrics, self._readiness = app, metrics, readiness
@@ -38,12 +38,12 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        sent_id = Headers(scope=scope).get("x-request-id", "")
+        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        status = 499  # nobody was answered
+        status = 499  # no response was sent
 
-        async def noted(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -55,22 +55,22 @@ class Observed:
 
         token, began = current.set(request_id), time.perf_counter()
         try:
-            await self._app(scope, receive, noted)
+            await self._app(scope, receive, send_with_id)
         finally:
-            self._tell(scope, status, time.perf_counter() - began)
+            self._record(scope, status, time.perf_counter() - began)
             current.reset(token)
 
-    def _tell(self, scope: Connection, status: int, seconds: float) -> None:
+    def _record(self, scope: Connection, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        route = _template(scope)
-        self._metrics.request(method, route, status, seconds)
+        route = _find_template(scope)
+        self._metrics.count_request(method, route, status, seconds)
         level = logging.DEBUG if status < 400 and route.endswith(HEALTH) else logging.INFO
-        about = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)}
-        _access.log(level, "request", extra=about)
+        fields = {"method": method, "route": route, "status": status, "duration_ms": round(seconds * 1000, 1)}
+        _access.log(level, "request", extra=fields)
 
 
-def _template(scope: Connection) -> str:
-    """The route's template under the official mount."""
+def _find_template(scope: Connection) -> str:
+    """Return the template of the route under the official mount."""
     page: str | None = scope.get(TEMPLATE)
     if page is not None:
         return page

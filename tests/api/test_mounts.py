@@ -153,9 +153,7 @@ def test_a_program_that_forgets_the_prefix_is_answered_as_if_it_had_not(
     assert refused.status_code == 401 and refused.json()["error"]["code"] == "unauthorized"
 
 
-def test_a_path_without_the_prefix_is_no_part_of_the_api_for_whoever_does_not_look_like_a_program(
-    bare: httpx.Client, server: str
-) -> None:
+def test_a_path_without_the_prefix_is_of_the_api_only_for_programs(bare: httpx.Client, server: str) -> None:
     page = bare.get("/clusters", headers=BROWSER)
     assert page.status_code == 404 and page.headers["Content-Type"].startswith("text/html")
     for lines in (["Accept: */*"], ["Accept: "], [], ["Authorization: Basic c2tfOg=="], ["Accept: application/jsonp"]):
@@ -239,7 +237,7 @@ def test_what_is_not_there_is_a_page_for_browsers_and_the_error_shape_for_progra
 def test_what_comes_later_is_named_as_such_without_the_prefix_too(bare: httpx.Client) -> None:
     error = bare.get("/taxonomies", headers=PROGRAM).json()["error"]
 
-    assert error["message"] == "Taxonomies come in a later version of Shoal."
+    assert error["message"] == "Taxonomies are planned for a later version of Shoal."
 
 
 def test_a_path_is_shown_as_text_and_not_at_any_length(bare: httpx.Client) -> None:

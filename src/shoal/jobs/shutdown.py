@@ -1,4 +1,4 @@
-"""How a server ends: the first signal in good order, the second at once; and what it does every second until then."""
+"""Shutdown of a server by signals, the first one gracefully and the second at once; and its periodic chores."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from typing import Protocol
 
 from shoal.errors import ShoalError
 
-__all__ = ["Ending", "every_second"]
+__all__ = ["Shutdown", "run_every_second"]
 
 _log = logging.getLogger("shoal.server")
 
@@ -21,36 +21,37 @@ class _Workers(Protocol):
     def kill(self) -> None: ...
 
 
-class Ending:
-    """The handler of SIGTERM and SIGINT. `asked` is set by the first; `workers` are those that must not be left."""
+class Shutdown:
+    """The handler of SIGTERM and SIGINT. The first one sets `requested`; `workers` are stopped with the server."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self.workers: _Workers | None = None
 
-    def first(self, number: int) -> bool:
-        """Note a signal. True for the first one; a second one ends this process and its workers here and now."""
-        if self.asked:
+    def request(self, number: int) -> bool:
+        """Handle a signal. Returns True for the first one; a second one kills the workers and ends this process at
+        once."""
+        if self.requested:
             if self.workers is not None:
                 self.workers.kill()
             os._exit(128 + number)
-        self.asked = True
+        self.requested = True
         _log.info("server.stopping", extra={"signal": signal.Signals(number).name})
         if self.workers is not None:
-            # Runs go back to the queue while the requests under way are finished.
+            # Runs go back to the queue while requests in progress are finished.
             self.workers.ask_to_stop()
         return True
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Before and after the time in which the server itself listens to signals."""
-        self.first(number)
+        """Handle a signal before or after the time in which the server itself handles signals."""
+        self.request(number)
         raise SystemExit(0)
 
 
-def every_second(act: Callable[[], None]) -> threading.Thread:
-    """Call `act` now and every second from a thread of its own, as long as this process lives."""
+def run_every_second(act: Callable[[], None]) -> threading.Thread:
+    """Call `act` now and every second in a daemon thread, until this process ends."""
 
-    def keep_on() -> None:
+    def loop() -> None:
         while True:
             try:
                 act()
@@ -59,6 +60,6 @@ def every_second(act: Callable[[], None]) -> threading.Thread:
             pause.wait(1.0)
 
     pause = threading.Event()
-    thread = threading.Thread(target=keep_on, daemon=True, name="chores")
+    thread = threading.Thread(target=loop, daemon=True, name="chores")
     thread.start()
     return thread
