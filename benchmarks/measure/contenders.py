@@ -114,7 +114,7 @@ def shoal_neighbors(threads: int, *, count: int, share: float = 1.0) -> Fit:
     """Shoal's nearest rows: exact where all pairs of blocks of rows are compared, approximate where each block is only
     compared with this `share` of them."""
     from shoal.engine import kernels
-    from shoal.engine.neighbors.nearest import find_neighborhoods
+    from shoal.engine.neighbors.nearest_reference import find_neighborhoods
     from shoal.engine.parallel import one_blas_thread
     from shoal.engine.plan import ignore_progress
     from shoal.engine.rows.coding import encode, fit_frame, order_by_proximity, pair_blocks, pair_near_blocks

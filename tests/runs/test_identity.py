@@ -13,9 +13,9 @@ import pytest
 from shoal.columns import Labels
 from shoal.records.cluster_ids import parse_cluster_id
 from shoal.records.execution import Centroid, Execution
+from shoal.runs.grouping.ranks import Ranked, document_keys
 from shoal.runs.identity import identify as lasting
 from shoal.runs.identity.identify import Past
-from shoal.runs.identity.ranks import Ranked, document_keys
 
 Groups = dict[str, list[str]]
 

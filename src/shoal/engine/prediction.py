@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Labels, Points, Rows
 from shoal.engine.algorithms.base import Assignments, all_noise
 from shoal.engine.kmeans.centers import TwoNearest
-from shoal.engine.neighbors.nearest import find_cells
 from shoal.engine.parallel import map_in_order, one_blas_thread, spans
 from shoal.engine.plan import DistanceMetric, Progress
+from shoal.engine.rows.blocks import find_cells
 from shoal.engine.rows.exact_sums import squared_distances
 from shoal.engine.rows.geometry import check_points, half_squares, squared_lengths, unit_rows
 from shoal.engine.rows.new_rows import approximate_lengths, check_new_points, max_length, score_slack

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.columns import DocumentBatch, Points, Rows, VectorColumn
+from shoal.columns import DocumentBatch, Points, Rows
 from shoal.errors import InvalidField, ShoalError
 from shoal.files.bounds import Bounds
 from shoal.files.columnar.table_reader import TableReader
@@ -31,6 +31,7 @@ from shoal.files.shard_rows import ShardRows
 from shoal.files.shards import Files, display_name, find_shards, is_multiple
 from shoal.files.stamps import stamp_files
 from shoal.files.text_shards import CsvShards, JsonShards
+from shoal.files.vector_blocks import VectorBlocks, find_complete_rows
 
 __all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Selection", "Source", "SourceInfo", "open_source"]
 
@@ -160,12 +161,12 @@ class Source:
     def _read_all(self, selection: Selection) -> FileTable:
         ids: list[str] = []
         kept_documents: list[Documents] = []
-        blocks = {name: _BlockStack(self.info.rows, dimension) for name, dimension in self.info.vectors.items()}
+        blocks = {name: VectorBlocks(self.info.rows, dimension) for name, dimension in self.info.vectors.items()}
         total = complete = expanded_bytes = 0
         row_numbers: list[Rows] = []
         whole_ids = True
         for chunk in self._iter_checked(_ROWS):
-            rows = _complete_rows(chunk, blocks)
+            rows = find_complete_rows(chunk, blocks)
             whole_ids = whole_ids and chunk.whole_ids
             total, complete = total + len(chunk.ids), complete + len(rows)
             documents = Documents.from_attributes(
@@ -370,52 +371,3 @@ def _build_source(
 
 def _try_json(column: pa.Array) -> None:
     batch_to_json(pa.RecordBatch.from_arrays([column], ["value"]), str, byo=False)
-
-
-class _BlockStack:
-    """Stacks blocks of vectors: in place where the number of rows is known, else concatenated at the end."""
-
-    def __init__(self, rows: int | None, dimension: int) -> None:
-        self._room = None if rows is None else np.empty((rows, dimension), np.float32)
-        self._filled = 0
-        self._blocks: list[Points] = []
-        self._rests: list[Points | None] = []
-        self._sizes: list[int] = []
-
-    def add(self, column: VectorColumn | None, selected: Rows) -> None:
-        if column is None:
-            return
-        chosen = slice(None) if len(selected) == len(column.rows) else np.isin(column.rows, selected)
-        block = column.values[chosen]
-        self._rests.append(None if column.rest is None else column.rest[chosen])
-        self._sizes.append(len(block))
-        if self._room is None:
-            self._blocks.append(block)
-        else:
-            self._room[self._filled : self._filled + len(block)] = block
-        self._filled += len(block)
-
-    def concatenate(self) -> Points:
-        return np.concatenate(self._blocks) if self._room is None else self._room[: self._filled]
-
-    def residual(self) -> Points | None:
-        """Return the rounding residuals of all rows; None where none matters."""
-        width = next((rest.shape[1] for rest in self._rests if rest is not None), None)
-        if width is None:
-            return None
-        residual_sizes = zip(self._rests, self._sizes, strict=True)
-        return np.concatenate(
-            [np.zeros((size, width), np.float32) if rest is None else rest for rest, size in residual_sizes]
-        )
-
-
-def _complete_rows(chunk: Chunk, names: Mapping[str, object]) -> Rows:
-    """Return the rows that have every vector, ascending."""
-    rows = np.arange(len(chunk.ids))
-    for name in names:
-        column = chunk.vectors.get(name)
-        if column is None:
-            return np.empty(0, np.int64)
-        if len(column.rows) < len(chunk.ids):
-            rows = np.intersect1d(rows, column.rows, assume_unique=True)
-    return rows

@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from shoal.engine.density.condensed_tree import Selection, condense, label_rows, select_clusters
 from shoal.engine.density.linkage import Minimax, leaf_order, single_linkage
 from shoal.engine.density.spanning_tree import build_reachability_tree, collect_listed_edges
-from shoal.engine.neighbors.nearest import find_neighborhoods
+from shoal.engine.neighbors.nearest_reference import find_neighborhoods
 from shoal.engine.plan import ignore_progress
 from shoal.engine.rows.geometry import distinct_rows
 

@@ -32,7 +32,7 @@ from shoal.engine.density.position_edges import PositionEdges
 from shoal.engine.density.spanning_forest import find_spanning_forest
 from shoal.engine.density.spanning_tree import build_reachability_tree, collect_listed_edges
 from shoal.engine.density.wide_cores import WideCores
-from shoal.engine.neighbors.nearest import find_neighborhoods
+from shoal.engine.neighbors.nearest_reference import find_neighborhoods
 from shoal.engine.parallel import spans, thread_count
 from shoal.engine.plan import Progress, pulse_at, scale_progress
 from shoal.engine.rows.coding import (

@@ -24,9 +24,10 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from shoal.columns import Points, Rows
 from shoal.engine.density.linkage import Linkage, Minimax, leaf_order, single_linkage
-from shoal.engine.neighbors.nearest import Neighborhoods, block_rows, find_cells
+from shoal.engine.neighbors.nearest_reference import Neighborhoods
 from shoal.engine.parallel import map_in_order, spans
 from shoal.engine.plan import Progress
+from shoal.engine.rows.blocks import block_rows, find_cells
 from shoal.engine.rows.geometry import Floats, Near, pair_distances
 
 __all__ = ["Edges", "build_reachability_tree", "collect_listed_edges"]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
-from shoal.engine.neighbors.nearest import find_cells
 from shoal.engine.parallel import map_in_order, spans
 from shoal.engine.plan import Progress
+from shoal.engine.rows.blocks import find_cells
 from shoal.engine.rows.exact_sums import squared_distances
 from shoal.engine.rows.geometry import Near
 

@@ -13,7 +13,6 @@ from scipy.sparse import csr_array
 
 from shoal.elementary import exp, log
 from shoal.engine import kernels
-from shoal.engine.communities import leiden_reference
 from shoal.engine.neighbors.lists import NeighborLists
 from shoal.engine.parallel import map_in_order, spans, thread_count
 from shoal.engine.plan import Pulse, ignore_pulse
@@ -52,11 +51,6 @@ class NeighborGraph:
     def strength(self) -> NDArray[np.float64]:
         """(n,) the sum of the weights of each row."""
         return np.bincount(self.row_of_edges(), self.weight, self.rows).astype(np.float64)
-
-    def contract(self, labels: NDArray[np.int32], threads: int) -> "NeighborGraph":
-        """The graph between groups `labels` (n,), 0..k-1, with summed weights."""
-        core = kernels.native() or leiden_reference
-        return NeighborGraph(*core.joined_groups(self.start, self.to, self.weight, labels, thread_count(threads)))
 
     def matrix(self) -> csr_array:
         """The (n, n) weights."""

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.engine import kernels
-from shoal.engine.neighbors.nearest import block_rows, find_cells, find_neighborhoods
+from shoal.engine.neighbors.nearest_reference import find_neighborhoods
 from shoal.engine.parallel import map_in_order, spans, thread_count
 from shoal.engine.plan import Progress, pulse_at
+from shoal.engine.rows.blocks import block_rows, find_cells
 from shoal.engine.rows.coding import CERTAINTY, encode, fit_frame, order_by_proximity, pair_blocks, pair_near_blocks
 from shoal.engine.rows.exact_sums import squared_distances
 from shoal.engine.rows.geometry import half_squares, origin_shift, rounding_slack, shift_rows

@@ -26,8 +26,8 @@ from shoal.runs.engine_plan import SEED
 from shoal.runs.grouping.earlier_map import rows_in
 from shoal.runs.grouping.feature_space import feature_space
 from shoal.runs.grouping.groups import Clustering, GroupTables, above, tree_of
+from shoal.runs.grouping.ranks import RunIds
 from shoal.runs.grouping.vector_groups import feature_vectors
-from shoal.runs.identity.ranks import RunIds
 from shoal.runs.input import RunInput
 from shoal.storage.protocols.artifacts import ArtifactStore
 

@@ -18,8 +18,8 @@ from shoal.records.cluster_ids import Path
 from shoal.records.execution import Execution
 from shoal.runs.grouping.earlier_map import rows_in
 from shoal.runs.grouping.groups import Clustering, GroupTables, Values, relationship
+from shoal.runs.grouping.ranks import Ranked, RankedLayers, RunIds, document_keys
 from shoal.runs.grouping.vector_groups import VectorGroups, group_by_vectors
-from shoal.runs.identity.ranks import Ranked, RankedLayers, RunIds, document_keys
 from shoal.runs.input import RunInput
 
 __all__ = ["FeatureGroups", "group_apart"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shoal.analysis.found_clusters import FoundClusters
 from shoal.analysis.naming import LayerNames
 from shoal.columns import Labels, VectorColumn
-from shoal.runs.identity.ranks import Ranked, RunIds
+from shoal.runs.grouping.ranks import Ranked, RunIds
 from shoal.runs.input import RunInput
 
 __all__ = ["Clustering", "GroupTables", "Groups", "NewGroups", "above", "relationship", "tree_of", "with_link_labels"]

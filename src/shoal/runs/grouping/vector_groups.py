@@ -24,8 +24,7 @@ from shoal.records.execution import Execution
 from shoal.runs.engine_plan import SEED, plan_of
 from shoal.runs.grouping.feature_space import feature_space
 from shoal.runs.grouping.groups import Clustering, GroupTables, tree_of
-from shoal.runs.identity.lasting_layers import LAYERS
-from shoal.runs.identity.ranks import Ranked, RankedLayers, RunIds, document_keys
+from shoal.runs.grouping.ranks import LAYERS, Ranked, RankedLayers, RunIds, document_keys
 from shoal.runs.input import RunInput
 
 __all__ = ["VectorGroups", "feature_vectors", "group_by_vectors"]

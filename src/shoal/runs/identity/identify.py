@@ -25,9 +25,9 @@ from shoal.records.queries.filters import Condition
 from shoal.records.queries.paging import Page, Sort
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
+from shoal.runs.grouping.ranks import Ranked, RunIds, is_layers_table, member_keys
 from shoal.runs.history import runs_of
-from shoal.runs.identity.lasting_layers import LayersBefore, identify_layers, is_layers_table
-from shoal.runs.identity.ranks import Ranked, RunIds, member_keys
+from shoal.runs.identity.lasting_layers import LayersBefore, identify_layers
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.records import Query
 

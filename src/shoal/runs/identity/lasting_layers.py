@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Labels
 from shoal.engine.clusters.matching import count_shared_rows, match_clusters
 from shoal.records.cluster_ids import SERIES, Series, format_layer_id, is_layer_id, parse_layer_id
-from shoal.runs.identity.ranks import RankedLayers
+from shoal.runs.grouping.ranks import RankedLayers
 
-__all__ = ["LAYERS", "LayersBefore", "identify_layers", "is_layers_table"]
-
-LAYERS = "layers"
-"""What the names of their tables begin with."""
+__all__ = ["LayersBefore", "identify_layers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +81,6 @@ def identify_layers(
 
 def _empty(layers: RankedLayers) -> list[list[str] | None]:
     return [None if series is None else [] for series in layers.series]
-
-
-def is_layers_table(name: str) -> bool:
-    """Whether an artifact of this name holds layers."""
-    return name == LAYERS or name.startswith(f"{LAYERS}_")
 
 
 def _same_feature(feature: str | None, before: LayersBefore | None) -> str | None:

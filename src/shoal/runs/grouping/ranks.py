@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,7 +11,10 @@ from shoal.analysis.ranks import ClusterIds
 from shoal.columns import Labels
 from shoal.records.cluster_ids import Path, Series
 
-__all__ = ["Ranked", "RankedLayers", "RunIds", "document_keys", "member_keys"]
+__all__ = ["LAYERS", "Ranked", "RankedLayers", "RunIds", "document_keys", "is_layers_table", "member_keys"]
+
+LAYERS: Final = "layers"
+"""The prefix of the names of artifacts with layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +80,8 @@ def member_keys(members: pa.Table) -> pa.Array:
     columns = [members[name].cast(pa.string()).cast(pa.large_string()) for name in names]
     joined = pc.binary_join_element_wise(*columns, pa.scalar("\0", pa.large_string()))
     return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+
+
+def is_layers_table(name: str) -> bool:
+    """Whether an artifact of this name holds layers."""
+    return name == LAYERS or name.startswith(f"{LAYERS}_")

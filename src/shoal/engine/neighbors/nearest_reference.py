@@ -1,4 +1,7 @@
-"""Exact nearest neighbours by blocked matrix products: O(n^2 d) time, O(n k) memory, no n x n matrix."""
+"""Exact nearest neighbours in NumPy, for a machine without the native core, and the reference of its search.
+
+Blocked matrix products: O(n^2 d) time, O(n k) memory, no n x n matrix.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,12 +12,11 @@ from numpy.typing import NDArray
 from shoal.columns import Points, Rows
 from shoal.engine.parallel import map_in_order, spans
 from shoal.engine.plan import Progress
+from shoal.engine.rows.blocks import block_rows, find_cells
 from shoal.engine.rows.geometry import Floats, Near, pair_squares
 
-__all__ = ["Neighborhoods", "block_rows", "find_cells", "find_neighborhoods"]
+__all__ = ["Neighborhoods", "find_neighborhoods"]
 
-_MAX_CELLS: Final = 4 << 20
-"""Products of a block of rows with all rows held at a time by one thread: 16 MiB in float32."""
 _MIN_LISTED: Final = 16
 _MAX_LISTED: Final = 512
 _GROUPS_PER_NEIGHBOR: Final = 12
@@ -30,11 +32,6 @@ class Neighborhoods:
     rows: NDArray[np.int32]
     distances: NDArray[np.float64]
     core: NDArray[np.float64]
-
-
-def block_rows(columns: int) -> int:
-    """Rows of a block whose products with `columns` rows fit the memory of one thread."""
-    return max(16, min(512, _MAX_CELLS // max(columns, 1)))
 
 
 def find_neighborhoods(
@@ -100,11 +97,6 @@ def _candidates(scores: Floats, count: int, slack: float) -> tuple[Rows, Rows]:
         least[crowded] = exact - np.float32(2 * slack)
         place, column = find_cells(scores >= least[:, None])
     return place, column
-
-
-def find_cells(mask: NDArray[np.bool_]) -> tuple[Rows, Rows]:
-    """As np.nonzero, five times as fast on tables."""
-    return np.divmod(np.flatnonzero(mask), mask.shape[1])
 
 
 def _lower_bounds(scores: Floats, count: int) -> Floats:
