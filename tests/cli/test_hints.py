@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cli.conftest import Command
 from shoal.cli.output.hints import repeat_command
-from shoal.files.addresses import Address
+from shoal.files.paths.addresses import Address
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from shared_data import load, vectors
 from shoal.columns import Points
 from shoal.engine import kernels
-from shoal.engine.algorithms import Assignments, Fit, find_algorithm
+from shoal.engine.algorithms import Fit, find_algorithm
+from shoal.engine.assignments import Assignments
 from shoal.engine.clustering import compute
 from shoal.engine.clusters.centroids import cluster_means, measure_memberships
 from shoal.engine.density.core_points import CorePoints

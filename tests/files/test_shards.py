@@ -12,8 +12,8 @@ import pytest
 from shoal.errors import InvalidField, TooLarge
 from shoal.files import Source, open_source
 from shoal.files.bounds import Bounds
-from shoal.files.own_results import FORMAT
-from shoal.files.shards import total_size
+from shoal.files.paths.own_results import FORMAT
+from shoal.files.paths.shards import total_size
 
 pytestmark = pytest.mark.process
 

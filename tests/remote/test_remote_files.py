@@ -14,7 +14,7 @@ import shoal
 from file_servers import S3, Web, serving
 from shoal.cli.main import main
 from shoal.errors import InvalidField, TooLarge
-from shoal.files.addresses import Address, parse_place
+from shoal.files.paths.addresses import Address, parse_place
 from shoal.library.from_columns import ClusterOptions
 from shoal.library.from_file import cluster_file
 from shoal.library.request import Request

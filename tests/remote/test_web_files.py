@@ -20,7 +20,7 @@ import pytest
 
 from file_servers import serving
 from shoal.errors import ShoalError, TooLarge
-from shoal.files.addresses import Address
+from shoal.files.paths.addresses import Address
 from shoal.remote.remote_files import FetchedFiles
 from shoal.remote.web_network import is_internal_only, may_be_internal
 

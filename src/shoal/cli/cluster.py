@@ -71,8 +71,8 @@ def cluster(
     from shoal.cli.output.progress import show_progress
     from shoal.cli.params import parse_params
     from shoal.cli.where import parse_where
-    from shoal.files.addresses import check_is_local, parse_place
-    from shoal.files.shards import results_name
+    from shoal.files.paths.addresses import check_is_local, parse_place
+    from shoal.files.paths.shards import results_name
     from shoal.library.from_columns import ClusterOptions
     from shoal.library.from_file import cluster_file, plan_file
     from shoal.library.output.write_targets import check_target

@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from shoal.assemble import Services
     from shoal.client import Client
-    from shoal.files.shards import Files
+    from shoal.files.paths.shards import Files
     from shoal.records.scope import Scope
 
 __all__ = ["ensure_collection", "ensure_namespace", "import_"]
@@ -45,8 +45,8 @@ def import_(
 ) -> None:
     """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
     from shoal.cli.options import name_options_in_errors
-    from shoal.files.addresses import check_is_local, parse_place
-    from shoal.files.shards import check_path
+    from shoal.files.paths.addresses import check_is_local, parse_place
+    from shoal.files.paths.shards import check_path
     from shoal.remote.remote_files import as_local_files, local_files
 
     places = [parse_place(file) for file in files]
@@ -101,7 +101,7 @@ def _import_to_folder(
     from shoal.cli.audit import command_line_origin
     from shoal.cli.output.progress import show_count
     from shoal.files.layout import COMMAND
-    from shoal.files.shards import total_size
+    from shoal.files.paths.shards import total_size
     from shoal.jobs.limits import run_memory_mib
     from shoal.settings import Settings
 
@@ -238,7 +238,7 @@ def ensure_collection(services: "Services", scope: "Scope", name: str) -> Iterat
 def _print_result(
     file: "Files", collection: str, inserted: int, replaced: int, vectors: dict[str, int], warnings: list[str]
 ) -> None:
-    from shoal.files.shards import display_name
+    from shoal.files.paths.shards import display_name
     from shoal.plural import plural
 
     replaced_note = f", {replaced:,} replaced" if replaced else ""

@@ -8,9 +8,9 @@ from typing import Any, Literal, TypeAlias
 from shoal.client.transport import Transport, drop_none, parse_record, path_segment
 from shoal.client.upload_body import UploadBody, build_file_body, build_frame_body
 from shoal.errors import InvalidField
-from shoal.files.addresses import parse_place
 from shoal.files.ids.generated import note_already_imported, note_generated
 from shoal.files.layout import CLIENT
+from shoal.files.paths.addresses import parse_place
 from shoal.library.input.frames import read_frame
 from shoal.records.base import Record
 

@@ -15,7 +15,7 @@ from shoal.columns import DocumentBatch, VectorColumn
 from shoal.files import Source, open_source
 from shoal.files.in_memory import MemoryRows
 from shoal.files.layout import CLIENT
-from shoal.files.shards import Files
+from shoal.files.paths.shards import Files
 from shoal.library.input.frames import Frame
 
 __all__ = ["UploadBody", "build_file_body", "build_frame_body"]

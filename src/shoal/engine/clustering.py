@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points, Rows
-from shoal.engine.algorithms import Assignments, Fit, check_params, find_algorithm
+from shoal.engine.algorithms import Fit, check_params, find_algorithm
 from shoal.engine.algorithms.base import check_seed
+from shoal.engine.assignments import Assignments
 from shoal.engine.clusters.centroids import (
     cluster_means,
     compute_centroids,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
-from shoal.engine.algorithms.base import Assignments
+from shoal.engine.assignments import Assignments
 from shoal.engine.rows.row_keys import Keys, row_keys
 
 __all__ = ["KnownRows"]

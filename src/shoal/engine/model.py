@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points
-from shoal.engine.algorithms.base import Assign, Assignments, Fit
+from shoal.engine.algorithms.base import Fit
+from shoal.engine.assignments import Assign, Assignments
 from shoal.engine.known_rows import KnownRows
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import Progress, ignore_progress

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from shoal.columns import VectorColumn
 from shoal.engine.algorithms import ALGORITHMS
-from shoal.engine.algorithms.base import assign_nothing
 from shoal.engine.algorithms.fitted_rows import FittedRows, as_they_are
 from shoal.engine.algorithms.gaussian_mixture import FittedMixture
 from shoal.engine.algorithms.hdbscan import Members, Space
 from shoal.engine.algorithms.leiden import CommunityVotes
 from shoal.engine.algorithms.metric import Metric
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
+from shoal.engine.assignments import assign_nothing
 from shoal.engine.clustering import Clustered
 from shoal.engine.density.density_tree import Density
 from shoal.engine.density.tree_table import CondensedTreeTable

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points, Rows
-from shoal.engine.algorithms.base import Assignments
+from shoal.engine.assignments import Assignments
 from shoal.engine.clusters.centroids import Memberships, cluster_means, measure_memberships, member_rows
 from shoal.engine.clusters.quality import Grouping, measure
 from shoal.engine.known_rows import KnownRows

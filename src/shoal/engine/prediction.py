@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points, Rows
-from shoal.engine.algorithms.base import Assignments, all_noise
+from shoal.engine.assignments import Assignments, all_noise
 from shoal.engine.kmeans.centers import TwoNearest
 from shoal.engine.parallel import map_in_order, one_blas_thread, spans
 from shoal.engine.plan import DistanceMetric, Progress

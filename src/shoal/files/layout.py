@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from shoal.errors import InvalidField
 from shoal.files.bounds import Bounds
 from shoal.files.ids.ids import ID_COLUMNS, NO_COLUMN, Numbering, number_rows
-from shoal.files.stamps import Stamps
+from shoal.files.paths.stamps import Stamps
 
 __all__ = [
     "CLIENT",

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Final
 
 from shoal.errors import InvalidField
-from shoal.files.addresses import check_is_local
 from shoal.files.columnar.array_reader import ArrayReader
 from shoal.files.columnar.table_reader import TableReader
 from shoal.files.columnar.tables import open_rows
-from shoal.files.csv_text.plain_text import PlainText
 from shoal.files.formats import Format, detect_format, format_from_name
 from shoal.files.json_text.reader import JsonReader
 from shoal.files.layout import ReadRequest
+from shoal.files.paths.addresses import check_is_local
 from shoal.files.reader import Reader, name_line_in_errors
 from shoal.files.reader_errors import translate_errors
+from shoal.files.text.plain_text import PlainText
 
 __all__ = ["find_sidecar", "open_array_reader", "open_reader", "sidecar_error"]
 

@@ -1,10 +1,8 @@
 """Several Parquet files that are read as one table."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from types import MappingProxyType
-from typing import Final
 
 import pyarrow as pa
 
@@ -14,14 +12,13 @@ from shoal.files.columnar.parquet import ParquetRows
 from shoal.files.columnar.parquet_probe import check_metadata
 from shoal.files.columnar.tables import check_names
 from shoal.files.formats import detect_format
+from shoal.files.paths.partitions import partition_columns
+from shoal.files.paths.shards import Shard
 from shoal.files.reader import Shards
 from shoal.files.reader_errors import translate_errors
-from shoal.files.shards import Shard
 from shoal.tables import is_json, is_text, to_plain
 
-__all__ = ["ShardRows", "partition_columns"]
-
-_WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})")
+__all__ = ["ShardRows"]
 
 
 class ShardRows:
@@ -139,15 +136,3 @@ def _reorder_fields(column: pa.Array, kind: pa.DataType) -> pa.Array:
     by_name = {field.name: part for field, part in zip(column.type, column.flatten(), strict=True)}
     parts = [_reorder_fields(by_name[field.name], field.type) for field in kind]
     return pa.StructArray.from_arrays(parts, [field.name for field in kind], mask=column.is_null())
-
-
-def partition_columns(shards: Sequence[Shard], columns: Mapping[str, pa.DataType]) -> dict[str, pa.Array]:
-    """Return the partition columns: one value per file, by name."""
-    partitions: dict[str, pa.Array] = {}
-    for name in shards[0].partition:
-        if name not in columns:
-            values = [shard.partition[name] for shard in shards]
-            whole = all(value is None or _WHOLE.fullmatch(value) for value in values)
-            numbers = [None if value is None else int(value) for value in values] if whole else values
-            partitions[name] = pa.array(numbers, pa.int64() if whole else pa.string())
-    return partitions

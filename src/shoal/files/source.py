@@ -15,22 +15,23 @@ from shoal.columns import DocumentBatch, Points, Rows
 from shoal.errors import InvalidField, ShoalError
 from shoal.files.bounds import Bounds
 from shoal.files.columnar.table_reader import TableReader
-from shoal.files.csv_text.plain_text import PlainText
+from shoal.files.csv_text.shards import CsvShards
 from shoal.files.documents import Documents
 from shoal.files.formats import Format, detect_format, format_from_name
 from shoal.files.ids.generated import GeneratedIds
 from shoal.files.ids.ids import NO_COLUMN, IdRegister
 from shoal.files.json_text.reader import JsonReader
+from shoal.files.json_text.shards import JsonShards
 from shoal.files.layout import COMMAND, KnownVectors, OptionNames, ReadRequest, VectorColumns
 from shoal.files.opening import find_sidecar, open_array_reader, open_reader, sidecar_error
 from shoal.files.originals import Originals
+from shoal.files.paths.shards import Files, display_name, find_shards, is_multiple
+from shoal.files.paths.stamps import stamp_files
 from shoal.files.payloads import batch_to_json, rows_to_json
 from shoal.files.reader import Chunk, Reader, Shards, name_line_in_errors, name_shard_in_errors, row_place
 from shoal.files.reader_errors import convert_column, translate_errors
 from shoal.files.shard_rows import ShardRows
-from shoal.files.shards import Files, display_name, find_shards, is_multiple
-from shoal.files.stamps import stamp_files
-from shoal.files.text_shards import CsvShards, JsonShards
+from shoal.files.text.plain_text import PlainText
 from shoal.files.vector_blocks import VectorBlocks, find_complete_rows
 
 __all__ = ["EVERYTHING", "MAX_DIMENSION", "FileTable", "Selection", "Source", "SourceInfo", "open_source"]

@@ -12,10 +12,10 @@ from typing import Final
 from shoal.errors import InvalidField, ShoalError
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
-from shoal.files.csv_text.plain_text import needs_copy
 from shoal.files.opening import find_sidecar
+from shoal.files.paths.shards import display_name, is_multiple, total_size
 from shoal.files.reader_errors import out_of_memory_error
-from shoal.files.shards import display_name, is_multiple, total_size
+from shoal.files.text.plain_text import needs_copy
 from shoal.intake.frames import receive, send, send_batch, send_error, send_info
 from shoal.intake.request import Limits, Request
 from shoal.jobs.limits import limit_memory

@@ -17,8 +17,8 @@ from typing import Any, Final
 from shoal.columns import DocumentBatch
 from shoal.errors import InvalidField, Overloaded, ShoalError, TooLarge, Unavailable
 from shoal.files import SourceInfo
+from shoal.files.paths.shards import Files, display_name, total_size
 from shoal.files.reader_errors import out_of_memory_error
-from shoal.files.shards import Files, display_name, total_size
 from shoal.intake.frames import STATUS, BrokenFrame, parse_batch, parse_error, parse_info, receive, send
 from shoal.intake.request import Limits, ReadOptions, Request
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from shoal.files.layout import COMMAND, KnownVectors, OptionNames, VectorColumns
-from shoal.files.shards import Files
+from shoal.files.paths.shards import Files
 from shoal.settings import Settings
 
 __all__ = ["Limits", "ReadOptions", "Request"]

@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from shoal.columns import Points
-from shoal.engine.algorithms import Assignments, Fit, find_algorithm
+from shoal.engine.algorithms import Fit, find_algorithm
 from shoal.engine.algorithms.base import check_seed
+from shoal.engine.assignments import Assignments
 from shoal.engine.clusters.centroids import cluster_means
 from shoal.engine.clusters.labels import number_by_size
 from shoal.engine.known_rows import KnownRows

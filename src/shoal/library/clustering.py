@@ -32,10 +32,10 @@ from shoal.errors import InvalidField
 from shoal.library.assignment import Assignment, read_new_documents
 from shoal.library.checksums import find_changed_rows
 from shoal.library.input.document_ids import DocumentIds, Id, Ids
+from shoal.library.input.pandas_index import index_table
 from shoal.library.results import write_folder
 from shoal.library.views.cluster_summary import append_columns, summarize_cluster, summarize_link
 from shoal.library.views.exploration import Exploration, Kept
-from shoal.library.views.exports import index_table
 from shoal.plural import plural
 from shoal.precision import center_on_mean
 from shoal.records.cluster_ids import NOISE_ID

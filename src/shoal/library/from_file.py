@@ -18,7 +18,7 @@ from shoal.files import Documents, FileTable, Selection, Source, open_source
 from shoal.files.bounds import Bounds
 from shoal.files.in_memory import open_table
 from shoal.files.layout import PYTHON, format_names
-from shoal.files.shards import Files
+from shoal.files.paths.shards import Files
 from shoal.labeling import LONGEST_READ, Volume, choose_text_fields, document_text, trim_payload
 from shoal.library.clustering import Kept
 from shoal.library.from_columns import Clustering, cluster_columns, estimate_clustering_cost

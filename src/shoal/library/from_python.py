@@ -13,9 +13,9 @@ import pyarrow as pa
 from shoal.engine.algorithms import parameter_names
 from shoal.engine.plan import CentroidMethod, Progress, ignore_progress
 from shoal.errors import InvalidField
-from shoal.files.addresses import Places, is_address, parse_place
 from shoal.files.ids.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
+from shoal.files.paths.addresses import Places, is_address, parse_place
 from shoal.labeling import document_text
 from shoal.library.clustering import Clustering, Kept
 from shoal.library.from_columns import ClusterOptions, cluster_columns

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from shoal.files.addresses import Places
 from shoal.files.layout import COMMAND, OptionNames
-from shoal.files.shards import display_name
+from shoal.files.paths.addresses import Places
+from shoal.files.paths.shards import display_name
 from shoal.library.clustering import Clustering
 from shoal.library.from_columns import ClusterOptions
 from shoal.library.input.conversion import IdValues

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from shoal.durable import atomic_write, lock_folder, remove_tree, sync_folder
 from shoal.errors import Conflict, InvalidField
-from shoal.files.own_results import FORMAT, SUMMARY, is_summary
+from shoal.files.paths.own_results import FORMAT, SUMMARY, is_summary
 from shoal.library.saved import SAVED, write_saved
 from shoal.library.summary_shape import check_summary
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from shoal.errors import InvalidField
-from shoal.files.addresses import Address
+from shoal.files.paths.addresses import Address
 from shoal.remote.fetch_quota import FetchQuota
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from shoal.engine.plan import Progress, ignore_progress
-from shoal.files.addresses import Address, Place, Places
-from shoal.files.shards import Files
+from shoal.files.paths.addresses import Address, Place, Places
+from shoal.files.paths.shards import Files
 from shoal.remote import bucket_files, web_files
 from shoal.remote.fetch_quota import FetchQuota
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shoal.errors import InvalidField, TooLarge
-from shoal.files.addresses import Address
 from shoal.files.bounds import Bounds, format_size
+from shoal.files.paths.addresses import Address
 from shoal.remote.fetch_quota import FetchQuota
 from shoal.remote.web_network import is_internal_only, may_be_internal, open_client, proxy_variables
 from shoal.settings import Settings

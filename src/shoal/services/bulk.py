@@ -14,8 +14,8 @@ from shoal.columns import DocumentBatch, VectorColumn
 from shoal.durable import create_locked_file, remove_abandoned
 from shoal.files.ids.generated import note_already_imported, note_generated
 from shoal.files.layout import HTTP, OptionNames, VectorColumns
+from shoal.files.paths.shards import Files, display_name
 from shoal.files.reader import name_document_in_errors, name_shard_in_errors, row_place
-from shoal.files.shards import Files, display_name
 from shoal.intake import FileReaders, ForeignFile, ReadOptions
 from shoal.records.scope import Scope
 from shoal.records.vectors import Place

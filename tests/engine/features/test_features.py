@@ -11,9 +11,9 @@ from sklearn.metrics import normalized_mutual_info_score
 from shared_data import load, vectors
 from shoal.engine import Plan, compute
 from shoal.engine.features.preprocessing import apply_steps, check_steps
-from shoal.engine.features.spaces import check_weights, concatenate_features, normalize_nonzero_rows
+from shoal.engine.features.spaces import check_weights, concatenate_features
 from shoal.engine.features.weights import WeightLearning, learn_weights
-from shoal.engine.rows.geometry import unit_rows
+from shoal.engine.rows.geometry import normalize_nonzero_rows, unit_rows
 from shoal.errors import InvalidField
 
 Points = NDArray[np.float32]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shoal.cli.output.table import program_name
 from shoal.engine.algorithms import count_parameter
-from shoal.files.addresses import Address, Place
+from shoal.files.paths.addresses import Address, Place
 
 if TYPE_CHECKING:
     from shoal.engine.layers.layers import Layers

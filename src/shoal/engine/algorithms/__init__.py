@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from shoal.engine.algorithms.agglomerative import AGGLOMERATIVE
 from shoal.engine.algorithms.auto import AUTO
-from shoal.engine.algorithms.base import Algorithm, Assignments, Fit
+from shoal.engine.algorithms.base import Algorithm, Fit
 from shoal.engine.algorithms.dbscan import DBSCAN
 from shoal.engine.algorithms.evoc import EVOC
 from shoal.engine.algorithms.gaussian_mixture import GAUSSIAN_MIXTURE
@@ -22,7 +22,7 @@ from shoal.engine.algorithms.spectral import SPECTRAL
 from shoal.errors import InvalidField
 from shoal.scalars import unwrap
 
-__all__ = ["ALGORITHMS", "Algorithm", "Assignments", "Fit", "check_params", "count_parameter", "find_algorithm"]
+__all__ = ["ALGORITHMS", "Algorithm", "Fit", "check_params", "count_parameter", "find_algorithm"]
 __all__ += ["canonicalize_count", "parameter_names"]
 
 _COUNT_NAMES: Final = ("n_clusters", "n_components", "approx_n_clusters")

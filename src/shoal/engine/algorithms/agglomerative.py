@@ -15,10 +15,7 @@ from shoal.engine.algorithms.automatic_parameters import choose_cluster_count
 from shoal.engine.algorithms.base import (
     MAX_CLUSTERS,
     Algorithm,
-    Assignments,
     Fit,
-    all_noise,
-    assign_nothing,
     check_bool,
     check_choice,
     check_integer,
@@ -27,6 +24,7 @@ from shoal.engine.algorithms.base import (
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.metric import Metric
 from shoal.engine.algorithms.micro_clusters import build_micro_clusters
+from shoal.engine.assignments import Assignments, all_noise, assign_nothing
 from shoal.engine.layers.weighted_linkage import weighted_linkage
 from shoal.engine.plan import Progress, scale_progress
 from shoal.engine.rows.row_keys import Distinct, find_distinct

@@ -12,21 +12,14 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points, Rows
 from shoal.elementary import exp
-from shoal.engine.algorithms.base import (
-    MAX_NEIGHBORS,
-    Algorithm,
-    Assignments,
-    Fit,
-    check_fraction,
-    check_integer,
-    check_seed,
-)
+from shoal.engine.algorithms.base import MAX_NEIGHBORS, Algorithm, Fit, check_fraction, check_integer, check_seed
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
 from shoal.engine.algorithms.unstructured_groups import (
     is_well_inside,
     merge_low_dimensional_groups,
     merge_unstructured_groups,
 )
+from shoal.engine.assignments import Assignments
 from shoal.engine.communities.membership import log_distances, mark_noise, robust_scores, walk_home
 from shoal.engine.kmeans.choose_k import choose_k
 from shoal.engine.layers.choice import BaseCommunities, agreement_warning, find_base_communities

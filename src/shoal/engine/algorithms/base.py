@@ -1,42 +1,28 @@
 """The interface of an algorithm: a parameter class that validates itself, and a fit function that relies on it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shoal.columns import NOISE, Points
+from shoal.columns import Points
+from shoal.engine.assignments import Assign, Assignments
 from shoal.engine.density.density_tree import Density
 from shoal.engine.layers.layers import Layers
 from shoal.engine.neighbors.neighborhood import Neighborhood
 from shoal.engine.plan import MAX_SEED, Progress
 from shoal.errors import InvalidField
 
-__all__ = ["Algorithm", "Assign", "Assignments", "Fit", "Fitter", "check_bool", "check_choice", "check_number"]
+__all__ = ["Algorithm", "Fit", "Fitter", "check_bool", "check_choice", "check_number"]
 __all__ += ["MAX_CLUSTERS", "MAX_NEIGHBORS", "MAX_STARTS", "MAX_STEPS"]
-__all__ += ["all_noise", "assign_nothing", "check_fraction", "check_integer", "check_seed"]
+__all__ += ["check_fraction", "check_integer", "check_seed"]
 
-Strengths = NDArray[np.float32]
 MAX_CLUSTERS: Final = 1_000_000
 MAX_STARTS: Final = 1_000
 MAX_STEPS: Final = 100_000
 MAX_NEIGHBORS: Final = 1_000
 """Upper bounds of parameters: larger values bring nothing, and the cost of a run could not be estimated."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assignments:
-    """The cluster of each row: `labels` (n,) int64, in any numbering 0..k-1, -1 for noise; `strengths` (n,) in 0..1, 0
-    for noise."""
-
-    labels: NDArray[np.int64]
-    strengths: Strengths
-
-
-Assign = Callable[[Points, int, Progress], Assignments]
-"""Assigns rows that were not fitted: (points, threads, progress)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +59,6 @@ class Algorithm:
 
     params: type[Any]
     fit: Fitter[Any]
-
-
-def assign_nothing(points: Points, threads: int, progress: Progress) -> Assignments:
-    """Label all rows as noise: nothing was fitted."""
-    del threads, progress
-    return all_noise(len(points))
-
-
-def all_noise(total: int) -> Assignments:
-    """Assignments of `total` rows, all noise."""
-    return Assignments(np.full(total, NOISE, np.int64), np.zeros(total, np.float32))
 
 
 def check_integer(name: str, value: object, least: int, most: int | None = None) -> None:

@@ -7,17 +7,10 @@ import numpy as np
 
 from shoal.columns import Points
 from shoal.engine.algorithms.automatic_parameters import choose_eps, group_core_rows
-from shoal.engine.algorithms.base import (
-    Algorithm,
-    Assignments,
-    Fit,
-    all_noise,
-    assign_nothing,
-    check_integer,
-    check_number,
-)
+from shoal.engine.algorithms.base import Algorithm, Fit, check_integer, check_number
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
+from shoal.engine.assignments import Assignments, all_noise, assign_nothing
 from shoal.engine.density.reachability import find_reachability
 from shoal.engine.neighbors.lists import MAX_EXACT, nearest_among
 from shoal.engine.plan import Progress, scale_progress

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points
-from shoal.engine.algorithms.base import Assignments, all_noise
+from shoal.engine.assignments import Assignments, all_noise
 from shoal.engine.neighbors.lists import nearest_among
 from shoal.engine.plan import Progress
 

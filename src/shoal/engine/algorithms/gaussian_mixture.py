@@ -15,10 +15,7 @@ from shoal.engine.algorithms.base import (
     MAX_STARTS,
     MAX_STEPS,
     Algorithm,
-    Assignments,
     Fit,
-    all_noise,
-    assign_nothing,
     check_bool,
     check_choice,
     check_integer,
@@ -26,6 +23,7 @@ from shoal.engine.algorithms.base import (
     check_seed,
 )
 from shoal.engine.algorithms.sklearn_fit import check_affordable, collect_warnings
+from shoal.engine.assignments import Assignments, all_noise, assign_nothing
 from shoal.engine.plan import Progress, scale_progress
 from shoal.engine.rows.row_keys import find_distinct, sort_by_key
 from shoal.errors import InvalidField

@@ -15,17 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Points, Rows
-from shoal.engine.algorithms.base import (
-    Algorithm,
-    Assignments,
-    Fit,
-    all_noise,
-    assign_nothing,
-    check_bool,
-    check_choice,
-    check_integer,
-    check_number,
-)
+from shoal.engine.algorithms.base import Algorithm, Fit, check_bool, check_choice, check_integer, check_number
+from shoal.engine.assignments import Assignments, all_noise, assign_nothing
 from shoal.engine.density.condensed_tree import CondensedTree, Selection, condense, label_rows, select_clusters
 from shoal.engine.density.core_points import CorePoints
 from shoal.engine.density.density_tree import Density

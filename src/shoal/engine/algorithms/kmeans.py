@@ -17,16 +17,14 @@ from shoal.engine.algorithms.base import (
     MAX_STARTS,
     MAX_STEPS,
     Algorithm,
-    Assignments,
     Fit,
-    all_noise,
-    assign_nothing,
     check_bool,
     check_choice,
     check_integer,
     check_number,
     check_seed,
 )
+from shoal.engine.assignments import Assignments, all_noise, assign_nothing
 from shoal.engine.clusters.centroids import cluster_means
 from shoal.engine.kmeans.batches import fit_minibatch
 from shoal.engine.kmeans.centers import TwoNearest, find_two_nearest

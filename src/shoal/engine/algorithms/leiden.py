@@ -9,22 +9,20 @@ from shoal.columns import Points
 from shoal.engine.algorithms.base import (
     MAX_STARTS,
     Algorithm,
-    Assignments,
     Fit,
-    all_noise,
-    assign_nothing,
     check_choice,
     check_integer,
     check_number,
     check_seed,
 )
 from shoal.engine.algorithms.neighbor_votes import NeighborVotes
+from shoal.engine.assignments import Assignments, all_noise, assign_nothing
 from shoal.engine.communities.leiden import run_leiden
 from shoal.engine.communities.membership import log_distances, mark_noise, robust_scores, walk_home
-from shoal.engine.features.spaces import normalize_nonzero_rows
 from shoal.engine.neighbors.graph import fuzzy_graph
 from shoal.engine.neighbors.lists import find_neighbors
 from shoal.engine.plan import Progress, scale_progress
+from shoal.engine.rows.geometry import normalize_nonzero_rows
 from shoal.engine.rows.row_keys import find_distinct
 from shoal.errors import InvalidField
 

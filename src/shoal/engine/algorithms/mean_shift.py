@@ -15,10 +15,7 @@ from shoal.columns import NOISE, Points
 from shoal.engine.algorithms.base import (
     MAX_STEPS,
     Algorithm,
-    Assignments,
     Fit,
-    all_noise,
-    assign_nothing,
     check_bool,
     check_fraction,
     check_integer,
@@ -26,6 +23,7 @@ from shoal.engine.algorithms.base import (
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.micro_clusters import build_micro_clusters
+from shoal.engine.assignments import Assignments, all_noise, assign_nothing
 from shoal.engine.clusters.centroids import cluster_means
 from shoal.engine.clusters.quality import squared_silhouette
 from shoal.engine.kmeans.centers import find_two_nearest

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
-from shoal.engine.algorithms.base import Assignments, all_noise
+from shoal.engine.assignments import Assignments, all_noise
 from shoal.engine.communities.membership import log_distances
 from shoal.engine.neighbors.graph import fuzzy_memberships
 from shoal.engine.neighbors.lists import nearest_among

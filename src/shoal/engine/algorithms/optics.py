@@ -10,10 +10,7 @@ from shoal.columns import NOISE, Points, Rows
 from shoal.engine.algorithms.automatic_parameters import choose_eps
 from shoal.engine.algorithms.base import (
     Algorithm,
-    Assignments,
     Fit,
-    all_noise,
-    assign_nothing,
     check_bool,
     check_choice,
     check_fraction,
@@ -22,6 +19,7 @@ from shoal.engine.algorithms.base import (
 )
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.metric import METRICS, Metric, check_metric
+from shoal.engine.assignments import Assignments, all_noise, assign_nothing
 from shoal.engine.density.merge_order import walk
 from shoal.engine.density.reachability import Reachability, find_reachability
 from shoal.engine.neighbors.lists import MAX_EXACT

@@ -15,10 +15,7 @@ from shoal.engine.algorithms.base import (
     MAX_NEIGHBORS,
     MAX_STARTS,
     Algorithm,
-    Assignments,
     Fit,
-    all_noise,
-    assign_nothing,
     check_bool,
     check_choice,
     check_integer,
@@ -28,6 +25,7 @@ from shoal.engine.algorithms.base import (
 from shoal.engine.algorithms.fitted_rows import FittedRows
 from shoal.engine.algorithms.micro_clusters import build_micro_clusters
 from shoal.engine.algorithms.sklearn_fit import collect_warnings
+from shoal.engine.assignments import Assignments, all_noise, assign_nothing
 from shoal.engine.plan import Progress, scale_progress
 from shoal.engine.rows.row_keys import find_distinct
 from shoal.errors import InvalidField

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Points
-from shoal.engine.features.spaces import normalize_nonzero_rows
 from shoal.engine.map.graph_embedding import embed, min_rows
 from shoal.engine.map.projection import principal_axes
 from shoal.engine.parallel import one_blas_thread, spans
 from shoal.engine.plan import Progress, ignore_progress, scale_progress
+from shoal.engine.rows.geometry import normalize_nonzero_rows
 from shoal.errors import InvalidField
 
 __all__ = ["Prepared", "Step", "apply_steps", "check_steps"]

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.engine.parallel import spans
-from shoal.engine.rows.geometry import unit_rows
+from shoal.engine.rows.geometry import normalize_nonzero_rows
 from shoal.errors import InvalidField
 
-__all__ = ["check_weights", "concatenate_features", "normalize_nonzero_rows"]
+__all__ = ["check_weights", "concatenate_features"]
 
 _BLOCK = 8192
 
@@ -32,16 +32,6 @@ def check_weights(weights: Mapping[str, object], features: Sequence[str], field:
     if total == 0:
         raise InvalidField(field, "must hold a number above 0", value=dict(weights))
     return {name: number / total for name, number in numbers.items()}
-
-
-def normalize_nonzero_rows(points: Points) -> Points:
-    """(n, d) rows scaled to unit length; zero rows, which are missing values, are unchanged."""
-    is_nonzero = points.any(axis=1)
-    if is_nonzero.all():
-        return unit_rows(points)
-    scaled = np.zeros_like(points, order="C")
-    scaled[is_nonzero] = unit_rows(points[is_nonzero])
-    return scaled
 
 
 def concatenate_features(blocks: Mapping[str, Points], weights: Mapping[str, float], *, normalize: bool) -> Points:

@@ -21,11 +21,12 @@ from shoal.engine.algorithms import kmeans
 from shoal.engine.clusters.centroids import cluster_means
 from shoal.engine.clusters.quality import squared_silhouette
 from shoal.engine.communities.leiden import find_community_layers
-from shoal.engine.features.spaces import concatenate_features, normalize_nonzero_rows
+from shoal.engine.features.spaces import concatenate_features
 from shoal.engine.neighbors.graph import fuzzy_graph
 from shoal.engine.neighbors.lists import find_neighbors
 from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import MAX_SEED, Progress, ignore_progress
+from shoal.engine.rows.geometry import normalize_nonzero_rows
 from shoal.engine.rows.row_keys import mix_bits, row_keys
 from shoal.errors import InvalidField
 

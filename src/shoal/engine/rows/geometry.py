@@ -17,6 +17,7 @@ __all__ = [
     "check_points",
     "distinct_rows",
     "half_squares",
+    "normalize_nonzero_rows",
     "origin_shift",
     "pair_distances",
     "pair_squares",
@@ -177,3 +178,13 @@ def distinct_rows(points: Points) -> tuple[Rows, NDArray[np.int64]]:
     where = np.empty(len(points), np.int64)
     where[order] = place[group]
     return firsts[by_row].astype(np.int64), where
+
+
+def normalize_nonzero_rows(points: Points) -> Points:
+    """(n, d) rows scaled to unit length; zero rows, which are missing values, are unchanged."""
+    is_nonzero = points.any(axis=1)
+    if is_nonzero.all():
+        return unit_rows(points)
+    scaled = np.zeros_like(points, order="C")
+    scaled[is_nonzero] = unit_rows(points[is_nonzero])
+    return scaled

@@ -13,6 +13,7 @@ from shoal.files.columnar.tables import TableRows
 from shoal.files.columnar.vector_forms import VectorForm, check_vectors, detect_form, is_list, is_number_list
 from shoal.files.columnar.vectors import to_vector_column
 from shoal.files.csv_text.rows import CsvRows
+from shoal.files.csv_text.shards import CsvShards
 from shoal.files.faults import check_values
 from shoal.files.ids.ids import are_canonical_integers, is_whole_type, read_ids
 from shoal.files.ids.likely import has_id_name, note_chosen, note_repeating, rank_id_columns
@@ -28,7 +29,6 @@ from shoal.files.layout import (
 from shoal.files.originals import Originals
 from shoal.files.reader import Chunk, name_document_in_errors, row_place
 from shoal.files.reader_errors import convert_column
-from shoal.files.text_shards import CsvShards
 from shoal.records.document import RESERVED
 from shoal.tables import is_text, to_plain, to_plain_batch
 

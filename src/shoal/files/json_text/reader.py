@@ -17,11 +17,11 @@ from shoal.files.columnar.vectors import to_vector_column
 from shoal.files.ids.likely import DistinctColumns, has_id_name, note_chosen, note_repeating, rank_id_columns
 from shoal.files.json_text.records import Records
 from shoal.files.json_text.shapes import open_records
+from shoal.files.json_text.shards import JsonShards
 from shoal.files.layout import KnownVectors, ReadRequest, choose_id, choose_vectors, get_requested_columns
 from shoal.files.originals import Originals
 from shoal.files.reader import Chunk, Shards, name_document_in_errors, name_line_in_errors, row_place
 from shoal.files.reader_errors import translate_errors
-from shoal.files.text_shards import JsonShards
 from shoal.precision import split_if_significant
 from shoal.records.document import RESERVED, check_lineage
 from shoal.records.vectors import Place, double_block

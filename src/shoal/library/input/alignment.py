@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from shoal.errors import InvalidField
 from shoal.library.input.frames import is_pandas
-from shoal.library.views.exports import restore_index
+from shoal.library.input.pandas_index import restore_index
 
 __all__ = ["align"]
 

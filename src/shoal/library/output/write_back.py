@@ -22,7 +22,7 @@ from shoal.files.columnar.row_writers import RowWriter, open_writer, parse_outpu
 from shoal.files.csv_text.decimal_mark import detect_decimal_mark
 from shoal.files.layout import COMMAND, PYTHON, OptionNames
 from shoal.files.originals import Originals, to_batches
-from shoal.files.stamps import find_changed_files
+from shoal.files.paths.stamps import find_changed_files
 from shoal.library.input.document_ids import DocumentIds
 from shoal.library.input.member_columns import find_columns
 from shoal.library.output.earlier_output import PREFIX, RESULT_COLUMNS, is_earlier_output

@@ -10,7 +10,7 @@ from typing import Final
 from shoal.errors import Conflict, InvalidField
 from shoal.files.columnar.row_writers import parse_output_format
 from shoal.files.layout import COMMAND, OptionNames
-from shoal.files.shards import is_pattern
+from shoal.files.paths.shards import is_pattern
 from shoal.library.output.earlier_output import is_earlier_output
 
 __all__ = ["check_target"]

@@ -1,8 +1,7 @@
 """A clustering as tables to join: one row per document, per cluster, or per representative."""
 
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -10,6 +9,7 @@ from shoal.analysis.named_clusters import Analysis, NamedCluster
 from shoal.analysis.tables import members_table
 from shoal.errors import ShoalError
 from shoal.library.input.document_ids import DocumentIds
+from shoal.library.input.pandas_index import restore_index
 from shoal.tables import decode_dictionaries
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ __all__ = [
     "as_polars",
     "clusters_table",
     "documents_table",
-    "index_table",
     "representatives_table",
-    "restore_index",
 ]
 
 
@@ -78,27 +76,6 @@ def representatives_table(analysis: Analysis, ids: DocumentIds, texts: Sequence[
             "text": pa.array([None if texts is None else texts[row] for row in rows], pa.string()),
         }
     )
-
-
-def index_table(index: Any) -> pa.Table | None:
-    """Return a pandas index as columns, to be saved; None where there is none, or Arrow cannot represent it."""
-    if index is None or isinstance(index, pa.Table):
-        return index
-    try:
-        levels = [pa.array(index.get_level_values(level), from_pandas=True) for level in range(index.nlevels)]
-        names = json.dumps([name if isinstance(name, str) else None for name in index.names])
-        return pa.table(dict(zip(map(str, range(len(levels))), levels, strict=True)), metadata={"names": names})
-    except (pa.ArrowException, TypeError, ValueError):
-        return None
-
-
-def restore_index(table: pa.Table) -> "pd.Index[Any]":
-    """Return the pandas index that `index_table` saved."""
-    import pandas as pd
-
-    names, frame = json.loads(table.schema.metadata[b"names"]), table.to_pandas()
-    index: pd.Index[Any] = pd.Index(frame["0"]).rename(names[0])
-    return pd.MultiIndex.from_frame(frame, names=names) if len(names) > 1 else index
 
 
 def as_pandas(table: pa.Table, index: object = None) -> "pd.DataFrame":

@@ -15,9 +15,9 @@ from shoal.analysis.tables import centroids_table, further_tables, members_table
 from shoal.columns import NOISE, Labels, Points, VectorColumn
 from shoal.engine.clusters.centroids import cluster_means, weighted_means
 from shoal.engine.features.preprocessing import check_steps
-from shoal.engine.features.spaces import normalize_nonzero_rows
 from shoal.engine.features.weights import WeightLearning
 from shoal.engine.plan import Progress, StageCache
+from shoal.engine.rows.geometry import normalize_nonzero_rows
 from shoal.errors import RunFailed
 from shoal.records.cluster import Cluster
 from shoal.records.execution import Execution

@@ -1,33 +1,24 @@
-"""Several CSV files, or several JSON files, that are read as one table; also gzip archives of them."""
+"""Several CSV files, or gzip archives of them, that are read as one table."""
 
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
-from typing import Final
 
-import orjson
 import pyarrow as pa
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import SizeGuard
 from shoal.files.csv_text.dialect import detect_dialect
 from shoal.files.csv_text.notation import ColumnNotation
-from shoal.files.csv_text.plain_text import PlainText
 from shoal.files.csv_text.rows import CsvRows
-from shoal.files.formats import Format, detect_format, format_from_name
 from shoal.files.ids.ids import ID_COLUMNS
-from shoal.files.json_text.records import Records
-from shoal.files.json_text.shapes import open_records
 from shoal.files.layout import ReadRequest
+from shoal.files.paths.partitions import partition_columns
+from shoal.files.paths.shards import Shard
 from shoal.files.reader import Shards
 from shoal.files.reader_errors import translate_errors
-from shoal.files.shard_rows import partition_columns
-from shoal.files.shards import Shard
+from shoal.files.text.shard_text import ShardText, shard_starts
 
-__all__ = ["CsvShards", "JsonShards"]
-
-_ROWS: Final = 8192
+__all__ = ["CsvShards"]
 
 
 class CsvShards:
@@ -51,7 +42,7 @@ class CsvShards:
     untyped = True
 
     def __init__(self, shards: Sequence[Shard], request: ReadRequest, temporary: Path | None) -> None:
-        self._texts = [_ShardText(shard, request, temporary) for shard in shards]
+        self._texts = [ShardText(shard, request, temporary) for shard in shards]
         notations: dict[str, ColumnNotation] = {}
         self._files = [_open_rows(text, request, notations) for text in self._texts]
         for shard, file in zip(shards, self._files, strict=True):
@@ -61,7 +52,7 @@ class CsvShards:
                 raise InvalidField(lacks.name, problem, remedy="Write all files with the same columns.")
         counts = [file.count or 0 for file in self._files]
         self.count: int | None = sum(counts)
-        self.shards: Shards = _shard_starts(shards, counts)
+        self.shards: Shards = shard_starts(shards, counts)
         self.delimiter, self.nameless = self._files[0].delimiter, self._files[0].nameless
         stored = {name: notations[name].kind for name in self._files[0].columns}
         self._partitions = partition_columns(shards, stored)
@@ -95,45 +86,7 @@ class CsvShards:
                 yield pa.RecordBatch.from_arrays(columns_out, names=names)
 
 
-class JsonShards:
-    """The rows of JSON files, one file after the other; the parameters are those of `CsvShards`."""
-
-    def __init__(self, shards: Sequence[Shard], request: ReadRequest, temporary: Path | None) -> None:
-        self._texts = [_ShardText(shard, request, temporary) for shard in shards]
-        self._records: list[Records] = [
-            open_records(text.path, text.name, SizeGuard(text.name, text.size, request.bounds)) for text in self._texts
-        ]
-        partitions = partition_columns(shards, {})
-        self._added = [
-            orjson.dumps({name: values[number].as_py() for name, values in partitions.items()})[1:-1]
-            for number in range(len(shards))
-        ]
-        counts = [sum(map(len, records.chunks(_ROWS))) for records in self._records]
-        self.shards: Shards = _shard_starts(shards, counts)
-
-    def chunks(self, size: int) -> Iterator[list[bytes]]:
-        for records, added in zip(self._records, self._added, strict=True):
-            for rows in records.chunks(size):
-                # First, so that a row's own fields come last and win.
-                yield [_insert_fields(row, added) for row in rows] if added else rows
-
-    def line_of(self, row: int) -> int | None:
-        return None
-
-
-class _ShardText:
-    """The text of one file, decompressed where it is an archive."""
-
-    def __init__(self, shard: Shard, request: ReadRequest, temporary: Path | None) -> None:
-        self.name, self.size = shard.name, shard.path.stat().st_size
-        with translate_errors(shard.name):
-            text = PlainText(shard.path, shard.name, request.format, request.encoding, request.bounds, temporary)
-        weakref.finalize(self, text.close)
-        self.path = text.path
-        self.kind: Format = detect_format(self.path, shard.name, text.format or format_from_name(shard.path))
-
-
-def _open_rows(text: _ShardText, request: ReadRequest, notations: dict[str, ColumnNotation]) -> CsvRows:
+def _open_rows(text: ShardText, request: ReadRequest, notations: dict[str, ColumnNotation]) -> CsvRows:
     with translate_errors(text.name):
         dialect = detect_dialect(text.path, text.name, "\t" if text.kind == "tsv" else ",", request)
         ids = (
@@ -141,13 +94,3 @@ def _open_rows(text: _ShardText, request: ReadRequest, notations: dict[str, Colu
         )
         guard = SizeGuard(text.name, text.size, request.bounds)
         return CsvRows(text.path, text.name, dialect, ids, guard, request.option_names, notations)
-
-
-def _shard_starts(shards: Sequence[Shard], counts: Sequence[int]) -> Shards:
-    starts = accumulate(counts[:-1], initial=0)
-    return [(shard.name, first) for shard, first in zip(shards, starts, strict=True)]
-
-
-def _insert_fields(row: bytes, added: bytes) -> bytes:
-    inner = row.strip()[1:]
-    return b"{" + added + (b"" if inner.strip() == b"}" else b",") + inner

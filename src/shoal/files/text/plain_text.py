@@ -7,8 +7,8 @@ from typing import IO, Final
 
 from shoal.errors import InvalidField
 from shoal.files.bounds import Bounds
-from shoal.files.csv_text.gzip_archive import UnpackedArchive
 from shoal.files.formats import detect_packed_format, detect_wide_encoding, format_from_name
+from shoal.files.text.gzip_archive import UnpackedArchive
 
 __all__ = ["PlainText", "check_encoding", "needs_copy"]
 

@@ -11,9 +11,9 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from shoal.errors import InvalidField
-from shoal.files.addresses import Address, Places
 from shoal.files.formats import check_file, format_from_name
-from shoal.files.own_results import ResultFolders, is_results_folder
+from shoal.files.paths.addresses import Address, Places
+from shoal.files.paths.own_results import ResultFolders, is_results_folder
 
 __all__ = [
     "Files",

@@ -1,0 +1,1 @@
+"""Decompresses and decodes the text of files."""
