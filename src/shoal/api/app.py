@@ -23,6 +23,7 @@ from shoal.api.openapi import complete
 from shoal.api.readiness import Readiness
 from shoal.api.replies import reply
 from shoal.api.request_log import RequestLog
+from shoal.api.route_table import find_permission
 from shoal.api.routes import ROUTERS
 from shoal.api.site import Site
 from shoal.assemble import Services
@@ -52,7 +53,13 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(DiskGuard, disk=services.disk)
     app.add_middleware(BodyLimit, settings=services.settings)
     app.add_middleware(RateLimit, settings=services.settings)
-    app.add_middleware(Authentication, keys=services.keys, links=services.links, audit=services.audit)
+    app.add_middleware(
+        Authentication,
+        keys=services.keys,
+        links=services.links,
+        audit=services.audit,
+        find_permission=find_permission,
+    )
     app.add_middleware(LoginLimit, settings=services.settings)
     app.add_middleware(MountDispatcher, site=Site(), resources=_RESOURCES)
     app.add_middleware(FramingGuard)

@@ -4,8 +4,9 @@ Default deny: only the exact paths in `PUBLIC` need no key. A namespace or clust
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, QueryParams
@@ -16,7 +17,6 @@ from shoal.api.callers.access import KEY_DIGEST
 from shoal.api.callers.permissions import PERMISSION, check_permission, permission_of
 from shoal.api.errors import error_reply
 from shoal.api.mounts import MOUNT, PROBES
-from shoal.api.route_table import find_permission
 from shoal.errors import ShoalError, Unauthorized
 from shoal.records.audit import Origin
 from shoal.records.key import Caller, Permission, hash_of
@@ -25,6 +25,8 @@ from shoal.services.keys import Keys
 from shoal.services.links import Links
 
 __all__ = ["PUBLIC", "Authentication", "is_public"]
+
+FindPermission: TypeAlias = Callable[[str, str], Permission | None]
 
 PUBLIC: Final = frozenset(MOUNT + path for path in PROBES)
 """Paths of the API that need no key; `api/mounts.py` passes everything outside the API to the site."""
@@ -35,10 +37,11 @@ _LINK_PATH: Final = re.compile(r"/clusters/clust_[A-Za-z0-9]+/executions/run_[A-
 
 class Authentication:
     """ASGI middleware that sets `request.state.caller`, or answers 401 or 403 without reading the body. A signed link
-    implies its caller and namespace."""
+    implies its caller and namespace. `find_permission` returns the permission that a method and a path require."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, links: Links, audit: Audit) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, links: Links, audit: Audit, find_permission: FindPermission) -> None:
         self._app, self._keys, self._links, self._audit = app, keys, links, audit
+        self._find_permission = find_permission
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or is_public(scope):
@@ -48,7 +51,7 @@ class Authentication:
             await send({"type": "websocket.close", "code": 1008})
             return
         origin = _origin(scope)
-        scope.setdefault("state", {})[PERMISSION] = find_permission(scope["method"], scope["path"])
+        scope.setdefault("state", {})[PERMISSION] = self._find_permission(scope["method"], scope["path"])
         try:
             with self._audit.acting(origin):
                 if _is_signed(scope):
