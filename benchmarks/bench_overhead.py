@@ -25,7 +25,7 @@ import numpy as np
 
 from server_process import FreshServer
 from shoal.assemble import Services, assemble
-from shoal.records.execution import ExecuteCluster
+from shoal.records.runs.execution import ExecuteCluster
 from shoal.records.scope import Scope
 from shoal.runs.states import QUEUE
 from shoal.settings import Settings

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal.analysis.hierarchy import Tree, grow
-from shoal.records.cluster_ids import format_cluster_id
+from shoal.records.clusters.ids import format_cluster_id
 
 
 def cluster_ids(tree: Tree) -> list[str]:

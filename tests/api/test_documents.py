@@ -18,7 +18,7 @@ from shoal.assemble import Services
 from shoal.records.key import CreateKey
 from shoal.records.queries.filters import parse_filter
 from shoal.records.scope import Scope
-from shoal.services.keys import LOCAL_USER
+from shoal.services.keys.keys import LOCAL_USER
 from shoal.storage.filters.to_mask import mask
 
 

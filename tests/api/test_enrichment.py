@@ -8,9 +8,9 @@ import pytest
 from api.conftest import Clock
 from cluster_steps import carry_out, create, execute, grouped_documents, put_documents, vector_body
 from shoal.assemble import Services
-from shoal.records.cluster import Cluster
-from shoal.records.cluster_requests import EnrichmentMapping, SourceEnrichment
-from shoal.records.execution import Execution
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.requests import EnrichmentMapping, SourceEnrichment
+from shoal.records.runs.execution import Execution
 from shoal.records.scope import Scope
 from shoal.runs import enrichment
 

@@ -12,7 +12,7 @@ from cluster_steps import create, grouped_documents, put_documents, vector_body
 from shoal.assemble import Services
 from shoal.records.key import CreateKey
 from shoal.records.scope import Scope
-from shoal.services.keys import LOCAL_USER
+from shoal.services.keys.keys import LOCAL_USER
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 from cluster_steps import create, execute, grouped_documents, put_documents
 from shoal.assemble import Services
 from shoal.errors import Conflict
-from shoal.records.execution import ExecuteCluster
+from shoal.records.runs.execution import ExecuteCluster
 from shoal.records.scope import Scope
 
 EVERY = {"field": "row", "operator": "gte", "value": 0}

@@ -9,7 +9,7 @@ import pytest
 
 from cluster_steps import carry_out, create, grouped_documents, put_documents, vector_body
 from shoal.assemble import Services
-from shoal.records.cluster_requests import VectorConfig
+from shoal.records.clusters.requests import VectorConfig
 
 CONFIG: dict[str, Any] = {"kmeans_parameters": {"n_clusters": 2}}
 HDBSCAN: dict[str, Any] = {"feature_uris": ["v"], "clustering_method": "hdbscan"}

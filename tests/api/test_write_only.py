@@ -12,7 +12,7 @@ from shoal.api.routes import ROUTERS
 from shoal.assemble import Services
 from shoal.records.key import CreateKey
 from shoal.records.scope import Scope
-from shoal.services.keys import LOCAL_USER
+from shoal.services.keys.keys import LOCAL_USER
 
 SECRET = "a-stored-secret"
 REPLY_LIFETIME = {"description": SECRET, "metadata": {"note": SECRET}}

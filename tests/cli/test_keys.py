@@ -83,7 +83,7 @@ def test_a_key_file_that_cannot_be_written_is_unchanged_and_reported(
             raise OSError(errno.ENOSPC, "No space left on device")
             yield
 
-    monkeypatch.setattr("shoal.services.key_file.atomic_write", full)
+    monkeypatch.setattr("shoal.services.keys.file.atomic_write", full)
 
     done = here("keys", "rotate", "first")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contract.long import LONG
 from contract.planted import SPARE_USER, Planted
-from shoal.records.document import RESERVED
+from shoal.records.documents.document import RESERVED
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from shoal.errors import InvalidField, TooLarge
 from shoal.files import open_source
 from shoal.files.bounds import Bounds
 from shoal.files.ids.likely import DistinctColumns
-from shoal.records.document import own_fields
+from shoal.records.documents.document import own_fields
 
 pytestmark = pytest.mark.process
 

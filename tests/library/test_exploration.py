@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import shoal
 from shoal.errors import ShoalError
 from shoal.library.views import exploration
-from shoal.records.cluster_ids import NOISE_ID
+from shoal.records.clusters.ids import NOISE_ID
 
 ABOUT = ["refund for my card", "password reset fails", "parcel arrived late"]
 SIZES = [30, 20, 10]

@@ -7,10 +7,10 @@ from typing import Any
 
 from cluster_steps import carry_out, grouped_documents, vector_body
 from shoal.assemble import Services, assemble
-from shoal.records.cluster_requests import CreateCluster
+from shoal.records.clusters.requests import CreateCluster
 from shoal.records.collection import CreateCollection
-from shoal.records.document import UpsertDocuments
-from shoal.records.execution import ExecuteCluster
+from shoal.records.documents.document import UpsertDocuments
+from shoal.records.runs.execution import ExecuteCluster
 from shoal.records.scope import Scope
 from shoal.settings import Settings
 from shoal.storage.protocols.replies import Reply, SavedReply

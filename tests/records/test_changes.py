@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from shoal.records.execution import Execution, StatusChange
+from shoal.records.runs.execution import Execution, StatusChange
 
 RUN = Execution(
     run_id="run_1",

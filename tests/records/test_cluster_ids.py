@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.records.cluster_ids import (
+from shoal.records.clusters.ids import (
     NOISE_ID,
     SERIES,
     format_cluster_id,

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from shoal.client.transport import parse_record
 from shoal.records.base import READING
 from shoal.records.bucket import Bucket
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.namespace import CreateNamespace, Namespace
 

@@ -11,8 +11,8 @@ from degenerate import DEGENERATE
 from shoal.engine import ALGORITHMS, check_params
 from shoal.engine.plan import ignore_progress
 from shoal.labeling import Budget, WordNamer
-from shoal.records.cluster import Cluster
-from shoal.records.execution import Execution
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.runs.execution import Execution
 from shoal.runs.grouping.group import group
 from shoal.runs.grouping.groups import GroupTables
 from shoal.runs.identity.identify import identify

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from shoal.columns import Labels
-from shoal.records.cluster_ids import parse_cluster_id
-from shoal.records.execution import Centroid, Execution
+from shoal.records.clusters.ids import parse_cluster_id
+from shoal.records.runs.execution import Centroid, Execution
 from shoal.runs.grouping.ranks import Ranked, document_keys
 from shoal.runs.identity import identify as lasting
 from shoal.runs.identity.identify import Past

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from shoal.errors import Cancelled, Conflict, QueueFull
-from shoal.records.cluster import Cluster
-from shoal.records.execution import ACTIVE, MOVES, Execution
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.runs.execution import ACTIVE, MOVES, Execution
 from shoal.records.scope import Scope
 from shoal.records.task import TERMINAL, Task
 from shoal.runs.results import ClusterResult, RunResult

@@ -24,7 +24,7 @@ from mixpeek.models.whitening_params import WhiteningParams
 from shoal.engine import ALGORITHMS, check_params
 from shoal.engine.features.preprocessing import check_steps
 from shoal.engine.features.weights import WeightLearning
-from shoal.records.cluster_requests import VectorConfig
+from shoal.records.clusters.requests import VectorConfig
 
 MODELS: dict[str, Any] = {
     "agglomerative": AgglomerativeParams,

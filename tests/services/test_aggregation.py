@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from shoal.errors import InvalidField
-from shoal.records.document import AggregateDocuments
-from shoal.services import aggregation
-from shoal.services.aggregation import Aggregator, list_input_fields
+from shoal.records.documents.document import AggregateDocuments
+from shoal.services.documents import aggregation
+from shoal.services.documents.aggregation import Aggregator, list_input_fields
 
 FUNCTIONS = ["count", "count_distinct", "sum", "avg", "min", "max", "first", "last", "push", "add_to_set"]
 

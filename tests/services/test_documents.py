@@ -13,12 +13,18 @@ from hypothesis import strategies as st
 from shoal.assemble import Services, assemble
 from shoal.errors import AlreadyExists, InvalidField, NotFound
 from shoal.records.collection import CollectionSource, CreateCollection
-from shoal.records.document import AggregateDocuments, BatchDelete, CreateDocument, DistinctValues, UpsertDocuments
+from shoal.records.documents.document import (
+    AggregateDocuments,
+    BatchDelete,
+    CreateDocument,
+    DistinctValues,
+    UpsertDocuments,
+)
+from shoal.records.documents.vectors import float_block
 from shoal.records.namespace import CreateNamespace, VectorConfigSpec
 from shoal.records.queries.filters import parse_filter
 from shoal.records.scope import Scope
-from shoal.records.vectors import float_block
-from shoal.services.vector_check import VectorNames, build_columns
+from shoal.services.documents.vector_check import VectorNames, build_columns
 from shoal.settings import Settings
 from shoal.storage.protocols.records import Query
 

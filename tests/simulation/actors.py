@@ -20,8 +20,8 @@ from shoal.errors import (
 from shoal.jobs.child import Child, Progress
 from shoal.jobs.limits import OUT_OF_MEMORY
 from shoal.jobs.worker import Worker
-from shoal.records.cluster import Cluster
-from shoal.records.execution import ACTIVE, ExecuteCluster
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.runs.execution import ACTIVE, ExecuteCluster
 from shoal.records.scope import Scope
 from shoal.runs.results import ClusterResult, RunResult
 from shoal.runs.states import QUEUE, RunStates

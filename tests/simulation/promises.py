@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from shoal.jobs.worker import MAX_ATTEMPTS
-from shoal.records.execution import ACTIVE, MOVES
+from shoal.records.runs.execution import ACTIVE, MOVES
 from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
 from simulation.actors import Client, Parts, SimulatedWorker

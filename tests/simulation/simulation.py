@@ -14,7 +14,7 @@ from shoal.errors import Unavailable
 from shoal.jobs.worker import BEAT_SECONDS
 from shoal.records.collection import Collection, CollectionSource
 from shoal.records.scope import Scope
-from shoal.runs.planning import Planning
+from shoal.runs.config.planning import Planning
 from shoal.runs.states import RunStates
 from shoal.services.clusters import Clusters
 from shoal.services.removals import Removals

@@ -9,7 +9,7 @@ import pytest
 
 from shoal import failpoints
 from shoal.columns import DocumentBatch
-from shoal.records.enrichment import EnrichmentIntent
+from shoal.records.runs.enrichment import EnrichmentIntent
 from shoal.records.scope import Scope
 from shoal.runs.intents import EnrichmentIntents, results_of
 from shoal.storage.protocols.replies import Reply, SavedReply

@@ -9,7 +9,7 @@ from shoal.analysis.naming import LayerNames, name_groups, names_of_layers
 from shoal.analysis.ranks import ClusterIds
 from shoal.columns import Rows
 from shoal.labeling import Name, abridge
-from shoal.records.cluster_ids import format_number, parse_cluster_id, parse_layer_id
+from shoal.records.clusters.ids import format_number, parse_cluster_id, parse_layer_id
 
 __all__ = ["build_analysis"]
 

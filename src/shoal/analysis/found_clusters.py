@@ -14,7 +14,7 @@ from shoal.engine.layers.members import LayerMembers, describe_layers
 from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Plan, Progress, StageCache, bypass_cache, ignore_progress
 from shoal.labeling import Partition, main_parents
-from shoal.records.cluster_ids import Path, Series
+from shoal.records.clusters.ids import Path, Series
 
 __all__ = ["FoundClusters", "find_clusters"]
 

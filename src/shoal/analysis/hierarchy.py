@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Rows
-from shoal.records.cluster_ids import Path
+from shoal.records.clusters.ids import Path
 
 __all__ = ["Node", "Tree", "grow"]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shoal.analysis.found_clusters import FoundClusters
-from shoal.records.cluster_ids import SERIES, format_cluster_id, format_layer_id
+from shoal.records.clusters.ids import SERIES, format_cluster_id, format_layer_id
 
 __all__ = ["ClusterIds", "rank_clusters"]
 

@@ -11,7 +11,7 @@ from shoal.analysis.named_clusters import Analysis, NamedLayer
 from shoal.columns import NOISE, Points
 from shoal.engine.clusters.centroids import weighted_means
 from shoal.engine.outcome import Outcome
-from shoal.records.cluster_ids import NOISE_ID
+from shoal.records.clusters.ids import NOISE_ID
 
 __all__ = ["centroids_table", "cluster_ids", "condensed_tree_table", "further_tables", "hierarchy_table"]
 __all__ += ["layers_table", "members_table", "near_duplicates_table"]

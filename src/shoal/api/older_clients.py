@@ -13,13 +13,13 @@ from typing import Any, Final, get_args
 import orjson
 from fastapi import Request, Response
 
-from shoal.records.cluster import Cluster, ClusterList
-from shoal.records.cluster_ids import format_cluster_id, top_number
+from shoal.records.clusters.cluster import Cluster, ClusterList
+from shoal.records.clusters.ids import format_cluster_id, top_number
 from shoal.records.collection import Collection, CollectionList
-from shoal.records.document_answers import Document, DocumentList
-from shoal.records.execution import Execution
+from shoal.records.documents.answers import Document, DocumentList
 from shoal.records.key import CreatedKey, Key
-from shoal.records.run_results import CancelledRun, ExecutionList
+from shoal.records.runs.execution import Execution
+from shoal.records.runs.results import CancelledRun, ExecutionList
 
 __all__ = ["adapt_for_older_client", "is_older"]
 

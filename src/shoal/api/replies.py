@@ -10,7 +10,7 @@ from fastapi import Response
 from pydantic import BaseModel
 
 from shoal.records.base import Effect, format_wire_time
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.task import Task
 
 __all__ = ["encode", "limit_to_sent_fields", "redact_effect", "reply"]

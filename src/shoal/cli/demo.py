@@ -11,8 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from shoal.assemble import Services
-    from shoal.records.cluster import Cluster
-    from shoal.records.execution import Execution
+    from shoal.records.clusters.cluster import Cluster
+    from shoal.records.runs.execution import Execution
     from shoal.records.scope import Scope
     from shoal.settings import Settings
 
@@ -67,7 +67,7 @@ def _run(folder: Path) -> None:
 def _find_or_create_cluster(services: "Services", scope: "Scope") -> "Cluster":
     """Return the demo's cluster; that of an earlier demo in the same folder is reused."""
     from shoal.errors import NotFound
-    from shoal.records.cluster_requests import CreateCluster
+    from shoal.records.clusters.requests import CreateCluster
 
     try:
         return services.clusters.get(scope, _CLUSTER)
@@ -98,7 +98,7 @@ def _execute(services: "Services", scope: "Scope", cluster: "Cluster", settings:
     from shoal.cli.output.progress import show_progress
     from shoal.errors import RunFailed
     from shoal.jobs.supervisor import Workers
-    from shoal.records.execution import ACTIVE, ExecuteCluster
+    from shoal.records.runs.execution import ACTIVE, ExecuteCluster
 
     workers = Workers(settings)
     workers.start()

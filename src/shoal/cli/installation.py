@@ -12,7 +12,7 @@ from shoal.settings import Settings, default_data_folder
 if TYPE_CHECKING:
     from shoal.assemble import Services
     from shoal.records.organization import Organization
-    from shoal.services.keys import Keys
+    from shoal.services.keys.keys import Keys
 
 __all__ = ["check_data_folder_exists", "choose_organization", "data_option", "open_services"]
 

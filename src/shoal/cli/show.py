@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from shoal.records.cluster_ids import NOISE_ID, complete_cluster_id
+from shoal.records.clusters.ids import NOISE_ID, complete_cluster_id
 
 if TYPE_CHECKING:
     import pyarrow as pa

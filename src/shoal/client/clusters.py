@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from shoal.client.executions import Run
 from shoal.client.transport import Transport, drop_none, path_segment
 from shoal.errors import InvalidField
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.queries.parameter_places import is_method_parameter
 from shoal.records.task import Task
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from shoal.client.transport import Transport, parse_record, path_segment
 from shoal.errors import Cancelled, Overloaded, RateLimited, RunFailed, Unavailable
-from shoal.records.execution import Execution
-from shoal.records.run_results import LabelledRun
+from shoal.records.runs.execution import Execution
+from shoal.records.runs.results import LabelledRun
 from shoal.records.task import Task
 
 __all__ = ["Executions", "Run"]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from shoal.files.payloads import batch_to_json, check_types, rows_to_json
 from shoal.files.reader import Attributes
+from shoal.records.documents.vectors import Place
 from shoal.records.queries.fields import key_paths
-from shoal.records.vectors import Place
 
 __all__ = ["Documents"]
 

@@ -6,7 +6,7 @@ from typing import Final
 import pyarrow as pa
 
 from shoal.errors import InvalidField
-from shoal.records.vectors import Place
+from shoal.records.documents.vectors import Place
 
 __all__ = ["check_values", "find_first_invalid"]
 

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from shoal.errors import InvalidField
 from shoal.files.faults import find_first_invalid
-from shoal.records.document import MAX_PAYLOAD_BYTES, TYPED_FIELDS, byo_payload, check_typed, own_fields
-from shoal.records.vectors import Place
+from shoal.records.documents.document import MAX_PAYLOAD_BYTES, TYPED_FIELDS, byo_payload, check_typed, own_fields
+from shoal.records.documents.vectors import Place
 from shoal.tables import is_json, map_leaves
 
 __all__ = ["batch_to_json", "check_types", "dump_json", "format_times", "rows_to_json", "to_json_values"]

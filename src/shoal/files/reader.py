@@ -12,7 +12,7 @@ import pyarrow as pa
 from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.originals import Originals
-from shoal.records.vectors import Place
+from shoal.records.documents.vectors import Place
 
 __all__ = [
     "Attributes",

@@ -38,7 +38,7 @@ from shoal.library.views.cluster_summary import append_columns, summarize_cluste
 from shoal.library.views.exploration import Exploration, Kept
 from shoal.plural import plural
 from shoal.precision import center_on_mean
-from shoal.records.cluster_ids import NOISE_ID
+from shoal.records.clusters.ids import NOISE_ID
 
 if TYPE_CHECKING:
     from shoal.library.output.write_back import FileRows

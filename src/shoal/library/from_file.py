@@ -31,7 +31,7 @@ from shoal.library.results import estimate_bytes
 from shoal.library.row_filter import RowFilter
 from shoal.plural import plural
 from shoal.precision import Split
-from shoal.records.document import RESULT_FIELDS, own_fields
+from shoal.records.documents.document import RESULT_FIELDS, own_fields
 from shoal.records.queries.fields import find_field, key_paths
 from shoal.records.queries.filters import MATCH_ALL
 from shoal.remote.remote_files import FetchedFiles, as_local_files

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from shoal.jobs.liveness import find_dead_locks
 from shoal.maintenance.references import broken_references
-from shoal.records.execution import ACTIVE
+from shoal.records.runs.execution import ACTIVE
 from shoal.settings import Settings
 from shoal.storage.protocols.inspection import InspectedRecord, Inspection, Leftover, MetadataReport, NamespaceReport
 from shoal.storage.stores import open_inspection

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from shoal.records.execution import ACTIVE
+from shoal.records.runs.execution import ACTIVE
 from shoal.storage.protocols.inspection import InspectedRecord, MetadataReport
 
 __all__ = ["broken_references"]

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 
 from shoal.errors import NotFound, StaleVersion
 from shoal.failpoints import hit
-from shoal.records.cluster import Cluster
-from shoal.records.cluster_ids import id_in_partition
-from shoal.records.cluster_requests import EnrichClusters, EnrichmentMapping
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.ids import id_in_partition
+from shoal.records.clusters.requests import EnrichClusters, EnrichmentMapping
 from shoal.records.collection import Collection
-from shoal.records.enrichment import EnrichmentIntent
-from shoal.records.execution import Execution
+from shoal.records.runs.enrichment import EnrichmentIntent
+from shoal.records.runs.execution import Execution
 from shoal.records.scope import Scope
 from shoal.repositories.audit import note_done
 from shoal.repositories.repository import Repository
-from shoal.runs.cluster_config import DEFAULT_MAPPINGS, of_feature
+from shoal.runs.config.cluster_config import DEFAULT_MAPPINGS, of_feature
 from shoal.runs.intents import EnrichmentIntents, results_of
 from shoal.runs.states import RunStates
 from shoal.storage.protocols.artifacts import ArtifactStore

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shoal.records.collection import Collection
-from shoal.records.execution import ACTIVE
+from shoal.records.runs.execution import ACTIVE
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.intents import EnrichmentIntents

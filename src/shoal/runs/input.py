@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.errors import RunFailed
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.collection import Collection
-from shoal.records.execution import Execution
 from shoal.records.queries.filters import Filter
+from shoal.records.runs.execution import Execution
 from shoal.records.scope import Scope
-from shoal.runs.cluster_config import feature_name
-from shoal.runs.engine_plan import documents_of
+from shoal.runs.config.cluster_config import feature_name
+from shoal.runs.config.engine_plan import documents_of
+from shoal.runs.config.text_fields import resolve_text_fields
 from shoal.runs.text import texts_of_run
-from shoal.runs.text_fields import resolve_text_fields
 from shoal.storage.protocols.documents import DocumentReader
 
 __all__ = ["RunInput", "read_input"]

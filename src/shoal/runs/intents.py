@@ -5,8 +5,8 @@ from datetime import datetime
 
 from shoal.errors import StaleVersion
 from shoal.failpoints import hit
-from shoal.records.enrichment import EnrichmentIntent
 from shoal.records.queries.filters import And, Condition
+from shoal.records.runs.enrichment import EnrichmentIntent
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository, RepositoryReads, TransactionRepository
 from shoal.storage.protocols.documents import Results

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from shoal.records.execution import Execution
+from shoal.records.runs.execution import Execution
 from shoal.records.scope import Scope
 from shoal.runs.labels import set_labels
 from shoal.storage.protocols.artifacts import ArtifactStore

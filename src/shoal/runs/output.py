@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.columns import DocumentBatch, Rows, VectorColumn
-from shoal.records.cluster_ids import NOISE_ID, PARTITION_END, id_in_partition
-from shoal.records.execution import Execution
+from shoal.records.clusters.ids import NOISE_ID, PARTITION_END, id_in_partition
+from shoal.records.runs.execution import Execution
 from shoal.runs.grouping.groups import GroupTables
 from shoal.runs.labels import set_labels
 from shoal.tables import decode_dictionaries

@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 
 from shoal.errors import Corrupt, InvalidField, NotFound, ShoalError
 from shoal.records import collection as records
-from shoal.records.cluster import Cluster
-from shoal.records.cluster_ids import id_in_partition
-from shoal.records.execution import ACTIVE, Execution
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.ids import id_in_partition
 from shoal.records.ids import check_label
-from shoal.records.relabeling import Relabeling
+from shoal.records.runs.execution import ACTIVE, Execution
+from shoal.records.runs.relabeling import Relabeling
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
-from shoal.runs.cluster_config import DEFAULT_MAPPINGS, of_feature
+from shoal.runs.config.cluster_config import DEFAULT_MAPPINGS, of_feature
 from shoal.runs.enrichment import set_field
 from shoal.runs.generations import is_of_run
 from shoal.runs.grouping.groups import with_link_labels

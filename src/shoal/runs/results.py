@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.labeling import merge_labeling, read_labeling
 from shoal.records.collection import Collection
-from shoal.records.execution import Centroid, Execution, Representative
-from shoal.records.labeling import merge_labeling, read_labeling
+from shoal.records.runs.execution import Centroid, Execution, Representative
 from shoal.runs.grouping.groups import GroupTables
 from shoal.runs.identity.lasting import LastingGroups
 from shoal.runs.input import RunInput

@@ -15,9 +15,9 @@ from shoal.errors import Cancelled, Conflict, Corrupt, InsufficientStorage, RunF
 from shoal.failpoints import hit
 from shoal.jobs.worker import MAX_ATTEMPTS
 from shoal.labeling import Budget, Namer
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.collection import Collection
-from shoal.records.execution import ACTIVE, Execution
+from shoal.records.runs.execution import ACTIVE, Execution
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.enrichment import Enrichment

@@ -12,10 +12,10 @@ from typing import Any, Literal, Protocol
 
 from shoal.errors import Cancelled, Conflict, QueueFull
 from shoal.jobs.worker import MAX_ATTEMPTS
-from shoal.records.cluster import Cluster
-from shoal.records.execution import ACTIVE, MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.ids import new_id, new_task_id
-from shoal.records.run_plan import RunPlan
+from shoal.records.runs.execution import ACTIVE, MOVES, STATUS_ON_TASK, Execution, RunStatus, StatusChange
+from shoal.records.runs.plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Status, Task
 from shoal.repositories.audit import note

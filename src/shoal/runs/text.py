@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from shoal.labeling import Volume, choose_text_fields, document_text, trim_payload
-from shoal.records.document import RESULT_FIELDS, own_fields
+from shoal.records.documents.document import RESULT_FIELDS, own_fields
 from shoal.records.queries.fields import find_field
 from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Page

@@ -5,11 +5,11 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from shoal.labeling import trim_payload
-from shoal.records.cluster_requests import CreateCluster, PatchCluster, VectorConfig
-from shoal.records.execution import ExecuteCluster
-from shoal.records.labeling import Labeling
+from shoal.records.clusters.labeling import Labeling
+from shoal.records.clusters.requests import CreateCluster, PatchCluster, VectorConfig
 from shoal.records.queries.filters import MATCH_ALL
 from shoal.records.queries.paging import Page
+from shoal.records.runs.execution import ExecuteCluster
 from shoal.records.scope import Scope
 from shoal.storage.protocols.documents import DocumentReader
 from shoal.storage.protocols.records import Query

@@ -11,25 +11,25 @@ import orjson
 from shoal.engine import check_params
 from shoal.errors import Conflict, InsufficientStorage, InvalidField
 from shoal.failpoints import hit
-from shoal.records.cluster import RESERVED_NAMES, Cluster
-from shoal.records.cluster_requests import CreateCluster, PatchCluster
+from shoal.records.clusters.cluster import RESERVED_NAMES, Cluster
+from shoal.records.clusters.requests import CreateCluster, PatchCluster
 from shoal.records.collection import Collection, CollectionSource
-from shoal.records.execution import ACTIVE, ExecuteCluster, Execution
 from shoal.records.ids import check_name, new_id
 from shoal.records.queries.filters import MATCH_ALL, Condition, parse_filter
 from shoal.records.queries.paging import Listing
 from shoal.records.removal import Removal
-from shoal.records.run_plan import RunPlan
+from shoal.records.runs.execution import ACTIVE, ExecuteCluster, Execution
+from shoal.records.runs.plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.records.task import Task
 from shoal.repositories.repository import Repository, RepositoryReads
-from shoal.runs.cluster_config import check_config, check_mappings
-from shoal.runs.engine_plan import documents_of
+from shoal.runs.config.cluster_config import check_config, check_mappings
+from shoal.runs.config.engine_plan import documents_of
+from shoal.runs.config.planning import Planning
+from shoal.runs.config.shared_fields import find_shared_fields
+from shoal.runs.config.text_fields import check_text_fields, inputs_of, resolve_text_fields
 from shoal.runs.history import runs_of
-from shoal.runs.planning import Planning
-from shoal.runs.shared_fields import find_shared_fields
 from shoal.runs.states import RunStates
-from shoal.runs.text_fields import check_text_fields, inputs_of, resolve_text_fields
 from shoal.services.cluster_warnings import (
     warn_about_missing_fields,
     warn_about_overrides,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from shoal.errors import AlreadyExists, InvalidField
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.collection import (
     Collection,
     CollectionSource,

@@ -9,20 +9,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoal.errors import Corrupt, InvalidField, NotFound, TooLarge
-from shoal.records.cluster import Cluster
-from shoal.records.cluster_ids import has_cluster_prefix
-from shoal.records.enrichment import EnrichmentIntent
-from shoal.records.execution import Centroid, ClusterData, Execution
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.ids import has_cluster_prefix
 from shoal.records.queries.filters import And
 from shoal.records.queries.paging import Listing
+from shoal.records.runs.enrichment import EnrichmentIntent
+from shoal.records.runs.execution import Centroid, ClusterData, Execution
 from shoal.records.scope import Scope
 from shoal.runs.history import runs_of
 from shoal.runs.intents import EnrichmentIntents
 from shoal.runs.layers import is_hierarchy, layers_of_run, with_custom_labels
 from shoal.runs.relabeling import Relabelings, Relabelled
 from shoal.runs.states import RunStates
-from shoal.runs.tables import LABELLED, ParquetTable, as_columns, flat, of_label, sample_rows, with_coordinates
 from shoal.services.clusters import Clusters
+from shoal.services.run_tables import LABELLED, ParquetTable, as_columns, flat, of_label, sample_rows, with_coordinates
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.records import Query
 from shoal.storage.protocols.transactions import RecordStore, Transaction

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shoal.errors import Corrupt, InvalidField, NotFound
-from shoal.records.execution import ACTIVE, Execution
 from shoal.records.namespace import Namespace
 from shoal.records.queries.filters import Condition
+from shoal.records.runs.execution import ACTIVE, Execution
 from shoal.records.scope import Scope
 from shoal.repositories.audit import Audit
 from shoal.repositories.retention_clock import RetentionClock
@@ -17,7 +17,7 @@ from shoal.runs.history import runs_of
 from shoal.runs.relabeling import Relabelings
 from shoal.runs.states import RunStates
 from shoal.services.idempotency import REPLY_LIFETIME, Idempotency
-from shoal.services.keys import Keys
+from shoal.services.keys.keys import Keys
 from shoal.services.namespaces import Namespaces
 from shoal.services.removals import Removals
 from shoal.storage.protocols.documents import DocumentUpkeep

@@ -22,7 +22,7 @@ import orjson
 from shoal import deadline
 from shoal.errors import InvalidField, KeyReused, ShoalError
 from shoal.failpoints import hit
-from shoal.records.document_write import DocumentWrite
+from shoal.records.documents.write import DocumentWrite
 from shoal.records.ids import new_id
 from shoal.records.scope import Scope
 from shoal.repositories.audit import Note, defer_notes

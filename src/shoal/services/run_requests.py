@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from shoal.engine.features.preprocessing import check_steps
 from shoal.errors import InvalidField
-from shoal.records.cluster import Cluster
-from shoal.records.execution import ExecuteCluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.queries.filters import parse_filter
+from shoal.records.runs.execution import ExecuteCluster
 
 __all__ = ["build_request"]
 

@@ -21,7 +21,7 @@ from shoal.errors import ShoalError, Unauthorized
 from shoal.records.audit import Origin
 from shoal.records.key import Caller, Permission, hash_of
 from shoal.repositories.audit import Audit
-from shoal.services.keys import Keys
+from shoal.services.keys.keys import Keys
 from shoal.services.links import Links
 
 __all__ = ["PUBLIC", "Authentication", "is_public"]

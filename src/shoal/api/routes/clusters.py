@@ -10,12 +10,12 @@ from shoal.api.deps import ListQueryDep, NamespaceDep, ServicesDep
 from shoal.api.idempotency import IdempotentCallDep
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
-from shoal.records.cluster import Cluster, ClusterList, DeletedCluster, Enriched
-from shoal.records.cluster_groups import ClusterGroups
-from shoal.records.cluster_requests import CreateCluster, EnrichClusters, PatchCluster
-from shoal.records.execution import ExecuteCluster
+from shoal.records.clusters.cluster import Cluster, ClusterList, DeletedCluster, Enriched
+from shoal.records.clusters.groups import ClusterGroups
+from shoal.records.clusters.requests import CreateCluster, EnrichClusters, PatchCluster
 from shoal.records.queries.paging import ListBody
-from shoal.records.run_plan import RunPlan
+from shoal.records.runs.execution import ExecuteCluster
+from shoal.records.runs.plan import RunPlan
 from shoal.records.task import Task
 from shoal.storage.protocols.transactions import Transaction
 

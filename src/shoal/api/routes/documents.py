@@ -19,17 +19,7 @@ from shoal.api.uploads import spool_body
 from shoal.assemble import Services
 from shoal.errors import InvalidField, InvalidRequest, NotFound
 from shoal.records.base import Described, Done
-from shoal.records.document import (
-    AggregateDocuments,
-    BatchDelete,
-    BatchUpdate,
-    BulkUpdate,
-    CreateDocument,
-    DistinctValues,
-    ListDocuments,
-    UpsertDocuments,
-)
-from shoal.records.document_answers import (
+from shoal.records.documents.answers import (
     AggregatedGroups,
     BatchDeleted,
     BatchUpdated,
@@ -39,11 +29,21 @@ from shoal.records.document_answers import (
     DocumentCount,
     DocumentList,
 )
+from shoal.records.documents.document import (
+    AggregateDocuments,
+    BatchDelete,
+    BatchUpdate,
+    BulkUpdate,
+    CreateDocument,
+    DistinctValues,
+    ListDocuments,
+    UpsertDocuments,
+)
 from shoal.records.queries.paging import SortBody
 from shoal.records.scope import Scope
-from shoal.services.bulk import Imported, OnConflict
-from shoal.services.document_shape import group_documents, select_fields
-from shoal.services.documents import Upserted
+from shoal.services.documents.bulk import Imported, OnConflict
+from shoal.services.documents.documents import Upserted
+from shoal.services.documents.shape import group_documents, select_fields
 from shoal.storage.protocols.documents import Write
 
 __all__ = ["router"]

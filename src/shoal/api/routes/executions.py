@@ -19,9 +19,9 @@ from shoal.api.methods import is_head_request
 from shoal.api.mounts import MOUNT
 from shoal.api.replies import encode, reply
 from shoal.api.resource import Resource
-from shoal.records.execution import ClusterData, Execution, PatchLabels, PatchRunName
 from shoal.records.queries.paging import ListBody
-from shoal.records.run_results import (
+from shoal.records.runs.execution import ClusterData, Execution, PatchLabels, PatchRunName
+from shoal.records.runs.results import (
     CancelledRun,
     ExecutionList,
     ExportedTable,
@@ -30,7 +30,7 @@ from shoal.records.run_results import (
     RunData,
     Visualization,
 )
-from shoal.runs.tables import ParquetTable
+from shoal.services.run_tables import ParquetTable
 from shoal.tables import decode_dictionaries
 
 __all__ = ["router"]

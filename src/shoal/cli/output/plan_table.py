@@ -11,7 +11,7 @@ from rich.text import Text
 from shoal.cli.output.table import format_seconds
 from shoal.engine.parallel import thread_count
 from shoal.jobs.limits import machine_memory_mib
-from shoal.runs.planning import readable_bytes
+from shoal.runs.config.planning import readable_bytes
 
 if TYPE_CHECKING:
     from shoal.library.from_file import FilePlan

@@ -16,7 +16,7 @@ from shoal.files.originals import Originals
 from shoal.files.reader import Chunk, Reader, Shards, row_place
 from shoal.files.reader_errors import translate_errors
 from shoal.precision import split_if_significant
-from shoal.records.vectors import check_finite
+from shoal.records.documents.vectors import check_finite
 
 __all__ = ["ArrayReader"]
 

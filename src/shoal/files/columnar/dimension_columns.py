@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shoal.errors import InvalidField
 from shoal.files.columnar.vector_forms import is_number
 from shoal.files.faults import find_first_invalid
-from shoal.records.vectors import Place
+from shoal.records.documents.vectors import Place
 from shoal.tables import is_text
 
 __all__ = ["find_groups", "gather_groups"]

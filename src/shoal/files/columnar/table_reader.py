@@ -29,7 +29,7 @@ from shoal.files.layout import (
 from shoal.files.originals import Originals
 from shoal.files.reader import Chunk, name_document_in_errors, row_place
 from shoal.files.reader_errors import convert_column
-from shoal.records.document import RESERVED
+from shoal.records.documents.document import RESERVED
 from shoal.tables import is_text, to_plain, to_plain_batch
 
 __all__ = ["TableReader"]

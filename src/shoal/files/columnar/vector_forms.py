@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shoal.errors import InvalidField
-from shoal.records.vectors import Place
+from shoal.records.documents.vectors import Place
 from shoal.tables import is_text
 
 __all__ = [

@@ -11,7 +11,7 @@ from shoal.columns import VectorColumn
 from shoal.errors import InvalidField
 from shoal.files.columnar.vector_forms import VectorForm, decode_lists, is_missing_text, parse_vector, parse_vectors
 from shoal.precision import Split, split_if_significant
-from shoal.records.vectors import Place, check_finite, double_block
+from shoal.records.documents.vectors import Place, check_finite, double_block
 
 __all__ = ["to_vector_column"]
 

@@ -23,8 +23,8 @@ from shoal.files.originals import Originals
 from shoal.files.reader import Chunk, Shards, name_document_in_errors, name_line_in_errors, row_place
 from shoal.files.reader_errors import translate_errors
 from shoal.precision import split_if_significant
-from shoal.records.document import RESERVED, check_lineage
-from shoal.records.vectors import Place, double_block
+from shoal.records.documents.document import RESERVED, check_lineage
+from shoal.records.documents.vectors import Place, double_block
 from shoal.scalars import parse_id
 
 __all__ = ["JsonReader"]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from shoal.columns import Points
 from shoal.errors import InvalidField
 from shoal.precision import Split, split_float32, split_if_significant
+from shoal.records.documents.vectors import check_finite
 from shoal.records.ids import check_id
-from shoal.records.vectors import check_finite
 from shoal.scalars import format_cell, is_missing, parse_id, unwrap
 from shoal.tables import to_plain
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.files.columnar.row_writers import parse_output_format
-from shoal.records.cluster_ids import is_cluster_id
+from shoal.records.clusters.ids import is_cluster_id
 
 __all__ = ["PREFIX", "RESULT_COLUMNS", "is_earlier_output"]
 

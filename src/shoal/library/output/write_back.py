@@ -27,7 +27,7 @@ from shoal.library.input.document_ids import DocumentIds
 from shoal.library.input.member_columns import find_columns
 from shoal.library.output.earlier_output import PREFIX, RESULT_COLUMNS, is_earlier_output
 from shoal.library.output.write_targets import check_target
-from shoal.records.cluster_ids import NOISE_ID, is_cluster_id
+from shoal.records.clusters.ids import NOISE_ID, is_cluster_id
 
 __all__ = ["RESULT_COLUMNS", "FileRows", "check_replaceable", "write_back"]
 

@@ -15,7 +15,7 @@ from shoal.errors import InvalidField
 from shoal.labeling import name_clusters
 from shoal.library.input.conversion import to_column
 from shoal.library.input.frames import is_pandas, is_polars
-from shoal.records.cluster_ids import NOISE_ID
+from shoal.records.clusters.ids import NOISE_ID
 from shoal.scalars import is_missing, unwrap
 from shoal.tables import is_text, to_plain
 

@@ -18,11 +18,11 @@ from shoal.engine.plan import DistanceMetric, Progress
 from shoal.engine.prediction import Assigner, compute_reaches
 from shoal.engine.rows.geometry import unit_rows
 from shoal.errors import RunFailed
-from shoal.records.cluster import Cluster
-from shoal.records.cluster_ids import NOISE_ID
-from shoal.records.execution import Execution
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.ids import NOISE_ID
+from shoal.records.runs.execution import Execution
 from shoal.records.scope import Scope
-from shoal.runs.engine_plan import SEED
+from shoal.runs.config.engine_plan import SEED
 from shoal.runs.grouping.earlier_map import rows_in
 from shoal.runs.grouping.feature_space import feature_space
 from shoal.runs.grouping.groups import Clustering, GroupTables, above, tree_of

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from shoal.analysis.naming import LayerNames
 from shoal.columns import Labels, Rows
 from shoal.engine.features.attributes import MISSING, Aggregation, AttributeOutcome, aggregate, group_by_attributes
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.runs.grouping.groups import Clustering, GroupTables, Values, tree_of
 from shoal.runs.grouping.ranks import Ranked, RunIds, document_keys
 from shoal.runs.input import RunInput

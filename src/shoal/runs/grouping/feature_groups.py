@@ -13,9 +13,9 @@ from shoal.analysis.naming import LayerNames
 from shoal.columns import NOISE, Labels, VectorColumn
 from shoal.engine.features.overlap import ABSENT, find_overlaps, measure_agreement
 from shoal.engine.plan import Progress, StageCache
-from shoal.records.cluster import Cluster
-from shoal.records.cluster_ids import Path
-from shoal.records.execution import Execution
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.ids import Path
+from shoal.records.runs.execution import Execution
 from shoal.runs.grouping.earlier_map import rows_in
 from shoal.runs.grouping.groups import Clustering, GroupTables, Values, relationship
 from shoal.runs.grouping.ranks import Ranked, RankedLayers, RunIds, document_keys

@@ -7,7 +7,7 @@ from shoal.engine.features.preprocessing import apply_steps, check_steps
 from shoal.engine.features.spaces import concatenate_features
 from shoal.engine.features.weights import WeightLearning, learn_weights
 from shoal.engine.plan import Progress, StageCache, bypass_cache
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.runs.input import RunInput
 
 __all__ = ["FeatureSpace", "feature_space"]

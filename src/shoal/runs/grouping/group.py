@@ -1,8 +1,8 @@
 """From a run's input to its groups: by the vectors together, by each feature apart, or by the values of fields."""
 
 from shoal.engine.plan import Progress, StageCache, bypass_cache
-from shoal.records.cluster import Cluster
-from shoal.records.execution import Execution
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.runs.execution import Execution
 from shoal.runs.grouping.attribute_groups import group_by_values
 from shoal.runs.grouping.feature_groups import group_apart
 from shoal.runs.grouping.groups import NewGroups

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from shoal.analysis.ranks import ClusterIds
 from shoal.columns import Labels
-from shoal.records.cluster_ids import Path, Series
+from shoal.records.clusters.ids import Path, Series
 
 __all__ = ["LAYERS", "Ranked", "RankedLayers", "RunIds", "document_keys", "is_layers_table", "member_keys"]
 

@@ -19,9 +19,9 @@ from shoal.engine.features.weights import WeightLearning
 from shoal.engine.plan import Progress, StageCache
 from shoal.engine.rows.geometry import normalize_nonzero_rows
 from shoal.errors import RunFailed
-from shoal.records.cluster import Cluster
-from shoal.records.execution import Execution
-from shoal.runs.engine_plan import SEED, plan_of
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.runs.execution import Execution
+from shoal.runs.config.engine_plan import SEED, plan_of
 from shoal.runs.grouping.feature_space import feature_space
 from shoal.runs.grouping.groups import Clustering, GroupTables, tree_of
 from shoal.runs.grouping.ranks import LAYERS, Ranked, RankedLayers, RunIds, document_keys

@@ -19,10 +19,10 @@ from shoal.columns import NOISE, Labels
 from shoal.engine.clusters.matching import SharedRows, count_shared_rows, match_clusters
 from shoal.engine.features.attributes import format_value
 from shoal.errors import Corrupt, NotFound
-from shoal.records.cluster_ids import NOISE_ID, SERIES, Path, format_cluster_id, parse_cluster_id
-from shoal.records.execution import Execution
+from shoal.records.clusters.ids import NOISE_ID, SERIES, Path, format_cluster_id, parse_cluster_id
 from shoal.records.queries.filters import Condition
 from shoal.records.queries.paging import Page, Sort
+from shoal.records.runs.execution import Execution
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.grouping.ranks import Ranked, RunIds, is_layers_table, member_keys

@@ -7,8 +7,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.records.cluster_ids import is_layer_id
-from shoal.records.execution import Execution
+from shoal.records.clusters.ids import is_layer_id
+from shoal.records.runs.execution import Execution
 from shoal.runs.grouping.groups import GroupTables, with_link_labels
 from shoal.runs.identity.identify import Identity
 from shoal.runs.layers import is_hierarchy, wholes_of, with_inner_labels

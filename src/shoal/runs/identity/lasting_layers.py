@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels
 from shoal.engine.clusters.matching import count_shared_rows, match_clusters
-from shoal.records.cluster_ids import SERIES, Series, format_layer_id, is_layer_id, parse_layer_id
+from shoal.records.clusters.ids import SERIES, Series, format_layer_id, is_layer_id, parse_layer_id
 from shoal.runs.grouping.ranks import RankedLayers
 
 __all__ = ["LayersBefore", "identify_layers"]

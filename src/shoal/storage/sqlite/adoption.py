@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shoal.failpoints import hit
-from shoal.records.enrichment import EnrichmentIntent
+from shoal.records.runs.enrichment import EnrichmentIntent
 from shoal.records.scope import Scope
 from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.replies import Reply, SavedReply

@@ -116,7 +116,7 @@ _VECTORS: Final = {
     "additionalProperties": {"type": "array", "items": {"type": "number"}, "minItems": 1},
 }
 Vectors = Annotated[Any, WithJsonSchema(_VECTORS)]
-"""Checked by `records/vectors.py`, a whole batch at once."""
+"""Checked by `records/documents/vectors.py`, a whole batch at once."""
 
 
 class CreateDocument(_Lineage):

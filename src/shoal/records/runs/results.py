@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from shoal.records.base import Record, Timestamp
-from shoal.records.execution import Centroid, Execution, RunStatus
 from shoal.records.queries.paging import Pagination
+from shoal.records.runs.execution import Centroid, Execution, RunStatus
 
 __all__ = [
     "CancelledRun",

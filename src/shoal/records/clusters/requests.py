@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from shoal.records.base import Body, Flag, Integral, Number, Whole
-from shoal.records.guide_names import translate_guide_names
-from shoal.records.labeling import Labeling, TextFields
+from shoal.records.clusters.guide_names import translate_guide_names
+from shoal.records.clusters.labeling import Labeling, TextFields
 from shoal.records.queries.filter_body import Filters
 from shoal.records.queries.parameter_places import right_place
 

@@ -12,7 +12,7 @@ from shoal.errors import Conflict, InvalidField, NotFound
 from shoal.records.audit import Action
 from shoal.records.base import format_wire_time
 from shoal.records.collection import Collection
-from shoal.records.document import (
+from shoal.records.documents.document import (
     RESERVED,
     AggregateDocuments,
     BatchDelete,
@@ -33,9 +33,9 @@ from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
 from shoal.repositories.audit import note_done
 from shoal.repositories.repository import Repository
-from shoal.services.aggregation import Aggregator, list_input_fields
 from shoal.services.collections import Collections
-from shoal.services.document_checks import (
+from shoal.services.documents.aggregation import Aggregator, list_input_fields
+from shoal.services.documents.checks import (
     check_documents,
     check_path,
     check_unique_ids,
@@ -43,7 +43,7 @@ from shoal.services.document_checks import (
     encode_payload,
     has_condition,
 )
-from shoal.services.vector_check import VectorNames, build_columns, is_coarse, rounding_warning
+from shoal.services.documents.vector_check import VectorNames, build_columns, is_coarse, rounding_warning
 from shoal.storage.protocols.documents import DocumentStore, StoredDocument, Write
 from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.records import Json, Query

@@ -33,9 +33,9 @@ from shoal.records.scope import Scope
 from shoal.repositories.access_clock import AccessClock, advance_access_clock
 from shoal.repositories.audit import Audit
 from shoal.repositories.repository import Repository, RepositoryReads
-from shoal.services.key_cache import KeyCache
-from shoal.services.key_file import read_key_digest, write_key
-from shoal.services.key_owner import check_email, user_id
+from shoal.services.keys.cache import KeyCache
+from shoal.services.keys.file import read_key_digest, write_key
+from shoal.services.keys.owner import check_email, user_id
 from shoal.services.namespaces import Namespaces
 from shoal.storage.protocols.records import Query
 from shoal.storage.protocols.transactions import RecordStore, Transaction

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 from pydantic import Field, computed_field
 
 from shoal.records.base import Done, Record, Timestamp
-from shoal.records.cluster_requests import SourceEnrichment
-from shoal.records.labeling import StoredLabeling
+from shoal.records.clusters.labeling import StoredLabeling
+from shoal.records.clusters.requests import SourceEnrichment
 from shoal.records.queries.filter_body import Filters
 from shoal.records.queries.paging import Pagination
 from shoal.records.task import Status

@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 
 from shoal import deadline
 from shoal.errors import InvalidField
-from shoal.records.document import AggregateDocuments, Aggregation
-from shoal.services.accumulators import ACCUMULATORS, Accumulator, Meter, canonical_json
+from shoal.records.documents.document import AggregateDocuments, Aggregation
+from shoal.services.documents.accumulators import ACCUMULATORS, Accumulator, Meter, canonical_json
 from shoal.storage.protocols.records import Json
 
 __all__ = ["Aggregator", "list_input_fields"]

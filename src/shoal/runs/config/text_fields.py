@@ -7,9 +7,9 @@ from typing import Any, Final
 from shoal import deadline
 from shoal.errors import InvalidField, OutOfTime
 from shoal.labeling import trim_payload
-from shoal.records.cluster import Cluster
-from shoal.records.document import own_fields
-from shoal.records.labeling import Labeling, read_labeling
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.labeling import Labeling, read_labeling
+from shoal.records.documents.document import own_fields
 from shoal.records.queries.fields import find_field
 from shoal.records.queries.filters import MATCH_ALL, Condition
 from shoal.records.queries.paging import Page

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shoal.engine.plan import Plan
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.queries.filters import Filter, parse_filter
 
 __all__ = ["SEED", "documents_of", "plan_of"]

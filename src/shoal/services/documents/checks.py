@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from shoal.errors import InvalidField
-from shoal.records.document import MAX_PAYLOAD_BYTES, check_fields, check_lineage, check_typed
+from shoal.records.documents.document import MAX_PAYLOAD_BYTES, check_fields, check_lineage, check_typed
 from shoal.records.ids import check_id
 from shoal.records.queries.filters import Condition, Filter
 from shoal.storage.protocols.records import Json

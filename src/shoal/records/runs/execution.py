@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, computed_field
 
 from shoal.records.base import Body, Flag, Integral, Number, Record, Timestamp
-from shoal.records.labeling import Labeling, TextFields
+from shoal.records.clusters.labeling import Labeling, TextFields
 from shoal.records.queries.filter_body import Filters
 from shoal.records.task import Status
 

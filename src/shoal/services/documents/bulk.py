@@ -17,12 +17,18 @@ from shoal.files.layout import HTTP, OptionNames, VectorColumns
 from shoal.files.paths.shards import Files, display_name
 from shoal.files.reader import name_document_in_errors, name_shard_in_errors, row_place
 from shoal.intake import FileReaders, ForeignFile, ReadOptions
+from shoal.records.documents.vectors import Place
 from shoal.records.scope import Scope
-from shoal.records.vectors import Place
 from shoal.repositories.audit import note_done
 from shoal.services.collections import Collections
-from shoal.services.documents import Documents
-from shoal.services.vector_check import VectorNames, check_dimensions, check_directions, is_coarse, rounding_warning
+from shoal.services.documents.documents import Documents
+from shoal.services.documents.vector_check import (
+    VectorNames,
+    check_dimensions,
+    check_directions,
+    is_coarse,
+    rounding_warning,
+)
 from shoal.storage.protocols.documents import DocumentStore, Write
 
 __all__ = ["Bulk", "Imported", "OnConflict"]

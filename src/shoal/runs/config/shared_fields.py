@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.queries.filters import Condition
 from shoal.records.scope import Scope
 from shoal.repositories.repository import RepositoryReads
-from shoal.runs.cluster_config import DEFAULT_MAPPINGS, feature_name, of_feature
+from shoal.runs.config.cluster_config import DEFAULT_MAPPINGS, feature_name, of_feature
 from shoal.storage.protocols.records import Query
 
 __all__ = ["find_shared_fields"]

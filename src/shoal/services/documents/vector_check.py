@@ -9,7 +9,7 @@ import numpy as np
 from shoal.columns import Points, VectorColumn
 from shoal.errors import InvalidField
 from shoal.precision import is_rest_significant, split_if_significant
-from shoal.records.vectors import Place, double_block
+from shoal.records.documents.vectors import Place, double_block
 
 __all__ = ["VectorNames", "build_columns", "check_dimensions", "check_directions", "is_coarse", "rounding_warning"]
 

@@ -6,16 +6,16 @@ from typing import Any, Final
 from shoal.engine.cost import Cost, estimate_assignment_cost, estimate_cost, wall_seconds
 from shoal.engine.plan import Plan
 from shoal.errors import InvalidField
-from shoal.records.cluster import Cluster
+from shoal.records.clusters.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.queries.filters import Filter
-from shoal.records.run_plan import RunPlan
+from shoal.records.runs.plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
-from shoal.runs.cluster_config import feature_name
-from shoal.runs.engine_plan import plan_of
+from shoal.runs.config.cluster_config import feature_name
+from shoal.runs.config.engine_plan import plan_of
+from shoal.runs.config.text_fields import resolve_text_fields
 from shoal.runs.text import volume_of_run
-from shoal.runs.text_fields import resolve_text_fields
 from shoal.storage.protocols.documents import DocumentReader
 from shoal.storage.protocols.transactions import RecordStore
 

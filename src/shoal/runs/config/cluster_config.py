@@ -9,14 +9,14 @@ from shoal.engine.features.preprocessing import check_steps
 from shoal.engine.features.spaces import check_weights
 from shoal.engine.features.weights import WeightLearning
 from shoal.errors import InvalidField
-from shoal.records.cluster_requests import (
+from shoal.records.clusters.requests import (
     AttributeConfig,
     CreateCluster,
     EnrichmentMapping,
     SourceEnrichment,
     VectorConfig,
 )
-from shoal.records.document import RESERVED, TYPED_FIELDS
+from shoal.records.documents.document import RESERVED, TYPED_FIELDS
 
 __all__ = [
     "DEFAULT_MAPPINGS",

@@ -1,0 +1,1 @@
+"""Clusters: their configuration, requests, groups, ids and labels."""

@@ -1,0 +1,1 @@
+"""Documents: stored and as answered, their writes and vectors."""

@@ -1,0 +1,1 @@
+"""Runs of clusters: executions, their plans, results and relabelings."""

@@ -1,0 +1,1 @@
+"""What the configuration of a cluster means for its runs."""

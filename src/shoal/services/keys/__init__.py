@@ -1,0 +1,1 @@
+"""API keys: the resource, its cache, the key file and its owner."""
