@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from cli.conftest import Command
 from shoal.cli.output.table import Row, build_clusters_table, make_console, print_lines
-from shoal.plural import plural
+from shoal.quantities import plural
 
 NAMES = {
     "cl_0": ("Refund", "Please tell me how to get a refund for something I bought last week in a shop"),

@@ -13,9 +13,18 @@ from shoal.engine.clusters.centroids import weighted_means
 from shoal.engine.outcome import Outcome
 from shoal.records.clusters.ids import NOISE_ID
 
-__all__ = ["centroids_table", "cluster_ids", "condensed_tree_table", "further_tables", "hierarchy_table"]
-__all__ += ["layers_table", "members_table", "near_duplicates_table"]
+__all__ = [
+    "MEMBER_BYTES",
+    "centroids_table",
+    "cluster_ids",
+    "condensed_tree_table",
+    "further_tables",
+    "hierarchy_table",
+]
+__all__ += ["hierarchy_table", "layers_table", "members_table", "near_duplicates_table"]
 
+MEMBER_BYTES: Final = 90
+"""Disk space of a document in the table of members, besides its id."""
 _EXEMPLARS: Final = 10
 """Exemplars of a cluster listed by id; there may be thousands."""
 _REPRESENTATIVES: Final = 5

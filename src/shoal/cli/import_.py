@@ -239,7 +239,7 @@ def _print_result(
     file: "Files", collection: str, inserted: int, replaced: int, vectors: dict[str, int], warnings: list[str]
 ) -> None:
     from shoal.files.paths.shards import display_name
-    from shoal.plural import plural
+    from shoal.quantities import plural
 
     replaced_note = f", {replaced:,} replaced" if replaced else ""
     vector_list = ", ".join(f"{name} ({dimension})" for name, dimension in vectors.items()) or "none"

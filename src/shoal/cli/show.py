@@ -112,7 +112,7 @@ def _print_cluster(cluster: Mapping[str, Any], members: "pa.Table", most: int | 
     from rich.text import Text
 
     from shoal.cli.output.table import make_console, print_lines, strip_controls
-    from shoal.plural import plural
+    from shoal.quantities import plural
 
     console = make_console()
     share = f", {cluster['share']:.1%} of all" if cluster.get("share") is not None else ""

@@ -25,6 +25,7 @@ __all__ = [
     "estimate_choice_cost",
     "estimate_cluster_count",
     "estimate_cost",
+    "estimate_layer_count",
     "machine_factor",
 ]
 __all__ += ["startup_seconds", "wall_seconds"]
@@ -99,6 +100,11 @@ def estimate_cluster_count(algorithm: str, params: Mapping[str, Any], rows: int)
         smallest = float(params.get("min_cluster_size") or params.get("min_samples") or 5)
         return rows / (6.6 * smallest)
     return 1.3 * math.sqrt(rows)
+
+
+def estimate_layer_count(algorithm: str) -> int:
+    """The layers of clusters to name: `auto` and `evoc` find about as many clusters again in other layers."""
+    return 2 if algorithm in ("auto", "evoc") else 1
 
 
 @cache

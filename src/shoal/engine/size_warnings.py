@@ -7,7 +7,7 @@ import numpy as np
 
 from shoal.columns import Labels
 from shoal.engine.algorithms import count_parameter
-from shoal.plural import plural
+from shoal.quantities import plural
 
 __all__ = ["size_warning"]
 

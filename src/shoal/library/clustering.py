@@ -36,8 +36,8 @@ from shoal.library.input.pandas_index import index_table
 from shoal.library.results import write_folder
 from shoal.library.views.cluster_summary import append_columns, summarize_cluster, summarize_link
 from shoal.library.views.exploration import Exploration, Kept
-from shoal.plural import plural
 from shoal.precision import center_on_mean
+from shoal.quantities import plural
 from shoal.records.clusters.ids import NOISE_ID
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from shoal.analysis.named_clusters import Analysis
 from shoal.columns import Points
 from shoal.engine.algorithms import canonicalize_count, check_params, count_parameter, parameter_names
 from shoal.engine.algorithms.base import check_seed
-from shoal.engine.cost import Cost, estimate_choice_cost, estimate_cluster_count, estimate_cost
+from shoal.engine.cost import Cost, estimate_choice_cost, estimate_cluster_count, estimate_cost, estimate_layer_count
 from shoal.engine.density.density_tree import reorder_density
 from shoal.engine.kmeans.choose_k import choose_k
 from shoal.engine.plan import CentroidMethod, Plan, Progress, ignore_progress
@@ -32,10 +32,6 @@ _KMEANS: Final = "kmeans"
 _RESTARTS: Final = ((5_000, 10), (20_000, 4))
 """Default restarts of k-means by number of rows: with few rows a single start depends on the last digits of the
 vectors, and ten are cheap."""
-_SECONDS_PER_TEXT: Final = 3e-5
-"""Naming time per document with text. The layers of `auto` take as long again."""
-_SECONDS_PER_TEXT_AND_CLUSTER: Final = 1.2e-8
-"""Naming time per document and cluster: with more clusters more words are scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,18 +194,13 @@ def estimate_clustering_cost(options: ClusterOptions, rows: int, dimension: int,
         choosing = estimate_choice_cost(rows, dimension)
     clusters = _check_all_params(options, params).get(count_parameter(options.algorithm) or "")
     cost = choosing + estimate_cost(_to_plan(options, params), rows, dimension)
-    naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)
-    return Cost(cost.cpu_seconds + _estimate_naming_seconds(options, params, rows, text), cost.bytes + naming)
-
-
-def _estimate_naming_seconds(options: ClusterOptions, params: Mapping[str, object], rows: int, text: Volume) -> float:
-    if not text.documents:
-        return 0.0
-    layers = 2 if options.algorithm in ("auto", "evoc") else 1
-    return rows * (
-        _SECONDS_PER_TEXT * layers
-        + _SECONDS_PER_TEXT_AND_CLUSTER * estimate_cluster_count(options.algorithm, params, rows)
+    naming = Cost(
+        text.naming_seconds(
+            estimate_cluster_count(options.algorithm, params, rows), estimate_layer_count(options.algorithm)
+        ),
+        text.naming_bytes(clusters if isinstance(clusters, int) else None),
     )
+    return Cost(cost.cpu_seconds + naming.cpu_seconds, cost.bytes + naming.bytes)
 
 
 def _to_plan(options: ClusterOptions, params: Mapping[str, object]) -> Plan:

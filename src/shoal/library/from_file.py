@@ -29,8 +29,8 @@ from shoal.library.output.write_back import check_replaceable, write_back
 from shoal.library.request import Request
 from shoal.library.results import estimate_bytes
 from shoal.library.row_filter import RowFilter
-from shoal.plural import plural
 from shoal.precision import Split
+from shoal.quantities import plural
 from shoal.records.documents.document import RESULT_FIELDS, own_fields
 from shoal.records.queries.fields import find_field, key_paths
 from shoal.records.queries.filters import MATCH_ALL

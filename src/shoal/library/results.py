@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shoal.analysis.tables import MEMBER_BYTES
 from shoal.durable import atomic_write, lock_folder, remove_tree, sync_folder
 from shoal.errors import Conflict, InvalidField
 from shoal.files.paths.own_results import FORMAT, SUMMARY, is_summary
@@ -19,7 +20,6 @@ from shoal.library.summary_shape import check_summary
 
 __all__ = ["FORMAT", "check_folder", "estimate_bytes", "read_summary", "write_folder"]
 
-_TABLE_BYTES: Final = 90
 _MODEL_BYTES: Final = 130
 _BY_CENTERS: Final = frozenset({"kmeans", "gaussian_mixture"})
 _TABLES: Final = ("members", "centroids", "condensed_tree", "near_duplicates", "layers", "hierarchy")
@@ -47,7 +47,7 @@ def estimate_bytes(rows: int, dimension: int, algorithm: str, *, id_bytes: int, 
     centroids.
     """
     vectors = 0 if algorithm in _BY_CENTERS else 4 * dimension
-    return rows * (_TABLE_BYTES + id_bytes + (_MODEL_BYTES + vectors if model else 0))
+    return rows * (MEMBER_BYTES + id_bytes + (_MODEL_BYTES + vectors if model else 0))
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

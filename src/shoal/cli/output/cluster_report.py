@@ -27,7 +27,7 @@ from shoal.cli.output.tree import build_tree
 from shoal.errors import ShoalError
 from shoal.files.columnar.row_writers import parse_output_format
 from shoal.library.results import read_summary
-from shoal.plural import plural
+from shoal.quantities import plural
 
 if TYPE_CHECKING:
     from shoal.library.from_file import FileClustering, FilePlan

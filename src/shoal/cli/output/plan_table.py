@@ -11,7 +11,7 @@ from rich.text import Text
 from shoal.cli.output.table import format_seconds
 from shoal.engine.parallel import thread_count
 from shoal.jobs.limits import machine_memory_mib
-from shoal.runs.config.planning import readable_bytes
+from shoal.quantities import format_bytes
 
 if TYPE_CHECKING:
     from shoal.library.from_file import FilePlan
@@ -29,11 +29,11 @@ def build_plan_table(plan: "FilePlan") -> Table:
     table.add_column("of", justify="right", style="dim")
     table.add_row("documents", f"{plan.rows:,} × {plan.dimension:,}", "")
     table.add_row("time", format_seconds(plan.seconds), f"{thread_count(0)} cores")
-    table.add_row("peak memory", _format_against(plan.peak_memory_bytes, memory), readable_bytes(memory))
-    table.add_row("disk", _format_against(plan.disk_bytes, free), f"{readable_bytes(free)} free")
+    table.add_row("peak memory", _format_against(plan.peak_memory_bytes, memory), format_bytes(memory))
+    table.add_row("disk", _format_against(plan.disk_bytes, free), f"{format_bytes(free)} free")
     table.add_row("language model calls", "0", "")
     return table
 
 
 def _format_against(needed: int, available: int) -> Text:
-    return Text(readable_bytes(needed), style="red" if needed > available else "")
+    return Text(format_bytes(needed), style="red" if needed > available else "")

@@ -1,4 +1,4 @@
-"""The volume of text for naming clusters, and the memory that naming needs."""
+"""The volume of text for naming clusters, and the memory and time that naming needs."""
 
 import sys
 from collections.abc import Iterable
@@ -15,6 +15,10 @@ _DOCUMENT_BYTES = 300
 """Memory for a document while equal texts are detected."""
 _LONG_COPIES = 1.5
 """Memory for the detection of boilerplate, relative to the size of long texts."""
+_TEXT_SECONDS = 3e-5
+"""CPU time for a text in each layer."""
+_CLUSTER_SECONDS = 1.2e-8
+"""CPU time for a text and a cluster: with more clusters more words are scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +55,7 @@ class Volume:
         words = min(self.words * read, TOKEN_BUDGET)
         long = self.long_bytes * read * min(1.0, TOKEN_BUDGET / max(self.words * read, 1.0))
         return words * _WORD_BYTES + self.documents * _DOCUMENT_BYTES + long * _LONG_COPIES
+
+    def naming_seconds(self, clusters: float, layers: int) -> float:
+        """Estimate the CPU time of naming about this many clusters in one of several layers."""
+        return self.documents * (_TEXT_SECONDS * layers + _CLUSTER_SECONDS * clusters)

@@ -3,9 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from shoal.engine.cost import Cost, estimate_assignment_cost, estimate_cost, wall_seconds
+from shoal.analysis.tables import MEMBER_BYTES
+from shoal.engine.cost import (
+    Cost,
+    estimate_assignment_cost,
+    estimate_cluster_count,
+    estimate_cost,
+    estimate_layer_count,
+    wall_seconds,
+)
 from shoal.engine.plan import Plan
 from shoal.errors import InvalidField
+from shoal.quantities import format_bytes
 from shoal.records.clusters.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.queries.filters import Filter
@@ -19,22 +28,20 @@ from shoal.runs.text import volume_of_run
 from shoal.storage.protocols.documents import DocumentReader
 from shoal.storage.protocols.transactions import RecordStore
 
-__all__ = ["Planning", "readable_bytes"]
+__all__ = ["Planning"]
 
 _BASE_BYTES: Final = 30 * 2**20
 """Memory of the process of a run, independent of the number of documents."""
 _ROW_BYTES: Final = 1_000
 """Memory for a document besides its vector and its text."""
-_RESULT_BYTES: Final = 90
 _KEPT_BYTES: Final = 450
 _OUTPUT_BYTES: Final = 900
 _ENRICHED_BYTES: Final = 600
-"""Disk space for each document: results, checkpoints, output documents, enrichment."""
+"""Disk space for each document besides the table of members: checkpoints, output documents, enrichment."""
 _RAISE: Final = "The operator of the server can raise SHOAL_RUN_MEMORY_MIB."
 _PLANS: Final = 20
 _LEAST_SECONDS: Final = 900.0
 """The time limit of a run as a multiple of its estimate, and its minimum."""
-_NAMING_SECONDS: Final = 6e-5
 _OUTPUT_SECONDS: Final = 3e-5
 
 _GONE: Final = (
@@ -87,10 +94,12 @@ class Planning:
         cost = self._cost(cluster, request, documents, sizes)
         apart = cluster.multi_feature_strategy == "independent"
         output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
-        disk, free = documents * (_RESULT_BYTES + _KEPT_BYTES + output), self._free()
-        held = self._held(scope, cluster, request, documents_filter, counts)
+        disk, free = documents * (MEMBER_BYTES + _KEPT_BYTES + output), self._free()
+        naming = self._naming(scope, cluster, request, documents_filter, counts)
+        held = _BASE_BYTES + documents * _ROW_BYTES + naming.bytes
         memory = int(held + cost.bytes)
-        seconds = round(wall_seconds(cost, self._threads) + documents * (_NAMING_SECONDS + _OUTPUT_SECONDS) + 0.1, 1)
+        seconds = wall_seconds(cost, self._threads) + naming.cpu_seconds + documents * _OUTPUT_SECONDS
+        seconds = round(seconds + 0.1, 1)
         in_time = not 0 < self._run_seconds < seconds
         notes = [*self._memory_notes(cluster, request, documents, sizes, held, limit), *_disk_notes(disk, free)]
         if not in_time:
@@ -121,23 +130,25 @@ class Planning:
         """Return the time limit of an attempt, with a margin for errors of the estimate and a busy machine."""
         return min(max(_PLANS * seconds, _LEAST_SECONDS), self._run_seconds) if self._run_seconds else 0.0
 
-    def _held(
+    def _naming(
         self,
         scope: Scope,
         cluster: Cluster,
         request: Mapping[str, Any],
         documents_filter: Filter,
         counts: Sequence[tuple[str, int]],
-    ) -> float:
-        """Estimate the memory besides the engine's: documents, their texts, and naming."""
-        rows = sum(count for _, count in counts)
+    ) -> Cost:
+        """Estimate the cost of naming; its memory includes the texts."""
         if cluster.cluster_type == "attribute":
-            return _BASE_BYTES + rows * _ROW_BYTES
+            return Cost(0, 0)
         text = volume_of_run(self._documents, scope, resolve_text_fields(cluster, request), documents_filter, counts)
-        params = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads).params
-        clusters = params.get("n_clusters") or params.get("n_components")
-        naming = text.naming_bytes(clusters if isinstance(clusters, int) else None)
-        return _BASE_BYTES + rows * _ROW_BYTES + text.held_bytes + naming
+        plan = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads)
+        given = plan.params.get("n_clusters") or plan.params.get("n_components")
+        clusters = estimate_cluster_count(plan.algorithm, plan.params, text.documents)
+        return Cost(
+            text.naming_seconds(clusters, estimate_layer_count(plan.algorithm)),
+            text.held_bytes + text.naming_bytes(given if isinstance(given, int) else None),
+        )
 
     def _counts(self, scope: Scope, cluster: Cluster, documents_filter: Filter) -> list[tuple[str, int]]:
         """Return the storage key of each collection, and how many of its documents match."""
@@ -171,7 +182,7 @@ class Planning:
         memory = held + self._cost(cluster, request, rows, sizes).bytes
         if memory <= limit:
             return []
-        note = f"It would take about {readable_bytes(memory)} of memory; a run may use {readable_bytes(limit)}."
+        note = f"It would take about {format_bytes(memory)} of memory; a run may use {format_bytes(limit)}."
         if request.get("mode") == "assign":
             return [note, _RAISE]
         sample, rest = rows // 2, limit - held
@@ -187,16 +198,7 @@ def _costs(plan: Plan, rows: int, sizes: list[int], *, apart: bool) -> Cost:
     return sum((estimate_cost(plan, rows, size) for size in (sizes if apart else [sum(sizes)])), Cost(0, 0))
 
 
-def readable_bytes(count: float) -> str:
-    """Format a number of bytes, as in `3.2 GiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} GiB"
-
-
 def _disk_notes(needed: int, free: int) -> list[str]:
     if needed <= free:
         return []
-    return [f"Its results take about {readable_bytes(needed)} of disk, and {readable_bytes(free)} are free."]
+    return [f"Its results take about {format_bytes(needed)} of disk, and {format_bytes(free)} are free."]
