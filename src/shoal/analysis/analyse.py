@@ -12,7 +12,7 @@ from shoal.analysis.naming import write_briefs, write_names
 from shoal.analysis.ranks import rank_clusters
 from shoal.columns import Points
 from shoal.engine.plan import Plan, Progress, ignore_progress
-from shoal.labeling import Budget, WordNamer
+from shoal.labeling import Budget, Namer, WordNamer
 
 __all__ = ["analyse"]
 
@@ -26,6 +26,8 @@ def analyse(
     places_before: NDArray[np.float32] | None = None,
     *,
     origin: NDArray[np.float64] | None = None,
+    namer: Namer | None = None,
+    budget: Budget | None = None,
 ) -> Analysis:
     """Cluster the points, number the clusters by rank, and name them from the texts.
 
@@ -40,6 +42,8 @@ def analyse(
         Without texts the names are "Cluster N".
     places_before, origin
         As for `compute`.
+    namer, budget
+        What names the clusters, and what it may cost; None counts the documents' own words, for nothing.
 
     Raises
     ------
@@ -49,5 +53,5 @@ def analyse(
         From `progress`.
     """
     clusters = find_clusters(points, texts, plan, progress, places_before, origin=origin)
-    names = write_names(write_briefs(clusters, texts), WordNamer(), Budget(), progress)
+    names = write_names(write_briefs(clusters, texts), namer or WordNamer(), budget or Budget(), progress)
     return build_analysis(ids, texts, clusters, rank_clusters(clusters), names)
