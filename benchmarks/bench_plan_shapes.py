@@ -66,9 +66,9 @@ def main() -> None:
     for rows, dimensions, method, params in SHAPES:
         given = json.dumps([rows, dimensions, method, params])
         done = subprocess.run([sys.executable, __file__, given], capture_output=True, text=True, check=True)
-        told = json.loads(done.stdout)
+        figure = json.loads(done.stdout)
         name = " ".join([method, *(f"{key}={value}" for key, value in params.items())])
-        figures = f"{told['peak']:.0f} | {told['planned']:.0f} | {told['cpu']:.1f} | {told['planned_cpu']:.1f}"
+        figures = f"{figure['peak']:.0f} | {figure['planned']:.0f} | {figure['cpu']:.1f} | {figure['planned_cpu']:.1f}"
         print(f"| {rows:,} × {dimensions:,} | {name} | {figures} |", flush=True)
 
 

@@ -33,7 +33,7 @@ CLEAN: Final = (
     "logs.py",
     "maintenance",
     "permits.py",
-    "plural.py",
+    "quantities.py",
     "precision.py",
     "records",
     "remote",

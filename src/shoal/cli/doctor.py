@@ -53,7 +53,7 @@ def _print_json(settings: Settings, report: "Report", removed: "list[Finding]") 
         "versions": _collect_versions(),
         "looked_at": dict(report.looked_at),
         "findings": [
-            {"kind": f.kind, "where": f.where, "told": f.problem, "remedy": f.remedy, "removed": f in removed}
+            {"kind": f.kind, "where": f.where, "problem": f.problem, "remedy": f.remedy, "removed": f in removed}
             for f in report.findings
         ],
     }

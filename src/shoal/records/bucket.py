@@ -53,7 +53,7 @@ class SchemaField(Body):
 
 
 class BucketSchema(Body):
-    """The fields objects of a bucket may have; told, not enforced."""
+    """The fields that objects of a bucket may have; shown, not enforced."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -61,7 +61,7 @@ class BucketSchema(Body):
 
 
 class UniqueKey(Body):
-    """UniqueKeyConfig: kept and shown; objects with the same key are not told apart by it."""
+    """UniqueKeyConfig: kept and shown; not enforced: objects may have the same key."""
 
     fields: list[str] = Field(min_length=1, max_length=100)
     default_policy: Literal["insert", "update", "upsert"] | None = None
@@ -142,7 +142,7 @@ OWN_FIELDS: Final = frozenset(
 
 
 class CreateBlob(Body):
-    """CreateBlobRequest: a piece of content, given as a value or an address. Shoal stores it as told."""
+    """CreateBlobRequest: a piece of content, given as a value or an address. Shoal stores it as given."""
 
     UNAVAILABLE: ClassVar[Mapping[str, str]] = {"force_remirror": _NO_MIRROR}
 

@@ -143,11 +143,11 @@ class Planning:
             return Cost(0, 0)
         text = volume_of_run(self._documents, scope, resolve_text_fields(cluster, request), documents_filter, counts)
         plan = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads)
-        given = plan.params.get("n_clusters") or plan.params.get("n_components")
+        count = plan.params.get("n_clusters") or plan.params.get("n_components")
         clusters = estimate_cluster_count(plan.algorithm, plan.params, text.documents)
         return Cost(
             text.naming_seconds(clusters, estimate_layer_count(plan.algorithm)),
-            text.held_bytes + text.naming_bytes(given if isinstance(given, int) else None),
+            text.held_bytes + text.naming_bytes(count if isinstance(count, int) else None),
         )
 
     def _counts(self, scope: Scope, cluster: Cluster, documents_filter: Filter) -> list[tuple[str, int]]:
