@@ -42,9 +42,13 @@ class Retries:
     def run(self, attempt: Callable[[int], T]) -> T:
         """Call `attempt` with 0, 1, … until it does not raise Conflicted. Raises Contended when it always did."""
         for number in range(self.attempts):
+            if number:
+                self._pause(number - 1)
             try:
                 return attempt(number)
             except Conflicted:
                 deadline.check()
-                self.sleep(self.random.uniform(0.0, min(self.first_seconds * 2**number, self.longest_seconds)))
         raise Contended(f"The transaction conflicted with other writers {self.attempts} times in a row. Try again.")
+
+    def _pause(self, conflicts: int) -> None:
+        self.sleep(self.random.uniform(0.0, min(self.first_seconds * 2**conflicts, self.longest_seconds)))
