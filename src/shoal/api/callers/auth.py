@@ -1,4 +1,9 @@
-"""Authentication and permission check, before a byte of the body is read.
+"""Authentication and permission check before the request goes on to its route.
+
+A key that is unknown, or known to lack the permission, is answered before a byte of the body is read. A key that was
+revoked or changed at most 5 seconds ago may still pass here, by its cached entry (`services/keys/cache.py`): then the
+body is read, and 404, 405 and 422 come before its 401 or 403. `api/callers/access.py` confirms the key before the
+handler does anything, so such a request has no effect and sees no data.
 
 Default deny: only the exact paths in `PUBLIC` need no key. A namespace or cluster named `health` is not among them.
 """
@@ -36,8 +41,9 @@ _LINK_PATH: Final = re.compile(r"/clusters/clust_[A-Za-z0-9]+/executions/run_[A-
 
 
 class Authentication:
-    """ASGI middleware that sets `request.state.caller`, or answers 401 or 403 without reading the body. A signed link
-    implies its caller and namespace. `find_permission` returns the permission that a method and a path require."""
+    """ASGI middleware that sets `request.state.caller`, or answers 401 or 403 without reading the body, as far as
+    the cached keys are current. A signed link implies its caller and namespace. `find_permission` returns the permission
+    that a method and a path require."""
 
     def __init__(self, app: ASGIApp, keys: Keys, links: Links, audit: Audit, find_permission: FindPermission) -> None:
         self._app, self._keys, self._links, self._audit = app, keys, links, audit
