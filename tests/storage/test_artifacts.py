@@ -44,6 +44,12 @@ def local(root: Path) -> LocalArtifacts:
     return LocalArtifacts(root)
 
 
+def table_file(root: Path, name: str) -> Path:
+    """The Parquet file of a table of the only run."""
+    (path,) = root.rglob(f"{name}.parquet")
+    return path
+
+
 def content_of(store: ArtifactStore, scope: Scope, run_id: str, name: str) -> bytes:
     """The bytes that a download gets."""
     stream, size = store.open(scope, run_id, name)
@@ -263,9 +269,11 @@ def flip(path: Path, bit: int) -> None:
     path.write_bytes(bytes(content))
 
 
-def test_a_hundred_single_flipped_bits_of_a_table_are_all_noticed(local: LocalArtifacts, scope: Scope) -> None:
+def test_a_hundred_single_flipped_bits_of_a_table_are_all_noticed(
+    local: LocalArtifacts, scope: Scope, root: Path
+) -> None:
     local.write(scope, RUN, {"members": members(2000)}, {})
-    path = local.path(scope, RUN, "members")
+    path = table_file(root, "members")
     bits = np.random.default_rng(0).choice(path.stat().st_size * 8, 100, replace=False)
 
     for bit in bits.tolist():
@@ -297,9 +305,9 @@ def test_flipped_bits_of_a_manifest_are_noticed_or_harmless(local: LocalArtifact
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, -1])
-def test_a_file_that_was_cut_is_corrupt(local: LocalArtifacts, scope: Scope, length: int) -> None:
+def test_a_file_that_was_cut_is_corrupt(local: LocalArtifacts, scope: Scope, root: Path, length: int) -> None:
     local.write(scope, RUN, {"members": members(500)}, {})
-    path = local.path(scope, RUN, "members")
+    path = table_file(root, "members")
     os.truncate(path, length if length >= 0 else path.stat().st_size + length)
 
     with pytest.raises(Corrupt, match="damaged"):
@@ -309,11 +317,11 @@ def test_a_file_that_was_cut_is_corrupt(local: LocalArtifacts, scope: Scope, len
 
 
 def test_a_file_that_is_missing_is_corrupt_and_another_tables_file_in_its_place_too(
-    local: LocalArtifacts, scope: Scope
+    local: LocalArtifacts, scope: Scope, root: Path
 ) -> None:
     local.write(scope, RUN, {"members": members(500), "others": members(500, seed=1)}, {})
-    path = local.path(scope, RUN, "members")
-    local.path(scope, RUN, "others").rename(path)
+    path = table_file(root, "members")
+    table_file(root, "others").rename(path)
 
     with pytest.raises(Corrupt):
         local.read(scope, RUN, "members")
@@ -339,10 +347,10 @@ def test_a_manifest_cut_short_is_corrupt_and_writing_again_heals(
 
 
 def test_files_are_zstd_parquet_with_page_checksums_that_any_reader_opens(
-    local: LocalArtifacts, scope: Scope, tmp_path: Path
+    local: LocalArtifacts, scope: Scope, root: Path, tmp_path: Path
 ) -> None:
     local.write(scope, RUN, {"members": members(2000)}, {})
-    path = local.path(scope, RUN, "members")
+    path = table_file(root, "members")
 
     with pq.ParquetFile(path) as file:
         column = file.metadata.row_group(0).column(2)

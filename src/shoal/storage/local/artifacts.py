@@ -99,13 +99,6 @@ class LocalArtifacts:
             raise _damage_error(run_id, name) from error
         return table if columns is None else table.select(list(columns))
 
-    def path(self, scope: Scope, run_id: str, name: str) -> Path:
-        """Return the local Parquet file of a table, after checking its bytes.
-
-        Open it at once: it is removed when the run is written again. Raises NotFound, Corrupt.
-        """
-        return self._locate(scope, run_id, name)[0]
-
     def open(self, scope: Scope, run_id: str, name: str) -> tuple[BinaryIO, int]:
         """See ArtifactStore. The bytes are checked first."""
         for _ in range(_TRIES):

@@ -156,7 +156,7 @@ def _check_artifacts(store: LocalArtifacts, scope: Scope, run_id: str) -> tuple[
     tables = manifest["files"] if manifest else {}
     for name in tables:
         try:
-            store.path(scope, run_id, name)
+            store.open(scope, run_id, name)[0].close()
         except ShoalError:
             damage.append(f"its table {name!r} is damaged or missing")
     return len(tables), damage
