@@ -35,9 +35,13 @@ def database(path: Path) -> Iterator[Database]:
     database.close()
 
 
+def insert(connection: sqlite3.Connection, word: str, number: int = 0) -> None:
+    connection.execute("INSERT INTO words (word, number) VALUES (?, ?)", (word, number))
+
+
 def add(database: Database, word: str, number: int = 0) -> None:
     with database.transaction() as connection:
-        connection.execute("INSERT INTO words (word, number) VALUES (?, ?)", (word, number))
+        insert(connection, word, number)
 
 
 def words(database: Database) -> list[str]:
@@ -49,9 +53,9 @@ def words(database: Database) -> list[str]:
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     def write() -> None:
-        with database.transaction():
-            add(database, "one")
-            add(database, "two")
+        with database.transaction() as connection:
+            insert(connection, "one")
+            insert(connection, "two")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -60,42 +64,32 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     assert words(database) == []
 
 
-def test_an_inner_transaction_ends_with_the_outer_one(database: Database) -> None:
-    during: list[str] = []
-
-    def write() -> None:
-        with database.transaction():
-            with database.transaction():
-                add(database, "inner")
-            during.extend(words(database))
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        write()
-
-    assert during == ["inner"]
-    assert words(database) == []
-
-
-def test_an_inner_failure_that_is_caught_undoes_only_the_inner_writes(database: Database) -> None:
-    def write() -> None:
-        with database.transaction():
+def test_a_transaction_inside_a_transaction_is_a_bug_and_says_so_and_the_outer_one_goes_on(database: Database) -> None:
+    with database.transaction() as connection:
+        insert(connection, "before")
+        with pytest.raises(RuntimeError, match="inside a transaction"):
             add(database, "inner")
-            raise ZeroDivisionError
-
-    with database.transaction():
-        add(database, "before")
-        with pytest.raises(ZeroDivisionError):
-            write()
-        add(database, "after")
+        insert(connection, "after")
 
     assert words(database) == ["after", "before"]
 
 
+def test_an_inner_transaction_that_is_not_caught_undoes_the_outer_one(database: Database) -> None:
+    def write() -> None:
+        with database.transaction() as connection:
+            insert(connection, "before")
+            add(database, "inner")
+
+    with pytest.raises(RuntimeError, match="inside a transaction"):
+        write()
+
+    assert words(database) == []
+
+
 def test_another_thread_sees_a_transaction_only_when_it_ended(database: Database) -> None:
     with ThreadPoolExecutor(1) as other:
-        with database.transaction():
-            add(database, "one")
+        with database.transaction() as connection:
+            insert(connection, "one")
             during = other.submit(words, database).result()
         after = other.submit(words, database).result()
 
@@ -186,9 +180,9 @@ def test_a_full_disk_stores_nothing_of_a_transaction_and_recovers(database: Data
     database.read().execute(f"PRAGMA max_page_count={pages + 4}")
 
     def write() -> None:
-        with database.transaction():
+        with database.transaction() as connection:
             for number in range(1000):
-                add(database, f"{number:05d}" * 100)
+                insert(connection, f"{number:05d}" * 100)
 
     with pytest.raises(InsufficientStorage, match="disk is full"):
         write()
@@ -201,7 +195,7 @@ def test_a_full_disk_stores_nothing_of_a_transaction_and_recovers(database: Data
 def test_a_transaction_that_sqlite_gave_up_does_not_pass_for_a_success(database: Database) -> None:
     def write() -> None:
         with database.transaction() as connection:
-            add(database, "one")
+            insert(connection, "one")
             connection.execute("ROLLBACK")  # as SQLite does by itself on an I/O error
 
     with pytest.raises(Unavailable, match="nothing of it was stored"):
@@ -231,9 +225,9 @@ def test_a_file_that_is_no_database_is_corrupt(path: Path) -> None:
 
 
 def test_a_damaged_page_is_corrupt(database: Database, path: Path) -> None:
-    with database.transaction():
+    with database.transaction() as connection:
         for number in range(2000):
-            add(database, f"{number:05d}" * 20)
+            insert(connection, f"{number:05d}" * 20)
     database.close()
     content = bytearray(path.read_bytes())
     for page in range(2 * 4096, len(content), 4096):

@@ -97,22 +97,19 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Run the block in a write transaction: on disk when the block ends, rolled back on an exception.
 
-        Calls nest within a thread: an inner block is a savepoint, which is rolled back alone if the outer block catches
-        the exception. Raises Unavailable after waiting 30 s for other writers.
+        Raises Unavailable after waiting 30 s for other writers, RuntimeError inside another block of this thread.
         """
         session = self._session()
         if session.only_reads:
             raise RuntimeError("A write inside a snapshot: open the transaction around it.")
         if session.writes:
             self._check_open(session)
-            with _savepoint(session.connection):
-                yield session.connection
-            return
+            raise RuntimeError("A transaction inside a transaction: write through the connection of the outer one.")
         with (
             permits.hold_none(),
             self._writers.wait(self.path.name),
             session.begin_write(),
-            _roll_back_on_error(session.connection, "ROLLBACK"),
+            _roll_back_on_error(session.connection),
         ):
             before = session.connection.total_changes
             yield session.connection
@@ -137,7 +134,7 @@ class Database:
         session.connection.execute("BEGIN")
         session.only_reads = True
         try:
-            with _roll_back_on_error(session.connection, "ROLLBACK"):
+            with _roll_back_on_error(session.connection):
                 yield session.connection
                 session.connection.execute("COMMIT")
         finally:
@@ -325,22 +322,13 @@ class _Queue:
 
 
 @contextlib.contextmanager
-def _savepoint(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("SAVEPOINT inner")
-    with _roll_back_on_error(connection, "ROLLBACK TO inner", "RELEASE inner"):
-        yield
-        connection.execute("RELEASE inner")
-
-
-@contextlib.contextmanager
-def _roll_back_on_error(connection: sqlite3.Connection, *undo: str) -> Iterator[None]:
+def _roll_back_on_error(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
         if connection.in_transaction:
             with deadline.suspend():
-                for statement in undo:
-                    connection.execute(statement)
+                connection.execute("ROLLBACK")
         raise
 
 
