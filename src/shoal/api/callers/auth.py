@@ -42,8 +42,8 @@ _LINK_PATH: Final = re.compile(r"/clusters/clust_[A-Za-z0-9]+/executions/run_[A-
 
 class Authentication:
     """ASGI middleware that sets `request.state.caller`, or answers 401 or 403 without reading the body, as far as
-    the cached keys are current. A signed link implies its caller and namespace. `find_permission` returns the permission
-    that a method and a path require."""
+    the cached keys are current. A signed link implies its caller and namespace. `find_permission` returns the
+    permission that a method and a path require."""
 
     def __init__(self, app: ASGIApp, keys: Keys, links: Links, audit: Audit, find_permission: FindPermission) -> None:
         self._app, self._keys, self._links, self._audit = app, keys, links, audit
