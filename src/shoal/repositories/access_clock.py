@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from shoal.records.scope import Scope
+from shoal.repositories.clock_record import get_clock, put_clock
 from shoal.storage.protocols.records import RecordReader
 from shoal.storage.protocols.transactions import Transaction
 
 __all__ = ["AccessClock", "advance_access_clock"]
 
-_ROOT: Final = Scope("")
 _ID: Final = "access"
 
 
@@ -21,14 +20,10 @@ class AccessClock:
 
     def read(self) -> int:
         """Return the reading. Keys and namespaces that are read afterwards are current while it stays the same."""
-        stored = self._store.get(_ROOT, "clock", _ID)
+        stored = get_clock(self._store, _ID)
         return 0 if stored is None else stored.version
 
 
 def advance_access_clock(tx: Transaction) -> None:
     """Advance the clock. Call it in each transaction that changes a key or a namespace."""
-    stored = tx.get(_ROOT, "clock", _ID)
-    if stored is None:
-        tx.insert(_ROOT, "clock", _ID, {})
-    else:
-        tx.replace(_ROOT, "clock", _ID, {}, expect_version=stored.version)
+    put_clock(tx, _ID, {})

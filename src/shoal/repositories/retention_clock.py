@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from shoal.records.base import format_stored_time
-from shoal.records.scope import Scope
+from shoal.repositories.clock_record import get_clock, put_clock
 from shoal.storage.protocols.records import Stored
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 
 __all__ = ["FASTEST", "RetentionClock"]
 
 FASTEST: Final = 60
-_ROOT: Final = Scope("")
 _ID: Final = "retention"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -35,7 +34,7 @@ class RetentionClock:
 
     def __call__(self) -> datetime:
         """Return a time that has certainly passed. Reads only."""
-        stored = self._store.get(_ROOT, "clock", _ID)
+        stored = get_clock(self._store, _ID)
         wall = self._now()
         return wall if stored is None else min(wall, _parse_time(stored))
 
@@ -44,12 +43,10 @@ class RetentionClock:
         self._store.transact(self._tick)
 
     def _tick(self, tx: Transaction) -> None:
-        stored = tx.get(_ROOT, "clock", _ID)
-        if stored is None:
-            tx.insert(_ROOT, "clock", _ID, self._body(self._now()))
-        else:
-            advanced = min(self._now(), _parse_time(stored) + FASTEST * self._time_since(stored))
-            tx.replace(_ROOT, "clock", _ID, self._body(advanced), expect_version=stored.version)
+        stored, at = get_clock(tx, _ID), self._now()
+        if stored is not None:
+            at = min(at, _parse_time(stored) + FASTEST * self._time_since(stored))
+        put_clock(tx, _ID, self._body(at))
 
     def _time_since(self, stored: Stored) -> timedelta:
         """Return the time since the last tick; zero after a reboot or on another machine."""

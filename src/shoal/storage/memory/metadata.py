@@ -1,6 +1,5 @@
 """A metadata store in memory: snapshots, made serialisable by validating the reads of a transaction at its commit."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from shoal.storage.protocols.records import Kind, Query, Stored, Totals
 from shoal.storage.protocols.replies import SavedReply
 from shoal.storage.protocols.transactions import Transaction
 from shoal.storage.retries import Conflicted, Retries
+from shoal.storage.transaction_bodies import TransactionBodies
 
 __all__ = ["MemoryMetadata"]
 
@@ -39,7 +39,7 @@ class MemoryMetadata(MemoryQueue, MemoryOutbox):
 
     def __init__(self, conflicts: Conflicts = NO_CONFLICTS, retries: Retries | None = None) -> None:
         self._state, self._conflicts, self._retries = State(), conflicts, retries or Retries()
-        self._inside = threading.local()
+        self._bodies = TransactionBodies()
         self._closed = False
 
     def transact(self, body: Callable[[Transaction], T]) -> T:
@@ -53,11 +53,7 @@ class MemoryMetadata(MemoryQueue, MemoryOutbox):
 
     def _attempt(self, body: Callable[[Transaction], T], attempt: int) -> tuple[T, OutboxTransaction]:
         with self._snapshot() as transaction:
-            self._inside.body = True
-            try:
-                result = body(transaction)
-            finally:
-                self._inside.body = False
+            result = self._bodies.run(body, transaction)
             deadline.check()
             if transaction.writes and self._conflicts.refuses(attempt):
                 raise Conflicted
@@ -154,5 +150,4 @@ class MemoryMetadata(MemoryQueue, MemoryOutbox):
     def _check_usable(self) -> None:
         if self._closed:
             raise Unavailable("The metadata store is closed.")
-        if getattr(self._inside, "body", False):
-            raise RuntimeError("The store was used inside the body of a transaction: use the Transaction it receives.")
+        self._bodies.refuse_store()

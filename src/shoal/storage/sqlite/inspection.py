@@ -27,6 +27,7 @@ from shoal.storage.sqlite.documents.vectors import SegmentKey, VectorSegments
 from shoal.storage.sqlite.migrations import format_of
 from shoal.storage.sqlite.read_only import read_only
 from shoal.storage.sqlite.replies import REPLY_COLUMNS, is_sound_reply
+from shoal.storage.sqlite.stored_json import parse_object
 from shoal.storage.sqlite.whole_pages import check_whole_pages
 
 __all__ = [
@@ -320,11 +321,7 @@ def _sound(text: bytes, checksum: int | None, *about: bytes) -> Json | None:
     """Parse a JSON object; None if it does not match its checksum."""
     if checksum is not None and crc32(text, crc32(b"\0".join(about))) != checksum:
         return None
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+    return parse_object(text)
 
 
 def _column(connection: sqlite3.Connection, table: str, name: str, prefix: str = "") -> str:

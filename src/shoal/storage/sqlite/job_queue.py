@@ -18,6 +18,7 @@ from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
 from shoal.storage.protocols.records import Json
 from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, place
+from shoal.storage.sqlite.stored_json import parse_object
 
 __all__ = ["FAIR_QUEUE", "IN_ORDER_OF_STORING", "SqliteJobQueue", "SqliteJobReads", "SqliteJobWrites"]
 
@@ -236,7 +237,7 @@ class SqliteJobQueue(SqliteJobMoves):
 
 def _job(row: tuple[Any, ...]) -> Job:
     id, organization, namespace, queue, payload, state, fence, attempts, worker, lease, cancel, stage, fraction = row
-    read = _parse_payload(payload)
+    read = parse_object(payload)  # one damaged job must not prevent reading the others
     return Job(
         job_id=id,
         scope=Scope(organization, namespace),
@@ -252,15 +253,6 @@ def _job(row: tuple[Any, ...]) -> Job:
         stage=stage,
         fraction=fraction,
     )
-
-
-def _parse_payload(text: str) -> Json | None:
-    """Parse a payload; None if it is damaged, since one job must not prevent reading the others."""
-    try:
-        parsed = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
 
 
 def _parse_time(text: str | None) -> datetime | None:

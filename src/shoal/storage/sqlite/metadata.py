@@ -1,7 +1,6 @@
 """The metadata store of one machine: one SQLite file for all threads and processes."""
 
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -22,6 +21,7 @@ from shoal.storage.sqlite.records import SqliteRecordReads
 from shoal.storage.sqlite.replies import find_reply
 from shoal.storage.sqlite.schedules import SqliteScheduleStore
 from shoal.storage.sqlite.transaction import SqliteTransaction
+from shoal.storage.transaction_bodies import TransactionBodies
 
 __all__ = ["SqliteMetadata"]
 
@@ -34,17 +34,13 @@ class SqliteMetadata(SqliteRecordReads, SqliteJobQueue, SqliteEventLog, SqliteSc
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, METADATA_SCHEMA, setup=register_functions)
-        self._inside = threading.local()
+        self._bodies = TransactionBodies()
 
     def transact(self, body: Callable[[Transaction], T]) -> T:
         """See RecordStore."""
         with self._writing() as connection:
             transaction = SqliteTransaction(connection)
-            self._inside.body = True
-            try:
-                result = body(transaction)
-            finally:
-                self._inside.body = False
+            result = self._bodies.run(body, transaction)
             transaction.end()
         transaction.run_commit_actions()
         return result
@@ -85,19 +81,15 @@ class SqliteMetadata(SqliteRecordReads, SqliteJobQueue, SqliteEventLog, SqliteSc
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _read(self) -> sqlite3.Connection:
-        self._refuse_inside()
+        self._bodies.refuse_store()
         return self._database.read()
 
     def _snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
-        self._refuse_inside()
+        self._bodies.refuse_store()
         return self._database.snapshot()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        self._refuse_inside()
+        self._bodies.refuse_store()
         with self._database.transaction() as connection:
             yield connection
-
-    def _refuse_inside(self) -> None:
-        if getattr(self._inside, "body", False):
-            raise RuntimeError("The store was used inside the body of a transaction: use the Transaction it receives.")

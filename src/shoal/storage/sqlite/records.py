@@ -22,6 +22,7 @@ from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, pla
 from shoal.storage.sqlite.events import delete_events
 from shoal.storage.sqlite.replies import forget_replies
 from shoal.storage.sqlite.schedules import delete_schedules
+from shoal.storage.sqlite.stored_json import parse_object
 
 __all__ = ["SqliteRecordReads", "SqliteRecordWrites"]
 
@@ -207,14 +208,8 @@ def _creation_time(body: Json) -> str | None:
 
 def _read_row(row: tuple[Any, ...]) -> Stored:
     id, name, version, body, checksum = row
-    if checksum is not None and text_checksum(body, id) != checksum:
+    whole = checksum is None or text_checksum(body, id) == checksum
+    parsed = parse_object(body) if whole else None
+    if parsed is None:
         raise Corrupt(f"The stored record {id!r} is damaged. Restore the database from a backup.", id=id)
-    return Stored(id, name, version, _parse_body(body))
-
-
-def _parse_body(text: str) -> Json:
-    try:
-        parsed: Json = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise Corrupt(f"A stored record is damaged ({error}). Restore the database from a backup.") from error
-    return parsed
+    return Stored(id, name, version, parsed)
