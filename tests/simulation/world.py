@@ -33,6 +33,7 @@ from shoal.storage.retries import Retries
 from shoal.storage.sqlite.database import Database
 from shoal.storage.sqlite.metadata import SqliteMetadata
 from shoal.storage.sqlite.metadata_schema import METADATA_SCHEMA
+from shoal.storage.transaction_bodies import TransactionBodies
 
 __all__ = ["Artifacts", "Checkpoints", "Clock", "Died", "Documents", "JobSeen", "MemoryStore", "Store"]
 
@@ -240,11 +241,11 @@ class MemoryStore(Hooks, MemoryMetadata):
 
     def called(self) -> None:
         """Others may act in the middle of a transaction: they are not inside it."""
-        inside, self._inside.body = getattr(self._inside, "body", False), False
+        bodies, self._bodies = self._bodies, TransactionBodies()
         try:
             super().called()
         finally:
-            self._inside.body = inside
+            self._bodies = bodies
 
     def _look(self, read: Callable[[OutboxView], T]) -> T:
         self.called()
