@@ -82,6 +82,43 @@ def test_the_pages_may_load_from_here_alone_and_be_framed_nowhere(bare: httpx.Cl
         assert headers["X-Request-ID"]
 
 
+def test_a_cache_keeps_the_page_and_the_json_answer_at_the_same_address_apart(bare: httpx.Client) -> None:
+    page, answer = (bare.get("/", headers=headers) for headers in (BROWSER, PROGRAM))
+
+    assert (page.headers["Vary"], answer.headers["Vary"]) == ("Accept", "Accept")
+    assert (page.headers["Cache-Control"], answer.headers["Cache-Control"]) == ("no-cache", "no-cache")
+
+
+def test_a_cache_does_not_give_the_page_of_a_missing_address_to_a_caller_of_the_api(bare: httpx.Client) -> None:
+    for headers in (BROWSER, PROGRAM, None):
+        missing = bare.get("/nowhere", headers=headers)
+        assert missing.status_code == 404
+        assert missing.headers["Vary"] == "Accept, Authorization" and missing.headers["Cache-Control"] == "no-cache"
+    page = bare.get("/clusters", headers={"Accept": "text/html"})  # the API's with a key: see mounts.py
+    assert (page.status_code, page.headers["Vary"]) == (404, "Accept, Authorization")
+
+
+@pytest.mark.parametrize("path", ["/docs/page.css", "/docs/icon.svg", "/docs/swagger_ui/swagger-ui-bundle.js"])
+def test_a_file_that_a_client_has_is_not_sent_again_and_one_that_changed_is(path: str, bare: httpx.Client) -> None:
+    first = bare.get(path)
+    etag = first.headers["ETag"]
+    assert first.headers["Cache-Control"] == "no-cache"
+
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        for method in ("GET", "HEAD"):
+            again = bare.request(method, path, headers={"If-None-Match": known})
+            assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag), known
+            assert again.headers["Cache-Control"] == "no-cache" and again.headers["X-Content-Type-Options"] == "nosniff"
+    for unknown in ('"other"', etag.strip('"'), ""):
+        assert bare.get(path, headers={"If-None-Match": unknown}).content == first.content, unknown
+
+
+def test_two_files_have_different_entity_tags(bare: httpx.Client) -> None:
+    tags = {bare.get(f"/docs/{name}").headers["ETag"] for name in ("page.css", "reference.css", "reference.js")}
+
+    assert len(tags) == 3
+
+
 def test_the_front_page_runs_no_script_and_the_reference_none_of_its_own_page(bare: httpx.Client) -> None:
     front, reference = (bare.get(path, headers=BROWSER) for path in ("/", "/docs"))
 

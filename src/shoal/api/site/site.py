@@ -1,5 +1,6 @@
-"""The pages, their paths and their security headers."""
+"""The pages, their paths, and their headers for security and caches."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from html import escape
@@ -29,7 +30,6 @@ _MEDIA: Final = MappingProxyType(
     {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 )
 _MAX_SHOWN_PATH: Final = 200
-_MAX_AGE_SECONDS: Final = 3600
 _HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "X-Content-Type-Options": "nosniff",
@@ -64,6 +64,7 @@ class Site:
         request, page = Request(scope, receive), self._pages.get(scope["path"])
         if page is None:
             answer = _not_found(request)
+            answer.headers["Vary"] = "Accept, Authorization"  # by which `api/mounts.py` may choose the API instead
         elif request.method not in _METHODS:
             answer = method_not_allowed(request.method, _METHODS)
         else:
@@ -72,15 +73,24 @@ class Site:
         for name, value in _HEADERS.items():
             answer.headers[name] = value
         answer.headers.setdefault("Content-Security-Policy", _POLICY)
+        answer.headers.setdefault("Cache-Control", "no-cache")
         await answer(scope, receive, send)
 
 
 def _welcome(request: Request) -> Response:
+    answer = _html_welcome(request) if accepts_html(request) else _json_welcome(request)
+    answer.headers["Vary"] = "Accept"
+    return answer
+
+
+def _html_welcome(request: Request) -> Response:
+    return _html("welcome.html", version=version("shoal"), base=base_url(request))
+
+
+def _json_welcome(request: Request) -> Response:
     base = base_url(request)
-    if not accepts_html(request):
-        at = {name: base + path for name, path in (("api", "/v1"), ("docs", "/docs"), ("openapi", "/openapi.json"))}
-        return reply({"name": "Shoal", "version": version("shoal"), **at, "health": f"{base}/health"})
-    return _html("welcome.html", version=version("shoal"), base=base)
+    at = {name: base + path for name, path in (("api", "/v1"), ("docs", "/docs"), ("openapi", "/openapi.json"))}
+    return reply({"name": "Shoal", "version": version("shoal"), **at, "health": f"{base}/health"})
 
 
 def _reference(request: Request) -> Response:
@@ -93,9 +103,19 @@ def _make_file_page(name: str) -> Page:
     media = _MEDIA[name.rpartition(".")[2]]
 
     def serve_file(request: Request) -> Response:
-        return Response(_content(name), media_type=media, headers={"Cache-Control": f"max-age={_MAX_AGE_SECONDS}"})
+        """Answer 304 to a client that has this content. The names carry no version, so a cache must ask each time."""
+        validator = {"ETag": _etag(name)}
+        if _matches(request, validator["ETag"]):
+            return Response(status_code=304, headers=validator)
+        return Response(_content(name), media_type=media, headers=validator)
 
     return serve_file
+
+
+def _matches(request: Request, etag: str) -> bool:
+    """Whether `If-None-Match` lists the entity tag, by the weak comparison of RFC 9110."""
+    listed = {tag.strip().removeprefix("W/") for tag in ",".join(request.headers.getlist("if-none-match")).split(",")}
+    return etag in listed or "*" in listed
 
 
 def _not_found(request: Request) -> Response:
@@ -108,12 +128,17 @@ def _not_found(request: Request) -> Response:
 
 def _html(name: str, status: int = 200, **values: str) -> Response:
     text = Template(_content(name).decode()).substitute({key: escape(value) for key, value in values.items()})
-    return HTMLResponse(text, status, {"Cache-Control": "no-cache"})
+    return HTMLResponse(text, status)
 
 
 @cache
 def _content(name: str) -> bytes:
     return (_FILES / name).read_bytes()
+
+
+@cache
+def _etag(name: str) -> str:
+    return f'"{hashlib.sha256(_content(name)).hexdigest()[:32]}"'
 
 
 def accepts_html(request: Request) -> bool:
