@@ -1,13 +1,18 @@
 """What all tests have: their environment, the examples that Hypothesis makes, and how a parallel run hands them out."""
 
+import functools
+import gc
 import logging
 import os
+import ssl
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
@@ -30,6 +35,7 @@ _OF_TERMINALS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLI
 _OF_SETTINGS = ["SHOAL_API_KEY", *(f"SHOAL_{field.name.upper()}" for field in fields(Settings))]
 _LINES = pytest.StashKey[list[str]]()
 _TOGETHER = "tests/sdk/"
+_SDK = Path(__file__).with_name("sdk")
 _LONG = ("docs", "faults", "jobs", "ops", "contract", "sdk", "tenancy", "simulation", "hostile", "engine", "cli")
 """Folders with files that take minutes, longest first."""
 
@@ -42,6 +48,20 @@ sys.dont_write_bytecode = False
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+# Each HTTP client of each test reads the same certificates, which takes longer than most requests.
+_default_context = ssl.create_default_context
+_with_public_certificates = functools.cache(lambda: _default_context(cafile=certifi.where()))
+
+
+def _context_read_once(*arguments: Any, **options: Any) -> ssl.SSLContext:
+    if not arguments and options == {"cafile": certifi.where()}:
+        return _with_public_certificates()
+    return _default_context(*arguments, **options)
+
+
+ssl.create_default_context = _context_read_once
 
 
 class _FilesTogether(LoadScopeScheduling):  # type: ignore[misc]  # for the same reason
@@ -67,6 +87,22 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     config.stash[_LINES] = []
     config.pluginmanager.register(ProcessStarts(config))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is loaded here stays: without `freeze`, each garbage collection of each test would look at all of it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """All tests of the SDK need a server, and its import takes half as long as all others together."""
+    return collection_path == _SDK or None if "not process" in config.getoption("markexpr") else None
 
 
 @pytest.fixture(scope="session")

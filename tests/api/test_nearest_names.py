@@ -3,9 +3,7 @@
 from typing import Any
 
 import httpx
-import mixpeek
 import pytest
-from mixpeek.exceptions import NotFoundException
 
 from api.conftest import ClientMaker
 from cluster_steps import create, grouped_documents, put_documents, vector_body
@@ -68,7 +66,11 @@ def test_a_key_that_may_not_read_is_offered_no_name(
     assert "docs" not in reply.text
 
 
+@pytest.mark.slow
 def test_the_official_sdk_shows_the_nearest_name(server: str, admin_key: str) -> None:
+    import mixpeek  # takes seconds
+    from mixpeek.exceptions import NotFoundException
+
     configuration = mixpeek.Configuration(host=server, access_token=admin_key, api_key={"NamespaceHeader": "default"})
     with mixpeek.ApiClient(configuration) as api, pytest.raises(NotFoundException) as raised:
         mixpeek.ClustersApi(api).get_cluster("group")
