@@ -106,7 +106,9 @@ WRITES: dict[str, Send] = {
 }
 
 
-@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize(
+    "write", [pytest.param(name, marks=pytest.mark.process) if name == "import" else name for name in WRITES]
+)
 def test_a_request_sent_again_is_answered_to_the_byte_and_done_once(
     write: str, filled: httpx.Client, namespace: str, clock: Clock
 ) -> None:

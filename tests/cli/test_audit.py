@@ -9,7 +9,7 @@ from cli.conftest import Command
 
 
 @pytest.fixture
-def busy(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+def busy(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: None) -> Command:
     """A folder in which a key was made, rotated and revoked, and a file imported."""
     monkeypatch.setenv("SHOAL_DATA", str(tmp_path / "data"))
     (tmp_path / "two.jsonl").write_text('{"id": "a", "v": [1, 0]}\n{"id": "b", "v": [0, 1]}\n')
@@ -20,7 +20,6 @@ def busy(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Comm
     return here
 
 
-@pytest.mark.process
 def test_what_commands_did_is_shown_newest_first(busy: Command) -> None:
     shown = [json.loads(line) for line in busy("audit", "--json").out.splitlines()]
 

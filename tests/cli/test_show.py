@@ -9,6 +9,8 @@ import pytest
 
 from cli.conftest import Command
 
+pytestmark = pytest.mark.process
+
 FOUND = ("--algorithm", "kmeans", "--clusters", 3, "--out", "found", "--keep", "topic")
 
 

@@ -48,6 +48,7 @@ def test_names_are_whole_and_examples_short(width: int, capsys: pytest.CaptureFi
     assert ("━" in "".join(lines[2:])) == (width >= 100)
 
 
+@pytest.mark.process
 def test_columns_is_honoured_in_a_pipe(here: Command, parquet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--out", "found")
     widths = {}
@@ -88,6 +89,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
+@pytest.mark.process
 def test_all_shows_every_cluster(here: Command, parquet: Path) -> None:
     here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 45, "--out", "found")
 
@@ -97,6 +99,7 @@ def test_all_shows_every_cluster(here: Command, parquet: Path) -> None:
     assert "cl_44" in here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 45, "--all", "--out", "found").out
 
 
+@pytest.mark.process
 def test_json_is_printed_alone_also_with_quiet(here: Command, parquet: Path) -> None:
     for more in (["--json"], ["--json", "-q"], ["-q", "--json"]):
         done = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, *more)
@@ -104,6 +107,7 @@ def test_json_is_printed_alone_also_with_quiet(here: Command, parquet: Path) -> 
         assert done.err == ""
 
 
+@pytest.mark.process
 def test_without_map_and_labels_there_are_none(here: Command, parquet: Path, tmp_path: Path) -> None:
 
     done = here(

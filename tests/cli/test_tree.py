@@ -78,6 +78,7 @@ def test_one_layer_is_a_list() -> None:
     assert drawn(one, 80) == ["3  Rain", "2  Bread"]
 
 
+@pytest.mark.process
 @pytest.mark.shared_data
 def test_the_tree_of_a_file_holds_every_cluster_once_and_adds_up(here: Command, tmp_path: Path) -> None:
     pq.write_table(load("banking77").slice(0, 3000), tmp_path / "bank.parquet")

@@ -169,6 +169,7 @@ def file_of_documents(folder: Path) -> Path:
     return folder / "docs.parquet"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -216,6 +217,7 @@ def test_a_condition_that_matches_nothing_says_how_the_values_that_are_there_are
     assert done.complaint.rpartition("'.")[2].strip() == hint.strip()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("given", "count"),
     [
@@ -296,6 +298,7 @@ def test_a_month_chooses_from_a_column_of_months(
     assert sorted(ids) == sorted(f"{month} {n}" for n, month in enumerate(held) if month in months)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("options", "says"),
     [

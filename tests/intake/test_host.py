@@ -17,6 +17,8 @@ from shoal.intake import readers
 from shoal.intake.readers import READERS, FileReaders, readers_needed
 from shoal.intake.request import Limits, ReadOptions
 
+pytestmark = pytest.mark.process
+
 ROWS = 60_000
 
 

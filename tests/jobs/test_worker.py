@@ -22,6 +22,8 @@ from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
 from single_writes import SqliteStore
 
+pytestmark = pytest.mark.process
+
 SCOPE = Scope("org_a", "ns_a")
 
 

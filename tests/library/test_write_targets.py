@@ -17,7 +17,7 @@ from shoal.library.output.write_targets import check_target
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Clustering:
+def found(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Clustering:
     vectors = np.eye(3).repeat(4, axis=0)
     path = tmp_path_factory.mktemp("source") / "docs.parquet"
     pq.write_table(pa.table({"id": [f"d{n}" for n in range(12)], "vec": vectors.tolist()}), path)

@@ -61,6 +61,7 @@ def stored(rows: slice) -> bytes:
     return bytes(sink.getvalue())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("path", ["/docs.parquet", "/docs.parquet?signature=" + SECRET, "/old/docs.parquet"])
 def test_a_file_behind_an_address_is_clustered(
     path: str, web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -78,6 +79,7 @@ def test_a_file_behind_an_address_is_clustered(
     assert SECRET not in (tmp_path / "shoal-out/docs/summary.json").read_text()
 
 
+@pytest.mark.process
 def test_python_reads_an_address_as_the_command_does(web: str) -> None:
     found = shoal.cluster(f"{web}/docs.parquet", algorithm="kmeans", n_clusters=3)
 
@@ -116,6 +118,7 @@ def test_downloaded_files_are_removed_after_reading(web: str) -> None:
     assert not fetched.path.parent.exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("address", ["s3://bucket/data", "s3://bucket/data/*.parquet", "s3://bucket/data/b.parquet"])
 def test_objects_in_s3_are_clustered(address: str, bucket: dict[str, bytes]) -> None:
     bucket["data/a.parquet"], bucket["data/b.parquet"] = stored(slice(0, 12)), stored(slice(12, 24))
@@ -213,6 +216,7 @@ def test_an_address_shows_nothing_secret() -> None:
     assert SECRET not in repr(Request(path=address))
 
 
+@pytest.mark.process
 def test_the_server_is_asked_for_the_address_as_it_was_written(tmp_path: Path) -> None:
     asked = list[str]()
 
@@ -231,6 +235,7 @@ def test_the_server_is_asked_for_the_address_as_it_was_written(tmp_path: Path) -
     assert asked == ["/a//x.parquet?url=https://o//./y"]
 
 
+@pytest.mark.process
 def test_several_addresses_are_read_as_one_table(
     web: str, bucket: dict[str, bytes], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
