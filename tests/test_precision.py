@@ -38,6 +38,7 @@ def assert_four_groups(labels: NDArray[np.integer]) -> None:
     assert len(set(labels.tolist()) - {-1}) == 4 and (labels >= 0).mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", sorted(GIVEN))
 @pytest.mark.parametrize("offset", [1e6, 1e8, -3e12])
 def test_float64_far_from_the_origin_is_clustered_by_its_differences(algorithm: str, offset: float) -> None:

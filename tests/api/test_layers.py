@@ -102,6 +102,7 @@ def test_the_tables_of_layers_join_by_the_id(client: httpx.Client, services: Ser
         assert all(one["examples"] and one["representative_ids"] for one in own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [True, False])
 def test_a_cluster_of_a_layer_keeps_its_id_while_it_keeps_its_documents(
     client: httpx.Client, services: Services, text: bool

@@ -72,6 +72,7 @@ def two_features() -> list[dict[str, Any]]:
     return documents
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["kmeans", "hdbscan", "auto"])
 @pytest.mark.parametrize("crash_in", STAGES)
 def test_the_next_attempt_takes_up_what_was_finished_and_gives_the_same_groups(

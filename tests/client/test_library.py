@@ -150,6 +150,7 @@ def test_the_number_of_clusters_is_chosen_and_noted() -> None:
     assert found.warnings[0].startswith("3 clusters")
 
 
+@pytest.mark.slow
 def test_the_number_that_kmeans_takes_does_not_depend_on_ids_order_or_seed() -> None:
     points = vectors(load("fashion900"), "pca64")[:600]
     order = np.random.default_rng(2).permutation(600)
@@ -167,6 +168,7 @@ def test_the_number_that_kmeans_takes_does_not_depend_on_ids_order_or_seed() -> 
     assert same_partition(others[1].labels, plain.labels[order])
 
 
+@pytest.mark.slow
 def test_two_notations_of_few_vectors_give_nearly_the_same_clusters() -> None:
     points = vectors(load("banking77"))[::33][:400]
     written = np.round(points, 4)
@@ -177,6 +179,7 @@ def test_two_notations_of_few_vectors_give_nearly_the_same_clusters() -> None:
     assert adjusted_rand_score(one.labels, two.labels) >= 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["auto", "kmeans"])
 def test_pure_noise_is_reported_as_having_no_structure(algorithm: str) -> None:
     for dimensions, normalize in ((2, False), (2, True), (64, True)):
@@ -218,6 +221,7 @@ def test_a_clustering_cannot_be_changed() -> None:
         found.seconds = 0.0  # type: ignore[misc]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["auto", "kmeans"])
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
@@ -390,6 +394,7 @@ def test_the_example_in_the_docstring_is_true() -> None:
     assert tested.failed == 0
 
 
+@pytest.mark.slow
 def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None:
     rng = np.random.default_rng(4)
     points = np.eye(5, 12).repeat(40, axis=0) + rng.normal(0, 0.1, (200, 12))
@@ -412,6 +417,7 @@ def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None
     assert shoal.cluster(points, algorithm="kmeans", n_clusters=3).layers_table() is None
 
 
+@pytest.mark.slow
 def test_a_clustering_like_an_earlier_one_keeps_its_map() -> None:
     rng = np.random.default_rng(8)
     points = np.eye(6, 12).repeat(70, axis=0) + rng.normal(0, 0.1, (420, 12))

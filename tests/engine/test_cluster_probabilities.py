@@ -50,6 +50,7 @@ def test_probabilities_do_not_depend_on_threads_or_other_rows(threads: int) -> N
     assert np.array_equal(mixture.probabilities(points, threads), mixture.probabilities(points, 1))
 
 
+@pytest.mark.slow
 def test_the_top_needs_memory_for_the_top_alone() -> None:
     centroids = np.random.default_rng(1).normal(size=(2_000, 8))
     points = np.random.default_rng(2).normal(size=(40_000, 8)).astype(np.float32)

@@ -14,6 +14,7 @@ from shoal.errors import InvalidField
 PARAMS = {"kmeans": {"n_clusters": 3, "n_init": 1}, "gaussian_mixture": {"n_components": 3}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 @pytest.mark.parametrize("make", DEGENERATE.values(), ids=DEGENERATE.keys())
 @pytest.mark.parametrize("normalize", [True, False], ids=["normalized", "raw"])

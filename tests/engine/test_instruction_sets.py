@@ -25,6 +25,7 @@ SETS = [] if kernels.native() is None else core().available_instructions()
 HARD = {"rank 1": (1000, 256), "dominant column": (1000, 256), "low rank": (400, 1536)}  # codes say least of these
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "kind"), list(enumerate(KINDS)))
 def test_every_instruction_set_and_the_reference_answer_as_defined(number: int, kind: str) -> None:
     """Two dimensions a kind; `make fuzz-native` takes all, with many seeds."""
@@ -70,6 +71,7 @@ def test_a_smaller_margin_would_lose_neighbours_of_these_rows(share: float, monk
     assert (found.rows != nearest).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["normalised", "heavy tails", "low rank"])
 def test_approximate_lists_do_not_depend_on_the_instruction_set(kind: str) -> None:
     rng = np.random.default_rng(8)

@@ -75,6 +75,7 @@ def crowd(seed: int) -> np.ndarray:
     return np.vstack([own, own[rng.integers(0, 60, 80)], rng.normal(0, 2, (20, 16))]).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("sample", [None, 150])

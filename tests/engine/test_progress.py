@@ -29,6 +29,7 @@ def run(algorithm: str, report: object, *, normalize: bool = True, rows: int = 3
     return compute(points, plan, report)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [True, False], ids=["all rows", "micro-clusters"])
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 def test_progress_never_goes_backwards_and_ends_at_1(

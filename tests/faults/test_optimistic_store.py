@@ -24,6 +24,7 @@ ERRORS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("errors", ["", ERRORS], ids=["conflicts", "conflicts and errors"])
 def test_invariants_hold_where_transactions_conflict_and_calls_fail(errors: str, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "data", threads=1, checkpoint_seconds=0.0, output_grace_seconds=0.0)

@@ -26,6 +26,7 @@ def expected_failures(estimator: Any) -> dict[str, str]:
     return {}
 
 
+@pytest.mark.slow
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
     [shoal.KMeans(n_clusters=3), shoal.HDBSCAN(), shoal.AutoCluster()], expected_failed_checks=expected_failures
 )

@@ -169,6 +169,7 @@ VALUES: dict[str, object] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_numbers_of_numpy_are_taken_as_the_numbers_they_are(algorithm: str) -> None:
     vectors = np.repeat(np.eye(3), 10, 0) + np.random.default_rng(0).normal(0, 0.02, (30, 3))

@@ -36,6 +36,7 @@ def same(one: shoal.Clustering, two: shoal.Clustering) -> None:
         assert np.array_equal(one.assign(rows).strengths, two.assign(rows).strengths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 @pytest.mark.parametrize("ids", [None, IDS], ids=["row numbers", "ids"])
 def test_a_saved_clustering_does_what_it_could(algorithm: str, ids: list[str] | None, tmp_path: Path) -> None:

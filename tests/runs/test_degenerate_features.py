@@ -58,6 +58,7 @@ def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normal
         return found.tables(source, identity.ids, names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["concatenate", "weighted", "independent"])
 @pytest.mark.parametrize("set_name", SETS)
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))

@@ -89,6 +89,7 @@ def test_more_groups_and_values_than_fit_are_refused(
         results(asked(**more), rows, 100)
 
 
+@pytest.mark.slow
 def test_an_aggregate_takes_no_more_memory_than_it_counts() -> None:
     names = ("count_distinct", "sum", "push", "add_to_set")
     wanted = [{"function": names[n % 4], "field": f"f{n}", "alias": f"a{n}"} for n in range(64)]

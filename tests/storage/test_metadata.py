@@ -594,6 +594,7 @@ def enqueue_many(store: Store, scope: Scope, now: datetime, count: int) -> None:
     store.transact(enqueue)
 
 
+@pytest.mark.slow
 def test_eight_threads_claim_a_thousand_jobs_each_exactly_once(store: Store, scope: Scope, now: datetime) -> None:
     enqueue_many(store, scope, now, 1000)
 

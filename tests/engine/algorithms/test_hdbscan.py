@@ -185,6 +185,7 @@ def test_labels_of_a_few_rows_are_those_of_scikit_learn_under_all_parameters(
     assert np.array_equal(found < 0, theirs < 0) and adjusted_rand_score(found, theirs) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @settings_of_both
 @pytest.mark.parametrize("name", ["clinc150", "banking77"])

@@ -97,6 +97,7 @@ def test_weights_count_as_copies_do(method: Any) -> None:
     assert np.allclose(np.sort(weighted[:, 2]), np.sort(whole[:, 2])[-39:], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_micro_clusters_replace_many_rows() -> None:
     rng = np.random.default_rng(0)
     truth = np.arange(21_000) % 5
@@ -221,6 +222,7 @@ LEFT_TO_THE_DATA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", LEFT_TO_THE_DATA)
 def test_omitted_parameters_are_chosen_from_the_data_with_a_warning(algorithm: str) -> None:
     """Twelve groups in 48 dimensions, as far apart as embeddings are, in two orders."""
@@ -239,6 +241,7 @@ def test_omitted_parameters_are_chosen_from_the_data_with_a_warning(algorithm: s
     assert algorithm == "optics" or found.warnings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", LEFT_TO_THE_DATA)
 def test_the_defaults_find_several_clusters_in_real_vectors_and_no_dominant_one(
     fashion: Points, algorithm: str

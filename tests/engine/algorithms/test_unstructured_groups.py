@@ -9,6 +9,8 @@ from shoal.engine import Outcome, Plan, compute
 from shoal.engine.algorithms.unstructured_groups import is_well_inside, merge_unstructured_groups
 from shoal.engine.plan import ignore_pulse
 
+pytestmark = pytest.mark.slow
+
 
 def made(sizes: list[int], dimensions: int, spread: float, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     rng = np.random.default_rng(seed)

@@ -168,6 +168,7 @@ def test_the_reference_walks_the_same_way(points: Points, min_samples: int) -> N
     assert np.array_equal(one, two)
 
 
+@pytest.mark.slow
 @compiled
 @pytest.mark.parametrize(("n", "d"), [(2500, 24), (1700, 3072), (40, 3072)])
 def test_the_reference_walks_the_same_way_over_several_blocks(n: int, d: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +221,7 @@ def labels_of(points: Points, threads: int, approximate: bool = False) -> NDArra
     return compute(points, Plan(algorithm="hdbscan", params=params, components=0, threads=threads)).labels
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize("approximate", [False, True])
 def test_labels_depend_neither_on_threads_nor_on_the_order_of_rows(approximate: bool) -> None:

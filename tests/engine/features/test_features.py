@@ -52,6 +52,7 @@ def test_a_row_that_lacks_a_feature_depends_on_the_other() -> None:
     assert normalize_nonzero_rows(blocks["a"])[1].tolist() == [0, 0]
 
 
+@pytest.mark.slow
 def test_learned_weights_beat_equal_ones() -> None:
     blocks, truth = pairs()
     learned = learn_weights(blocks, WeightLearning(), threads=2)

@@ -275,6 +275,7 @@ def test_a_cancelled_fit_raises_the_exception_of_the_callback() -> None:
         kmeans.fit(points, KMeansParams(n_clusters=300), seed=0, threads=2, progress=stop)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize(("name", "k"), [("banking77", 77), ("clinc150", 150)])
 def test_inertia_on_real_texts_is_not_above_that_of_scikit_learn(name: str, k: int) -> None:

@@ -121,6 +121,7 @@ def test_progress_is_reported_and_may_cancel(step: dict[str, Any]) -> None:
         apply_steps(points, check_steps([step], "s"), 0, 2, stop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("components", [2, 10, 50])
 def test_more_separate_parts_than_dimensions_are_separated(components: int) -> None:
     rng = np.random.default_rng(0)

@@ -169,6 +169,7 @@ def test_a_broad_chosen_layer_is_not_named_after_one_of_its_many_parts() -> None
     assert [name.label for name in broad] == ["Card", "Parcel"]
 
 
+@pytest.mark.slow
 def test_a_large_cluster_of_many_topics_is_called_what_most_of_it_says() -> None:
     """The report: 1,166 documents called "Card expires"."""
     texts = [text or "" for text in load("banking77")["text"].to_pylist()]
