@@ -1,9 +1,6 @@
 """A real server on a free loopback port for each test, over a data folder of its own and a clock that tests move."""
 
 import os
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
+from app_server import serve_app
 from memory_stores import memory_stores
 from shoal.api.app import create_app
 from shoal.assemble import Services, assemble
@@ -85,20 +82,8 @@ def admin_key(services: Services) -> str:
 @pytest.fixture
 def server(services: Services, admin_key: str) -> Iterator[str]:
     """The address of a running server, without a mount: `http://127.0.0.1:<port>`."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as served; see `shoal.cli.serve`
-    running = uvicorn.Server(
-        uvicorn.Config(create_app(services), log_level="warning", ws="none", reset_contextvars=True)
-    )
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not running.started:
-        assert thread.is_alive()
-        time.sleep(0.005)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    running.should_exit = True
-    thread.join(10)
-    listener.close()
+    with serve_app(create_app(services)) as address:
+        yield address
 
 
 ClientMaker = Callable[..., httpx.Client]

@@ -3,16 +3,13 @@
 One server serves all these tests: what is refused leaves no trace for the next.
 """
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
+from app_server import serve_app
 from shoal.api.app import create_app
 from shoal.assemble import assemble
 from shoal.settings import Settings
@@ -26,23 +23,12 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """The admin, on a server with an empty collection `products`. Bodies over 1 MiB are too large here."""
     services = assemble(Settings(data=tmp_path_factory.mktemp("data"), workers=0, max_body_mib=1))
     key = services.keys.bootstrap(services.settings.data / "key")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        running = uvicorn.Server(
-            uvicorn.Config(create_app(services), log_level="warning", ws="none", reset_contextvars=True)
-        )
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not running.started:
-            assert thread.is_alive()
-            time.sleep(0.005)
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    with serve_app(create_app(services)) as address:
         headers = {"Authorization": f"Bearer {key}", "X-Namespace": "default"}
-        with httpx.Client(base_url=address, headers=headers, timeout=30, trust_env=False) as admin:
+        with httpx.Client(base_url=f"{address}/v1", headers=headers, timeout=30, trust_env=False) as admin:
             body = {"collection_name": "products", "source": {"type": "bucket"}}
             assert admin.post("/collections", json=body).status_code == 200
             yield admin
-        running.should_exit = True
-        thread.join(10)
     services.close()
 
 

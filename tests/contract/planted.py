@@ -4,17 +4,14 @@ One organisation: documents, a finished run of k-means and one by values, a buck
 spares of each, which are what a generated DELETE may take.
 """
 
-import socket
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import uvicorn
 
+from app_server import serve_app
 from cluster_steps import carry_out, grouped_documents, vector_body
 from shoal.api.app import create_app
 from shoal.assemble import Services, assemble
@@ -137,20 +134,9 @@ def planted(data: Path) -> Iterator[Planted]:
     services = assemble(Settings(data=data, workers=0, max_body_mib=1, max_upload_mib=2))
     key = services.keys.bootstrap(data / "key")
     assert key is not None
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        running = uvicorn.Server(
-            uvicorn.Config(create_app(services), log_level="warning", ws="none", reset_contextvars=True)
-        )
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not running.started:
-            assert thread.is_alive()
-            time.sleep(0.005)
-        made = Planted(f"http://127.0.0.1:{listener.getsockname()[1]}", services, key)
+    with serve_app(create_app(services)) as address:
+        made = Planted(address, services, key)
         made.restore()
         yield made
         made.client.close()
-        running.should_exit = True
-        thread.join(10)
     services.close()
