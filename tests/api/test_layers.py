@@ -14,6 +14,8 @@ from cluster_steps import create, execute, put_documents
 from shoal import demo_data
 from shoal.assemble import Services
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = Path(demo_data.__file__).parent / "clinc150-sample.parquet"
 
 
@@ -102,7 +104,6 @@ def test_the_tables_of_layers_join_by_the_id(client: httpx.Client, services: Ser
         assert all(one["examples"] and one["representative_ids"] for one in own)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("text", [True, False])
 def test_a_cluster_of_a_layer_keeps_its_id_while_it_keeps_its_documents(
     client: httpx.Client, services: Services, text: bool

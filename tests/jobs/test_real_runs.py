@@ -26,6 +26,7 @@ from real_runs import (
     worker_processes,
 )
 from server_process import ServerProcess
+from warm_start import Started, can_start, start
 
 pytestmark = pytest.mark.process
 
@@ -38,10 +39,14 @@ def data(tmp_path: Path) -> Path:
 @contextmanager
 def worker(data: Path, **environ: str) -> Iterator[psutil.Process]:
     """`shoal worker` beside a server, in a process group of its own."""
-    command = [sys.executable, "-m", "shoal.cli.main", "worker", "--data", str(data)]
-    process = subprocess.Popen(
-        command, start_new_session=True, env={**os.environ, "SHOAL_LOG_LEVEL": "error", **environ}
-    )
+    arguments = ["worker", "--data", str(data)]
+    given = {**os.environ, "SHOAL_LOG_LEVEL": "error", **environ}
+    process: Started
+    if can_start(given):
+        process = start(arguments, 2, given)
+    else:
+        command = [sys.executable, "-m", "shoal.cli.main", *arguments]
+        process = subprocess.Popen(command, start_new_session=True, env=given)
     try:
         yield psutil.Process(process.pid)
     finally:

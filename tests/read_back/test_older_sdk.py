@@ -11,7 +11,6 @@ import pytest
 
 from contract.planted import Planted
 from read_back.official import OLDER, OLDER_SDK
-from sdk.calls import routes_of
 
 pytestmark = pytest.mark.process
 
@@ -45,6 +44,8 @@ def test_every_step_of_the_older_sdk_works(told: list[dict[str, Any]]) -> None:
 def test_every_route_that_the_older_sdk_has_a_method_for_was_called(
     server: Planted, told: list[dict[str, Any]]
 ) -> None:
+    from sdk.calls import routes_of  # it loads the SDK, which takes seconds
+
     served = routes_of(server.client.get("/openapi.json").json())
     listing = [sys.executable, "-c", "from sdk.calls import official_routes; print(*official_routes(), sep='\\n')"]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(OLDER_SDK), str(_HERE.parent)])}
