@@ -282,8 +282,8 @@ def _build_model(
     metric: DistanceMetric = "cosine" if plan.normalize else "euclidean"
     own = clustered.labels if clustered.fitted is None else clustered.labels[clustered.fitted]
     reach = Reach.of(targets, distances, clustered.labels, metric) if fit.assigns_all else None
-    known = KnownRows.of(space, Assignments(clustered.labels.astype(np.int64), clustered.strengths), plan.threads)
-    return Model.of(fit, own, targets.shape[1], plan.normalize, reach, known)
+    known_rows = KnownRows.of(space, Assignments(clustered.labels.astype(np.int64), clustered.strengths), plan.threads)
+    return Model.of(fit, own, targets.shape[1], plan.normalize, reach, known_rows)
 
 
 def _build_hierarchy(

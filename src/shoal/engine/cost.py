@@ -93,9 +93,9 @@ def estimate_choice_cost(rows: int, dimensions: int) -> Cost:
 def estimate_cluster_count(algorithm: str, params: Mapping[str, Any], rows: int) -> float:
     """The number that was given; else about as many as are found in embeddings of text, where density finds one of six
     to seven times `min_cluster_size` rows, however many rows there are."""
-    given = params.get("n_clusters") or params.get("n_components") or params.get("approx_n_clusters")
-    if given:
-        return float(given)
+    requested = params.get("n_clusters") or params.get("n_components") or params.get("approx_n_clusters")
+    if requested:
+        return float(requested)
     if _FIT_COSTS[algorithm] is _density_cost:
         smallest = float(params.get("min_cluster_size") or params.get("min_samples") or 5)
         return rows / (6.6 * smallest)

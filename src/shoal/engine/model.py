@@ -41,13 +41,13 @@ class Model:
 
     @staticmethod
     def of(
-        fit: Fit, labels: Labels, dimensions: int, normalize: bool, reach: Reach | None, known: KnownRows
+        fit: Fit, labels: Labels, dimensions: int, normalize: bool, reach: Reach | None, known_rows: KnownRows
     ) -> "Model":
-        """`labels` (n,) are the outcome's labels of the fitted rows; `known` holds all rows of the outcome."""
+        """`labels` (n,) are the outcome's labels of the fitted rows; `known_rows` holds all rows of the outcome."""
         clustered = fit.assignments.labels >= 0
         number = np.full(int(fit.assignments.labels.max(initial=-1)) + 2, NOISE, np.int64)
         number[fit.assignments.labels[clustered]] = labels[clustered]
-        return Model(dimensions, normalize, number, fit.assign, reach if fit.assigns_all else None, known)
+        return Model(dimensions, normalize, number, fit.assign, reach if fit.assigns_all else None, known_rows)
 
     def assign(
         self, points: NDArray[np.floating], threads: int = 0, progress: Progress = ignore_progress

@@ -100,9 +100,9 @@ def _relabel(communities: Places, target: Rows) -> Places:
 def _connect_touching(points: Points, communities: Places, own: Rows) -> Places:
     """(k,) groups of the communities `own` whose rows leave no gap between them. A small sample may show no structure
     even if it lies in two places."""
-    parts = [points[communities == one].astype(np.float64) for one in own.tolist()]
+    parts = [points[communities == community].astype(np.float64) for community in own.tolist()]
     ones, others = np.triu_indices(len(own), 1)
-    near = [_is_near(parts[one], parts[other]) for one, other in zip(ones.tolist(), others.tolist(), strict=True)]
+    near = [_is_near(parts[first], parts[second]) for first, second in zip(ones.tolist(), others.tolist(), strict=True)]
     ties = coo_array((np.ones(sum(near)), (ones[near], others[near])), shape=(len(own), len(own)))
     return connected_components(ties, directed=False)[1].astype(np.int32)
 

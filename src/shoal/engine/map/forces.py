@@ -56,7 +56,7 @@ def settle_layout(
     (m,), which may be infinite. Reports to `progress` as "layout"."""
     core = kernels.native()
     move = _settle_reference if core is None else core.settled
-    found: Floats = move(
+    positions: Floats = move(
         level.weights.indptr.astype(np.int64),
         level.weights.indices.astype(np.int32),
         level.pull(),
@@ -68,7 +68,7 @@ def settle_layout(
         thread_count(threads),
         partial(progress, "layout"),
     )
-    return np.ascontiguousarray(found.T)
+    return np.ascontiguousarray(positions.T)
 
 
 def find_unit(level: Level, places: Floats) -> float:

@@ -103,9 +103,9 @@ def revise_map(
         places = lay_out(points, components, seed, threads, progress, near)
         revised = RevisedMap(places=places, applied="none", reason="")
         if method == "aligned":
-            aligned = _align(places[values.rows], old.places, old.known)
+            aligned = _align(places[values.rows], old.places, old.is_known)
             revised = RevisedMap(
-                places=aligned[values.back], applied="aligned", reason="", moved=old.max_shift(aligned, old.known)
+                places=aligned[values.back], applied="aligned", reason="", moved=old.max_shift(aligned, old.is_known)
             )
     return replace(revised, reason=reason or revised.reason, warnings=notes)
 
@@ -124,12 +124,12 @@ class _PreviousMap:
     offers: Floats
 
     @property
-    def known(self) -> Marks:
+    def is_known(self) -> Marks:
         return has_place(self.places)
 
     @property
     def extent(self) -> float:
-        return extent(self.places[self.known])
+        return extent(self.places[self.is_known])
 
     @staticmethod
     def of(previous: Floats, values: Distinct, changed: Marks | None) -> "_PreviousMap":
@@ -166,7 +166,7 @@ class _PreviousMap:
 
 def _choose_method(stability: Stability, old: _PreviousMap, components: int) -> tuple[Applied, str]:
     """What is possible, and the reason if that is not `stability`."""
-    shared, total = int(old.known.sum()), len(old.places)
+    shared, total = int(old.is_known.sum()), len(old.places)
     if old.places.shape[1] != components:
         return "none", f"The previous map had {old.places.shape[1]} dimensions, this one has {components}."
     if shared < _MIN_ALIGNED:
@@ -209,11 +209,13 @@ def _keep_places(
     """Lay out in the unit of a fresh map, whatever that of the old one."""
     pulse = pulse_at(progress, "layout", 0.5)
     values, weights = near.values, map_graph(near, threads, pulse)
-    if len(old.owners) > old.known.sum():
-        old = old.choose_offers(likeliest_places(weights, old.places, old.known, pulse))
-    unit = np.float32(find_unit(Level.of_rows(csr_array(weights[old.known][:, old.known])), old.places[old.known]))
+    if len(old.owners) > old.is_known.sum():
+        old = old.choose_offers(likeliest_places(weights, old.places, old.is_known, pulse))
+    unit = np.float32(
+        find_unit(Level.of_rows(csr_array(weights[old.is_known][:, old.is_known])), old.places[old.is_known])
+    )
     size, places = old.extent * float(unit), old.places * unit
-    is_fixed = old.known & ~(find_lost(weights, places, old.known, size, pulse) & old.loose)
+    is_fixed = old.is_known & ~(find_lost(weights, places, old.is_known, size, pulse) & old.loose)
     places = place_newcomers(
         weights,
         np.where(is_fixed[:, None], places, np.float32(np.nan)),
@@ -227,11 +229,11 @@ def _keep_places(
     level, part = Level.of_rows(weights), scale_progress(progress, "layout", 0.6, 1)
     places = settle_layout(level, places, reach, FINE, seed, threads, part) / unit
     progress("layout", 1.0)
-    freed = old.known & ~is_fixed
+    freed = old.is_known & ~is_fixed
     return RevisedMap(
         places=places[values.back],
         applied="transform",
-        reason=_account(int(is_fixed.sum()), int((~old.known).sum()), int(freed.sum())),
+        reason=_account(int(is_fixed.sum()), int((~old.is_known).sum()), int(freed.sum())),
         moved=old.max_shift(places, is_fixed),
         freed=int(freed[values.back].sum()),
     )
