@@ -119,7 +119,7 @@ class Settings:
     drain_seconds: float = 0.0
     """How long the server keeps serving after SIGTERM while /readyz answers 503."""
     disk_reserve_mib: int = -1
-    """New data are refused while less is free; -1 for 1 GiB or 5 % of the disk, whichever is more, at most 10 GiB."""
+    """New data is rejected while less is free; -1 for 1 GiB or 5 % of the disk, whichever is more, at most 10 GiB."""
     ballast_mib: int = 96
     """Size of a file that is removed when the disk is full, so that deleting still works; 0 for none."""
 

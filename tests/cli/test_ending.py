@@ -180,7 +180,7 @@ def test_readiness_reports_missing_workers_without_rejecting_requests(tmp_path: 
     told = reply.json()
     assert told["status"] == "DEGRADED"
     assert {name for name, check in told["checks"].items() if not check["ok"]} == {"disk", "workers"}
-    assert "kept in reserve: new data are refused" in told["checks"]["disk"]["reason"]
+    assert "kept in reserve: new data is rejected" in told["checks"]["disk"]["reason"]
     assert "shoal worker" in told["checks"]["workers"]["reason"]
     assert read.status_code == 200
     assert refused.status_code == 507

@@ -67,11 +67,11 @@ def _data_folder(services: Services) -> Check:
 
 def _disk(services: Services) -> Check:
     try:
-        room = services.disk.space()
+        space = services.disk.space()
     except OSError as error:
         return Check(False, f"The disk does not answer ({error.strerror}).")
-    if not room.low:
+    if not space.low:
         return Check(True, required=False)
-    reserve_mib = (room.reserve + room.owed) / _MIB
-    reason = f"{room.free / _MIB:,.0f} MiB are free and {reserve_mib:,.0f} MiB kept in reserve: new data are refused."
+    reserve_mib = (space.reserve + space.owed) / _MIB
+    reason = f"{space.free / _MIB:,.0f} MiB are free and {reserve_mib:,.0f} MiB kept in reserve: new data is rejected."
     return Check(False, reason, required=False)

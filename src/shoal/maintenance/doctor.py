@@ -246,11 +246,14 @@ def _check_environment(report: Report, inspection: Inspection) -> Iterator[Findi
     """Check the disk, file modes, and copies of earlier formats."""
     if inspection.is_read_only():
         yield Finding("note", "disk", "is mounted read-only: a server cannot start here", "Mount it writable.")
-    room = inspection.space()
+    space = inspection.space()
     report.looked_at.append(
-        ("disk", f"{room.free / _MIB:,.0f} MiB free of {room.total / _MIB:,.0f}, {room.reserve / _MIB:,.0f} in reserve")
+        (
+            "disk",
+            f"{space.free / _MIB:,.0f} MiB free of {space.total / _MIB:,.0f}, {space.reserve / _MIB:,.0f} in reserve",
+        )
     )
-    if room.low:
+    if space.low:
         yield Finding("problem", "disk", "less is free than the reserve: new data is rejected", "Free some space.")
     for path in inspection.insecure_paths():
         mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"

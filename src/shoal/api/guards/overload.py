@@ -74,10 +74,10 @@ class Admission:
                 return  # without a deadline: an import takes as long as its file is large
             try:
                 if len(scope["state"].get(BODY, b"")) > _LARGE_BYTES:
-                    await large.take()
+                    await large.acquire()
                 if str(scope["path"]).endswith(_COUNTING):
-                    await counting.take()
-                await place.take()
+                    await counting.acquire()
+                await place.acquire()
             except Overloaded as error:
                 await error_reply(error)(scope, receive, send)
                 return
@@ -86,7 +86,7 @@ class Admission:
                 await self._app(scope, receive, _until_answered(send, places, permit))
         finally:
             for held in places:
-                held.leave()
+                held.release()
 
 
 def _is_unbounded_delete(scope: Connection) -> bool:
@@ -109,20 +109,20 @@ class Gate:
     async def enter(self, organization: str, places: int = 1) -> None:
         """Wait for so many places. Raises Overloaded at once where the queue is full, else after `timeout_s`."""
         may_wait = self._may_wait(organization)
-        turn = asyncio.get_running_loop().create_future()
-        self._queue[turn] = organization, places
+        waiter = asyncio.get_running_loop().create_future()
+        self._queue[waiter] = organization, places
         self._admit()
-        if turn.done():
+        if waiter.done():
             return
         if not may_wait:
-            del self._queue[turn]
+            del self._queue[waiter]
             raise Overloaded(_BUSY)
         try:
             async with asyncio.timeout(self._timeout):
-                await turn
+                await waiter
         except BaseException as error:
-            self._queue.pop(turn, None)
-            if turn.done() and not turn.cancelled():  # admitted at this very moment
+            self._queue.pop(waiter, None)
+            if waiter.done() and not waiter.cancelled():  # admitted at this very moment
                 self.leave(organization, places)
             else:
                 self._admit()  # those behind one that needed many
@@ -141,19 +141,19 @@ class Gate:
         """Admit in order of arrival: none overtakes a request of the same organisation, nor one that only waits for
         enough free places."""
         blocked = set[str]()
-        for turn, (waiting, places) in list(self._queue.items()):
-            if turn.done() or waiting in blocked:
+        for waiter, (organization, places) in list(self._queue.items()):
+            if waiter.done() or organization in blocked:
                 continue
-            if not self._has_room(waiting, places):
-                if self._inside[waiting] + places <= share(self._most):
+            if not self._has_places(organization, places):
+                if self._inside[organization] + places <= share(self._most):
                     return
-                blocked.add(waiting)
+                blocked.add(organization)
                 continue
-            del self._queue[turn]
-            self._inside[waiting] += places
-            turn.set_result(None)
+            del self._queue[waiter]
+            self._inside[organization] += places
+            waiter.set_result(None)
 
-    def _has_room(self, organization: str, places: int) -> bool:
+    def _has_places(self, organization: str, places: int) -> bool:
         own = self._inside[organization] + places <= share(self._most)
         return own and self._inside.total() + places <= self._most
 
@@ -163,20 +163,20 @@ class Gate:
 
 
 class _Place:
-    """A request's places at a gate: taken once, given back once."""
+    """A request's places at a gate: acquired once, released once."""
 
     def __init__(self, gate: Gate, organization: str) -> None:
         self._gate, self._organization = gate, organization
-        self._taken = 0
+        self._acquired = 0
 
-    async def take(self, places: int = 1) -> None:
+    async def acquire(self, places: int = 1) -> None:
         await self._gate.enter(self._organization, places)
-        self._taken = places
+        self._acquired = places
 
-    def leave(self) -> None:
-        if self._taken:
-            taken, self._taken = self._taken, 0
-            self._gate.leave(self._organization, taken)
+    def release(self) -> None:
+        if self._acquired:
+            acquired, self._acquired = self._acquired, 0
+            self._gate.leave(self._organization, acquired)
 
 
 def _until_answered(send: Send, places: Sequence[_Place], permit: Permit | None = None) -> Send:
@@ -185,7 +185,7 @@ def _until_answered(send: Send, places: Sequence[_Place], permit: Permit | None 
     async def send_and_release(message: Message) -> None:
         if message["type"] == "http.response.start":
             for held in places:
-                held.leave()
+                held.release()
             if permit is not None:
                 permit.close()
         await send(message)
@@ -194,7 +194,7 @@ def _until_answered(send: Send, places: Sequence[_Place], permit: Permit | None 
 
 
 def _admit_after_upload(receive: Receive, reader: _Place, place: _Place) -> Receive:
-    """Wrap `receive` to take a reader and a place when the last chunk of an upload has arrived. Raises Overloaded in
+    """Wrap `receive` to acquire a reader and a place when the last chunk of an upload has arrived. Raises Overloaded in
     the route that reads."""
     size, ended = 0, False
 
@@ -204,8 +204,8 @@ def _admit_after_upload(receive: Receive, reader: _Place, place: _Place) -> Rece
         size += len(message.get("body", b""))
         if not ended and message["type"] == "http.request" and not message.get("more_body", False):
             ended = True
-            await reader.take(readers_needed(size))
-            await place.take()
+            await reader.acquire(readers_needed(size))
+            await place.acquire()
         return message
 
     return receive_and_admit

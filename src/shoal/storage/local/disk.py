@@ -1,6 +1,6 @@
 """Free space on the disk of the data folder, and two safeguards against a full disk.
 
-The reserve: new data are refused while less than that is free, so that the disk rarely fills. The ballast: a file that
+The reserve: new data is rejected while less than that is free, so that the disk rarely fills. The ballast: a file that
 is removed when the disk fills all the same (another program, one large transaction), because a full disk does not allow
 deletions either: SQLite has to write to delete. It must be larger than the write-ahead logs, which are truncated then;
 1.5 times their limit proved enough, 0.5 times did not. Both recover automatically.
@@ -42,7 +42,7 @@ class FreeSpace:
 
     @property
     def low(self) -> bool:
-        """Whether new data are refused."""
+        """Whether new data is rejected."""
         return self.usable == 0
 
 
