@@ -144,6 +144,26 @@ def test_a_worker_that_was_taken_over_moves_nothing(store: MetadataStore, now: d
     assert store.claim_feed("webhooks", "third", now, now + LEASE) is None
 
 
+def test_the_feeds_of_a_dead_worker_are_claimed_at_once_although_the_clock_was_set_back(
+    store: MetadataStore, now: datetime
+) -> None:
+    append(store, A, now, "1")
+    append(store, B, now, "1")
+    held = [store.claim_feed(consumer, "dead", now, now + LEASE) for consumer in ("webhooks", "triggers", "triggers")]
+    alive = store.claim_feed("webhooks", "alive", now, now + LEASE)
+    assert None not in held and alive is not None
+    earlier = now - timedelta(days=1)
+    assert store.claim_feed("triggers", "next", earlier, earlier + LEASE) is None
+
+    assert (store.release_feeds("dead"), store.release_feeds("dead"), store.release_feeds("unknown")) == (3, 0, 0)
+
+    assert not any(store.transact(lambda tx, feed=feed: tx.advance_feed(feed, 1)) for feed in held)  # type: ignore[misc]
+    assert store.claim_feed("webhooks", "next", earlier, earlier + LEASE) is not None
+    assert {store.claim_feed("triggers", "next", earlier, earlier + LEASE).scope for _ in range(2)} == {A, B}  # type: ignore[union-attr]
+    assert store.claim_feed("webhooks", "next", earlier, earlier + LEASE) is None
+    assert store.transact(lambda tx: tx.advance_feed(alive, 1))
+
+
 def test_a_busy_namespace_does_not_keep_others_waiting(store: MetadataStore, now: datetime) -> None:
     append(store, A, now, *map(str, range(10)))
     append(store, B, now, "b")

@@ -81,6 +81,23 @@ def test_the_schedule_of_a_dead_worker_is_carried_out_by_another_once(store: Met
     assert store.transact(lambda tx: tx.advance_schedule(other, None))
 
 
+def test_the_schedules_of_a_dead_worker_are_claimed_at_once_although_the_clock_was_set_back(
+    store: MetadataStore, now: datetime
+) -> None:
+    for id in ("1", "2", "3"):
+        put(store, A, id, now - 2 * MINUTE)
+    dead = [claim(store, now, "dead") for _ in range(2)]
+    alive, earlier = claim(store, now, "alive"), now - MINUTE
+    assert store.claim_schedule("next", earlier, now) is None
+
+    assert (store.release_schedules("dead"), store.release_schedules("dead")) == (2, 0)
+
+    assert not any(store.transact(lambda tx, one=one: tx.advance_schedule(one, None)) for one in dead)  # type: ignore[misc]
+    assert [claim(store, earlier, "next").schedule_id for _ in range(2)] == ["1", "2"]
+    assert store.claim_schedule("next", earlier, now) is None
+    assert store.transact(lambda tx: tx.advance_schedule(alive, None))
+
+
 def test_a_schedule_that_was_changed_is_no_longer_the_workers(store: MetadataStore, now: datetime) -> None:
     put(store, A, "s", now)
     held = claim(store, now)

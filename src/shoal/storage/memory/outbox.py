@@ -164,6 +164,18 @@ class MemoryOutbox(MemoryAccess):
             lambda tx: tx.change_feed(feed, lambda leased: leased._replace(worker=None, lease_until=None))
         )
 
+    def release_feeds(self, worker: str) -> int:
+        """See EventLog."""
+
+        def release(tx: OutboxTransaction) -> int:
+            places = [place for place, _ in tx.rows(tx.state.event_heads, EVERY_HEAD)]
+            held = [row for place in places for row in tx.rows(tx.state.feeds, place) if row[1].worker == worker]
+            for key, leased in held:
+                tx.put(tx.state.feeds, key, leased._replace(worker=None, lease_until=None))
+            return len(held)
+
+        return self._change(release)
+
     def get_schedule(self, scope: Scope, schedule_id: str) -> Schedule | None:
         """See ScheduleReader."""
         return self._look(lambda view: view.get_schedule(scope, schedule_id))
@@ -182,6 +194,18 @@ class MemoryOutbox(MemoryAccess):
             return None
 
         return self._change(claim)
+
+    def release_schedules(self, worker: str) -> int:
+        """See ScheduleStore."""
+
+        def release(tx: OutboxTransaction) -> int:
+            held = [leased.schedule for leased in tx.schedules() if leased.schedule.worker == worker]
+            for schedule in held:
+                key = (schedule.scope.organization_id, schedule.scope.namespace_id, schedule.schedule_id)
+                tx.put(tx.state.schedules, key, LeasedSchedule(replace(schedule, worker=None), None))
+            return len(held)
+
+        return self._change(release)
 
     def next_due(self) -> datetime | None:
         """See ScheduleStore."""

@@ -76,3 +76,7 @@ class EventLog(EventReader, Protocol):
 
     def release_feed(self, feed: Feed) -> bool:
         """End the lease. False where the fence is stale."""
+
+    def release_feeds(self, worker: str) -> int:
+        """End the leases of a worker that is known to be dead, so that its feeds may be claimed at once, whatever the
+        clock says. Returns their number. Their fences become stale."""

@@ -71,5 +71,9 @@ class ScheduleStore(ScheduleReader, Protocol):
         Of several, the one due first, then the smaller scope, then the smaller id.
         """
 
+    def release_schedules(self, worker: str) -> int:
+        """End the leases of a worker that is known to be dead, so that its schedules may be claimed at once, whatever
+        the clock says. Returns their number. Their fences become stale."""
+
     def next_due(self) -> datetime | None:
         """Return the time of the next schedule, of all scopes, leased or not; None if there is none."""

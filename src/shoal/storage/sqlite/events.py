@@ -118,6 +118,12 @@ class SqliteEventLog(SqliteEventReads, SqliteWrites):
             update = f"UPDATE feeds SET worker = NULL, lease_until = NULL WHERE {_MINE}"
             return connection.execute(update, _key(feed)).rowcount > 0
 
+    def release_feeds(self, worker: str) -> int:
+        """See EventLog."""
+        with self._writing() as connection:
+            update = "UPDATE feeds SET worker = NULL, lease_until = NULL WHERE worker = ?"
+            return connection.execute(update, (worker,)).rowcount
+
 
 def delete_events(connection: sqlite3.Connection, scope: Scope) -> None:
     """Delete the events and feeds of exactly this scope."""

@@ -88,6 +88,12 @@ class SqliteScheduleStore(SqliteScheduleReads, SqliteWrites):
             rows = connection.execute(claim, (worker, format_stored_time(lease_until), *due[0])).fetchall()
         return _schedule(rows[0])
 
+    def release_schedules(self, worker: str) -> int:
+        """See ScheduleStore."""
+        with self._writing() as connection:
+            update = "UPDATE schedules SET worker = NULL, lease_until = NULL WHERE worker = ?"
+            return connection.execute(update, (worker,)).rowcount
+
     def next_due(self) -> datetime | None:
         """See ScheduleStore."""
         (due,) = self._read().execute("SELECT min(due) FROM schedules").fetchone()
