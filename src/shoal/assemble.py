@@ -23,7 +23,7 @@ from shoal.services.documents.bulk import Bulk
 from shoal.services.documents.documents import Documents
 from shoal.services.executions import Executions
 from shoal.services.housekeeping import Housekeeping
-from shoal.services.idempotency import Idempotency
+from shoal.services.idempotency import REPLY_LIFETIME, Idempotency
 from shoal.services.keys.keys import Keys
 from shoal.services.links import Links
 from shoal.services.namespaces import Namespaces
@@ -83,7 +83,8 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
 
     Raises what `open_stores` does.
     """
-    data, stores = settings.data, stores or open_stores(settings)
+    data = settings.data
+    stores = stores or open_stores(settings, lambda metadata: RetentionClock(metadata, now)() - REPLY_LIFETIME)
     metadata, documents_store = stores.metadata, stores.documents
     artifacts, checkpoints = stores.artifacts, stores.checkpoints
     removals = Removals(metadata, documents_store, artifacts, checkpoints, now, lambda: stores.exclusively("removals"))

@@ -140,6 +140,61 @@ def test_a_damaged_namespace_does_not_stop_the_start_and_is_tried_again(root: Pa
         assert metadata.get(SCOPE, "enrichment", "run_1:col_1:aa") is not None
 
 
+def test_what_was_forgotten_since_does_not_come_back_while_another_namespace_is_damaged(
+    root: Path, now: datetime
+) -> None:
+    damaged = root / "documents" / UNKNOWN.organization_id / UNKNOWN.namespace_id / "documents.sqlite"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"x" * len(whole))
+    with closing(SqliteStore(root / "metadata.sqlite")) as metadata:
+        metadata.insert(UNKNOWN.organization, "namespace", UNKNOWN.namespace_id, {})
+    with closing(adopted(root)) as metadata:
+        assert metadata.transact(lambda tx: tx.delete(SCOPE, "enrichment", "run_1:col_1:aa"))
+        metadata.transact(lambda tx: tx.save_reply(SCOPE, "k9", saved(now, b"9"), forget_before=now + timedelta(1)))
+        assert metadata.get_reply(SCOPE, "k1") is None
+
+    adopted(root).close()
+    damaged.write_bytes(whole)
+    with closing(adopted(root)) as metadata:
+        assert metadata.get(SCOPE, "enrichment", "run_1:col_1:aa") is None
+        assert metadata.get(SCOPE, "enrichment", "run_2:col_1:bb") is not None
+        assert metadata.get_reply(SCOPE, "k1") is None
+        assert metadata.get(UNKNOWN, "enrichment", "run_1:col_1:aa") is not None
+        markers = [metadata.get(scope, "migration", "document-state") for scope in (SCOPE, UNKNOWN, Scope(""))]
+        assert [marker is not None for marker in markers] == [False, False, True]
+
+
+def test_a_damaged_row_is_left_out_and_named_and_the_rest_is_adopted(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_sql(
+        root,
+        SCOPE,
+        "UPDATE enrichments SET updated_at = 'never' WHERE run_id = 'run_1'",
+        "UPDATE replies SET saved_at = 'x', checksum = NULL WHERE key = 'k1'",
+    )
+
+    with closing(adopted(root)) as metadata:
+        assert metadata.get(SCOPE, "enrichment", "run_1:col_1:aa") is None
+        assert metadata.get(SCOPE, "enrichment", "run_2:col_1:bb") is not None
+        assert metadata.get_reply(SCOPE, "k1") is None
+        assert metadata.get(Scope(""), "migration", "document-state") is not None
+    skipped = [vars(record)["id"] for record in caplog.records if record.message == "adoption.skipped"]
+    assert skipped == ["run_1:col_1:aa", "k1"]
+
+
+def test_replies_that_are_no_longer_replayed_are_left_out(root: Path, now: datetime) -> None:
+    path = root / "documents" / SCOPE.organization_id / SCOPE.namespace_id / "documents.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        put_reply(connection, SCOPE, "k0", saved(now - timedelta(hours=2), b"0"), now - timedelta(days=1))
+
+    with closing(SqliteMetadata(root / "metadata.sqlite")) as metadata:
+        adopt_document_state(root / "documents", metadata, lambda _: now - timedelta(hours=1))
+
+        assert metadata.get_reply(SCOPE, "k0") is None
+        assert metadata.get_reply(SCOPE, "k1") == saved(now, b"of k1")
+
+
 def test_the_latest_run_of_the_earlier_version_keeps_its_fence(root: Path, now: datetime) -> None:
     run_sql(
         root,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from shoal.durable import lock_folder
@@ -56,8 +57,11 @@ class Stores:
         self.metadata.close()
 
 
-def open_stores(settings: Settings) -> Stores:
+def open_stores(settings: Settings, replies_since: Callable[[MetadataStore], datetime] | None = None) -> Stores:
     """Open the data folder of the settings, made private (0700): SQLite, vector segments and files on the local disk.
+
+    `replies_since` returns the time since which saved replies are still replayed, for the migration of folders of
+    earlier versions.
 
     Raises InvalidField for a path that cannot be a data folder, Corrupt for a folder without its metadata.
     """
@@ -66,7 +70,7 @@ def open_stores(settings: Settings) -> Stores:
     _refuse_without_metadata(data)
     make_private(data)
     metadata = SqliteMetadata(data / "metadata.sqlite")
-    adopt_document_state(data / "documents", metadata)
+    adopt_document_state(data / "documents", metadata, replies_since)
     return Stores(
         metadata=metadata,
         documents=SqliteDocuments(data / "documents", check=check_known(metadata)),

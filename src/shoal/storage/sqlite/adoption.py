@@ -7,7 +7,7 @@ they have, so that a start does not have to migrate all of them. A repetition af
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,28 +30,48 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _log = logging.getLogger("shoal.storage")
 
 
-def adopt_document_state(root: Path, metadata: MetadataStore) -> None:
-    """Copy intents and replies from the namespaces' files below `root` into the metadata, unless this was done."""
+def adopt_document_state(
+    root: Path, metadata: MetadataStore, replies_since: Callable[[MetadataStore], datetime] | None = None
+) -> None:
+    """Copy intents and replies from the namespaces' files below `root` into the metadata, unless this was done.
+
+    A namespace whose file cannot be read is tried again at the next start, and others are not: what was deleted in
+    them since does not come back. Damaged rows are left out, with a warning.
+
+    Parameters
+    ----------
+    root
+        The folder of the documents.
+    metadata
+        The metadata store, which may be empty.
+    replies_since
+        Returns the time since which replies are still replayed; older ones are left out. By default all are copied.
+    """
     if metadata.get(_ROOT, "migration", _MARKER) is not None:
         return
+    since = _LONG_AGO if replies_since is None else replies_since(metadata)
+    adopted: list[Scope] = []
     complete = True
     for path in namespace_databases(root):
         scope = Scope(path.parent.parent.name, path.parent.name)
         if metadata.get(scope.organization, "namespace", scope.namespace_id) is None:
             continue  # being removed
         try:
-            _adopt(path, scope, metadata)
-        except (sqlite3.DatabaseError, ValueError) as error:  # damage of one namespace must not prevent the start
+            _adopt(path, scope, metadata, since)
+            adopted.append(scope)
+        except sqlite3.DatabaseError as error:  # damage of one namespace must not prevent the start
             complete = False
             _log.warning("adoption.postponed", extra={"namespace_id": scope.namespace_id, "cause": str(error)})
     hit("migrate.adopted")
     if complete:
-        metadata.transact(_mark)
+        metadata.transact(lambda tx: _mark_all(tx, adopted))
 
 
-def _adopt(path: Path, scope: Scope, metadata: MetadataStore) -> None:
+def _adopt(path: Path, scope: Scope, metadata: MetadataStore, since: datetime) -> None:
+    if metadata.get(scope, "migration", _MARKER) is not None:
+        return
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
-        intents, replies = list(_intents(connection)), list(_replies(connection))
+        intents, replies = list(_intents(connection)), list(_replies(connection, since))
 
     def add(tx: Transaction) -> None:
         for intent in intents:
@@ -60,13 +80,21 @@ def _adopt(path: Path, scope: Scope, metadata: MetadataStore) -> None:
         for key, saved in replies:
             if tx.get_reply(scope, key) is None:
                 tx.save_reply(scope, key, saved, forget_before=_LONG_AGO)
+        _mark(tx, scope)
 
     metadata.transact(add)
 
 
-def _mark(tx: Transaction) -> None:
-    if tx.get(_ROOT, "migration", _MARKER) is None:
-        tx.insert(_ROOT, "migration", _MARKER, {"created_at": None})
+def _mark(tx: Transaction, scope: Scope) -> None:
+    if tx.get(scope, "migration", _MARKER) is None:
+        tx.insert(scope, "migration", _MARKER, {"created_at": None})
+
+
+def _mark_all(tx: Transaction, adopted: Sequence[Scope]) -> None:
+    """Mark the whole folder, which makes the markers of its namespaces superfluous."""
+    for scope in adopted:
+        tx.delete(scope, "migration", _MARKER)
+    _mark(tx, _ROOT)
 
 
 def _intents(connection: sqlite3.Connection) -> Iterator[EnrichmentIntent]:
@@ -78,31 +106,47 @@ def _intents(connection: sqlite3.Connection) -> Iterator[EnrichmentIntent]:
         f"SELECT id, updated_at, cluster_id, run_id, run_time, target, total, position, enriched, {sequence} "
         "FROM enrichments ORDER BY rowid"
     ):
-        id, updated_at, cluster_id, run_id, run_time, target, total, position, enriched, number = row
-        yield EnrichmentIntent(
-            intent_id=id,
-            created_at=updated_at,
-            updated_at=updated_at,
-            cluster_id=cluster_id,
-            run_id=run_id,
-            run_time=run_time,
-            sequence=number,
-            target=target,
-            total=total,
-            position=position,
-            enriched=enriched,
-        )
+        try:
+            yield _intent(row)
+        except ValueError as error:
+            _log_skipped("enrichments", row[0], error)
 
 
-def _replies(connection: sqlite3.Connection) -> Iterator[tuple[str, SavedReply]]:
+def _intent(row: Sequence[Any]) -> EnrichmentIntent:
+    id, updated_at, cluster_id, run_id, run_time, target, total, position, enriched, number = row
+    return EnrichmentIntent(
+        intent_id=id,
+        created_at=updated_at,
+        updated_at=updated_at,
+        cluster_id=cluster_id,
+        run_id=run_id,
+        run_time=run_time,
+        sequence=number,
+        target=target,
+        total=total,
+        position=position,
+        enriched=enriched,
+    )
+
+
+def _replies(connection: sqlite3.Connection, since: datetime) -> Iterator[tuple[str, SavedReply]]:
     columns = _columns(connection, "replies")
     if not columns:
         return
     chosen = REPLY_COLUMNS if "checksum" in columns else REPLY_COLUMNS.replace("checksum", "NULL")
     for row in connection.execute(f"SELECT {chosen} FROM replies ORDER BY number").fetchall():
-        if is_sound_reply(row):
-            key, request, status, media_type, saved_at, body, _ = row
-            yield key, SavedReply(request, Reply(status, media_type, body), datetime.fromisoformat(saved_at))
+        key, request, status, media_type, saved_at, body, _ = row
+        try:
+            saved = SavedReply(request, Reply(status, media_type, body), datetime.fromisoformat(saved_at))
+        except (ValueError, TypeError) as error:
+            _log_skipped("replies", key, error)
+            continue
+        if saved.saved_at >= since and is_sound_reply(row):
+            yield key, saved
+
+
+def _log_skipped(table: str, row: object, error: Exception) -> None:
+    _log.warning("adoption.skipped", extra={"table": table, "id": str(row), "cause": str(error)})
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[Any]:
