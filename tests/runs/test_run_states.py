@@ -260,6 +260,43 @@ def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes
     store.close()
 
 
+def test_a_run_says_the_method_that_the_cluster_had_when_it_was_queued_and_when_it_began(store: SqliteMetadata) -> None:
+    def patched(n_clusters: int, outputs: list[str]) -> None:
+        edits = {"algorithm_params": {"n_clusters": n_clusters}, "output_collection_ids": outputs}
+        states.clusters.change(SCOPE, "clust_1", lambda cluster: cluster.with_changes(**edits))
+
+    states = RunStates(store, lambda: BEGINNING)
+    create = states.creation(SCOPE, cluster_called_and_stored(states, "clust_1"), {}, None)
+    patched(3, ["col_3"])
+    task = store.transact(create)
+    run_id = str(task.additional_data["run_id"])
+    assert states.executions.get(SCOPE, run_id).algorithm_params == {"n_clusters": 3}
+
+    patched(4, ["col_4"])
+    job = store.claim(QUEUE, "w", BEGINNING, BEGINNING + LEASE)
+    assert job is not None and job.payload["outputs"] == ["col_3"]
+    run, cluster = states.processing(job)
+
+    assert run.algorithm_params == cluster.algorithm_params == {"n_clusters": 4}
+    assert states.executions.get(SCOPE, run_id).algorithm_params == {"n_clusters": 4}
+
+
+def test_a_run_that_is_taken_up_after_its_results_are_visible_keeps_their_method(store: SqliteMetadata) -> None:
+    states = RunStates(store, lambda: BEGINNING)
+    created(states, SCOPE, cluster_called_and_stored(states, "clust_1"))
+    first = store.claim(QUEUE, "w", BEGINNING, BEGINNING)
+    assert first is not None
+    states.processing(first)
+    result = RunResult(num_clusters=1, algorithm_params={"n_clusters": 7})
+    states.publish(first, result, ClusterResult(num_clusters=1), lambda *_: None)
+
+    second = store.claim(QUEUE, "w", BEGINNING, BEGINNING + LEASE)
+    assert second is not None
+    run, _ = states.processing(second)
+
+    assert run.published and run.algorithm_params == {"n_clusters": 7}
+
+
 def test_a_failure_told_by_a_worker_that_was_taken_over_is_not_recorded(store: SqliteMetadata) -> None:
     states = RunStates(store, lambda: BEGINNING)
     created(states, SCOPE, cluster_called_and_stored(states, "clust_1"))

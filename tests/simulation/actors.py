@@ -135,7 +135,7 @@ class SimulatedChild:
         discard(parts, job)
 
     def _run(self, parts: Parts, job: Job) -> Iterator[None]:
-        run = parts.states.processing(job)
+        run, _ = parts.states.processing(job)
         yield
         if job.job_id in parts.poisoned:
             self.crash(-11)

@@ -193,9 +193,8 @@ class Runner:
         return self._states.executions.get(work.scope, work.run.request["assigned_to"])
 
     def _take(self, job: Job) -> _Work:
-        run = self._states.processing(job)
+        run, cluster = self._states.processing(job)
         hit("run.claimed")
-        cluster = self._states.clusters.get(job.scope, run.cluster_id)
         sources = [self._source(job.scope, id) for id in cluster.input_collections]
         own = [] if cluster.enrich_source else cluster.outputs()
         outputs = [

@@ -59,69 +59,69 @@ class RunStates:
         Both carry the warnings. The body raises Conflict while another run of the cluster is active, and QueueFull if
         too many runs of the organisation are waiting.
         """
-        now, run_id, task_id = self._now(), new_id("run"), new_task_id()
+        now, run_id, task_id, cluster_id = self._now(), new_id("run"), new_task_id(), cluster.cluster_id
         run = Execution(
             run_id=run_id,
-            cluster_id=cluster.cluster_id,
+            cluster_id=cluster_id,
             sequence=1,
             namespace_id=scope.namespace_id,
             task_id=task_id,
             mode=request.get("mode", "full"),
             created_at=now,
             request=request,
-            algorithm=cluster.algorithm,
-            algorithm_params=cluster.algorithm_params,
             partition=partition,
             warnings=list(warnings),
             history=[StatusChange(status="pending", at=now)],
         )
-        about = {"run_id": run_id, "cluster_id": cluster.cluster_id, "namespace_id": scope.namespace_id}
+        about = {"run_id": run_id, "cluster_id": cluster_id, "namespace_id": scope.namespace_id}
         task = Task(
             task_id=task_id,
             task_type="engine_cluster_build",
-            inputs=[cluster.cluster_id],
+            inputs=[cluster_id],
             additional_data=about | ({"warnings": list(warnings)} if warnings else {}),
             created_at=now,
             updated_at=now,
         )
-        # The job lists the outputs too: the cluster may be gone when it is cleaned up.
-        outputs = [] if cluster.enrich_source else cluster.output_collection_ids
-        payload = about | {"outputs": outputs} | _time_of(plan)
 
         def create(tx: Transaction) -> Task:
             self._check_queue(tx, scope)
-            sequence = self.clusters.within(tx).get(scope, cluster.cluster_id).runs_started + 1
-            self.executions.within(tx).add(scope, run.with_changes(sequence=sequence))
+            current = self.clusters.within(tx).get(scope, cluster_id)  # it may have been changed since
+            sequence = current.runs_started + 1
+            self.executions.within(tx).add(scope, run.with_changes(sequence=sequence, **_method(current)))
             self.tasks.within(tx).add(scope.organization, task)
             self._on_cluster(
                 tx,
                 scope,
-                cluster.cluster_id,
+                cluster_id,
                 status="PENDING",
                 last_execution_task_id=task_id,
                 last_run_id=run_id,
                 last_executed_at=now,
                 runs_started=sequence,
             )
-            tx.enqueue(scope, run_id, QUEUE, payload, now, subject=cluster.cluster_id)
-            note(tx, scope, "cluster.execute", cluster.cluster_id, run_id=run_id, mode=run.mode)
+            # The job lists the outputs too: the cluster may be gone when it is cleaned up.
+            outputs = [] if current.enrich_source else current.output_collection_ids
+            payload = about | {"outputs": outputs} | _time_of(plan)
+            tx.enqueue(scope, run_id, QUEUE, payload, now, subject=cluster_id)
+            note(tx, scope, "cluster.execute", cluster_id, run_id=run_id, mode=run.mode)
             self._append_event(tx, scope, run, "created")
             return task
 
         return create
 
-    def processing(self, job: Job) -> Execution:
-        """Record that a worker has started the run. Raises Cancelled if the run is over."""
+    def processing(self, job: Job) -> tuple[Execution, Cluster]:
+        """Record that a worker has started the run, and the method of the cluster at this moment, with which it is
+        computed. Returns both. Raises Cancelled if the run is over."""
 
-        def start(tx: Transaction) -> Execution:
+        def start(tx: Transaction) -> tuple[Execution, Cluster]:
             self.check(tx, job)
             run = self.executions.within(tx).find_one(job.scope, job.job_id)
             if run is None or not MOVES[run.status]:
                 raise Cancelled(f"Run {job.job_id} is over.")
             start_fields = {"started_at": self._now(), "attempts": job.attempts, "worker": job.worker}
-            run = self._move(tx, job.scope, job.job_id, "processing", job, **start_fields)
-            self._on_cluster(tx, job.scope, run.cluster_id, status="PROCESSING")
-            return run
+            cluster = self._on_cluster(tx, job.scope, run.cluster_id, status="PROCESSING")
+            method = {} if run.published else _method(cluster)
+            return self._move(tx, job.scope, job.job_id, "processing", job, **start_fields, **method), cluster
 
         return self._store.transact(start)
 
@@ -356,10 +356,14 @@ class RunStates:
 
         self.tasks.within(tx).change(scope.organization, run.task_id, edit)
 
-    def _on_cluster(self, tx: Transaction, scope: Scope, cluster_id: str, **edits: object) -> None:
-        self.clusters.within(tx).change(
+    def _on_cluster(self, tx: Transaction, scope: Scope, cluster_id: str, **edits: object) -> Cluster:
+        return self.clusters.within(tx).change(
             scope, cluster_id, lambda cluster: cluster.with_changes(**edits, updated_at=self._now())
         )
+
+
+def _method(cluster: Cluster) -> dict[str, Any]:
+    return {"algorithm": cluster.algorithm, "algorithm_params": cluster.algorithm_params}
 
 
 def _fields(result: RunResult | ClusterResult) -> dict[str, Any]:

@@ -86,13 +86,14 @@ class Clusters:
         return self._metadata.transact(self.creation(scope, body))
 
     def creation(self, scope: Scope, body: CreateCluster) -> Callable[[Transaction], Cluster]:
-        """Return the transaction body that creates a cluster; documents are read before. Raises InvalidField,
-        NotFound."""
+        """Return the transaction body that creates a cluster; documents are read before. Raises InvalidField, and
+        NotFound for a collection; so does the body for one that was deleted since."""
         if body.source_cluster_ids:
             raise InvalidField("source_cluster_ids", "composite clusters are not available in this version")
         if not body.collection_ids:
             raise InvalidField("collection_ids", "is required: name at least one collection")
-        sources = [self._collections.get(scope, ref) for ref in dict.fromkeys(body.collection_ids)]
+        found = {ref: self._collections.get(scope, ref) for ref in body.collection_ids}
+        sources = list(found.values())
         config = check_config(body, self._documents.vector_dimensions(scope))
         parse_filter(body.filters)
         enrichment = check_mappings(body)
@@ -136,6 +137,7 @@ class Clusters:
         warnings = [*cluster.warnings, *find_shared_fields(self._records, scope, cluster)]
 
         def create(tx: Transaction) -> Cluster:
+            self._check_sources(tx, scope, found)
             outputs = [self._add_output(tx, scope, draft) for draft in drafts] or sources
             named = {"output_collection_names": [output.collection_name for output in outputs], "warnings": warnings}
             return self._records.within(tx).add(scope, cluster.with_changes(**named), "cluster.create")
@@ -324,6 +326,13 @@ class Clusters:
                 else "is required: not all documents fit in memory"
             )
             raise InvalidField("sample_size", problem, remedy=" ".join(plan.notes))
+
+    def _check_sources(self, tx: Transaction, scope: Scope, found: Mapping[str, Collection]) -> None:
+        """Raise NotFound for a collection, found by a reference before, that was deleted since."""
+        collections = self._collections.within(tx)
+        for ref, collection in found.items():
+            if collections.find_one(scope, collection.collection_id) is None:
+                raise collections.not_found(scope, ref)
 
     def _output_draft(self, name: str, part: str, sources: list[Collection]) -> Collection:
         """Return a collection for centroid and member documents (contract.md#output-documents)."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from shoal.errors import AlreadyExists, InvalidField
+from shoal.records.bucket import Bucket
 from shoal.records.clusters.cluster import Cluster
 from shoal.records.collection import (
     Collection,
@@ -21,7 +22,7 @@ from shoal.records.ids import check_name, new_id
 from shoal.records.namespace import VectorConfigSpec
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
-from shoal.repositories.repository import Repository
+from shoal.repositories.repository import Repository, RepositoryReads
 from shoal.services.buckets import Buckets
 from shoal.services.removals import Removals
 from shoal.storage.protocols.documents import DocumentStore
@@ -63,9 +64,10 @@ class Collections:
 
     def creation(self, scope: Scope, body: CreateCollection) -> Callable[[Transaction], Collection]:
         """Return the transaction body that creates a collection; its vectors are declared before. Raises InvalidField,
-        NotFound, and AlreadyExists where the name is already taken."""
+        NotFound for a source, and AlreadyExists where the name is already taken; so does the body, for what changed
+        since."""
         name = _check_collection_name(body.collection_name)
-        source = self._resolve(scope, body.source)
+        source = _resolve(scope, body.source, self._buckets.records, self.records)
         configs = self._vector_configs(body.metadata)
         now = self._now()
         collection = Collection(
@@ -86,7 +88,10 @@ class Collections:
         shown = {"vector_indexes": self._indexes(scope), "document_count": 0}
 
         def create(tx: Transaction) -> Collection:
-            return self.records.within(tx).add(scope, collection, "collection.create").with_changes(**shown)
+            records = self.records.within(tx)
+            source = _resolve(scope, body.source, self._buckets.records.within(tx), records)
+            added = records.add(scope, collection.with_changes(source=source), "collection.create")
+            return added.with_changes(**shown)
 
         return create
 
@@ -198,20 +203,6 @@ class Collections:
         for config in configs:
             self._documents.declare_vector(scope, config.name, config.dimension)
 
-    def _resolve(self, scope: Scope, source: CollectionSource) -> CollectionSource:
-        """Return the source with names resolved to ids. Raises NotFound."""
-        buckets = [self._buckets.get(scope, ref).bucket_id for ref in source.bucket_ids or []]
-        upstream = [self.records.get(scope, ref) for ref in source.collections()]
-        inherited = [bucket for collection in upstream for bucket in collection.source.buckets()]
-        ids = [collection.collection_id for collection in upstream]
-        single = source.collection_id is not None
-        return source.with_changes(
-            bucket_ids=buckets or None,
-            collection_id=ids[0] if single else None,
-            collection_ids=(ids[1:] if single else ids) or None,
-            inherited_bucket_ids=list(dict.fromkeys(inherited)) or None,
-        )
-
     def _vector_configs(self, metadata: dict[str, Any] | None) -> list[VectorConfigSpec]:
         """Parse `metadata.vector_configs`. Raises InvalidField."""
         sent = (metadata or {}).get("vector_configs")
@@ -233,6 +224,26 @@ class Collections:
                 path = f"metadata.vector_configs[{i}].dimension"
                 raise InvalidField(path, f"must be at most {self._max_dimension}", value=config.dimension)
         return configs
+
+
+def _resolve(
+    scope: Scope,
+    source: CollectionSource,
+    buckets: RepositoryReads[Bucket],
+    collections: RepositoryReads[Collection],
+) -> CollectionSource:
+    """Return the source with names resolved to ids. Raises NotFound."""
+    bucket_ids = [buckets.get(scope, ref).bucket_id for ref in source.bucket_ids or []]
+    upstream = [collections.get(scope, ref) for ref in source.collections()]
+    inherited = [bucket for collection in upstream for bucket in collection.source.buckets()]
+    ids = [collection.collection_id for collection in upstream]
+    single = source.collection_id is not None
+    return source.with_changes(
+        bucket_ids=bucket_ids or None,
+        collection_id=ids[0] if single else None,
+        collection_ids=(ids[1:] if single else ids) or None,
+        inherited_bucket_ids=list(dict.fromkeys(inherited)) or None,
+    )
 
 
 def _warnings(body: CreateCollection | PatchCollection) -> list[str]:
