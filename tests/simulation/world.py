@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from threading import local
 from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
@@ -138,7 +137,7 @@ class Store(Hooks, SqliteMetadata):
 
     def __init__(self, path: Path) -> None:
         Hooks.__init__(self)
-        self._inside = local()
+        self._bodies = TransactionBodies()
         self._database = _Hooked(path, self)
         self._database.read().execute("PRAGMA synchronous=OFF")
         self._database.read().execute(_NOT_FROM_THE_LIVING)

@@ -92,8 +92,8 @@ class Clusters:
             raise InvalidField("source_cluster_ids", "composite clusters are not available in this version")
         if not body.collection_ids:
             raise InvalidField("collection_ids", "is required: name at least one collection")
-        found = {ref: self._collections.get(scope, ref) for ref in body.collection_ids}
-        sources = list(found.values())
+        by_ref = {ref: self._collections.get(scope, ref) for ref in body.collection_ids}
+        sources = list(by_ref.values())
         config = check_config(body, self._documents.vector_dimensions(scope))
         parse_filter(body.filters)
         enrichment = check_mappings(body)
@@ -137,7 +137,7 @@ class Clusters:
         warnings = [*cluster.warnings, *find_shared_fields(self._records, scope, cluster)]
 
         def create(tx: Transaction) -> Cluster:
-            self._check_sources(tx, scope, found)
+            self._check_sources(tx, scope, by_ref)
             outputs = [self._add_output(tx, scope, draft) for draft in drafts] or sources
             named = {"output_collection_names": [output.collection_name for output in outputs], "warnings": warnings}
             return self._records.within(tx).add(scope, cluster.with_changes(**named), "cluster.create")
@@ -327,10 +327,10 @@ class Clusters:
             )
             raise InvalidField("sample_size", problem, remedy=" ".join(plan.notes))
 
-    def _check_sources(self, tx: Transaction, scope: Scope, found: Mapping[str, Collection]) -> None:
+    def _check_sources(self, tx: Transaction, scope: Scope, by_ref: Mapping[str, Collection]) -> None:
         """Raise NotFound for a collection, found by a reference before, that was deleted since."""
         collections = self._collections.within(tx)
-        for ref, collection in found.items():
+        for ref, collection in by_ref.items():
             if collections.find_one(scope, collection.collection_id) is None:
                 raise collections.not_found(scope, ref)
 
