@@ -137,7 +137,13 @@ def _close(process: subprocess.Popen[bytes], control: socket.socket) -> None:
 
 
 def _serve() -> None:
-    for name in ("shoal.cli.main", "shoal.api.app", "shoal.cli.processes.http_server", "shoal.runs.run"):
+    for name in (
+        "shoal.cli.main",
+        "shoal.api.app",
+        "shoal.cli.processes.http_server",
+        "shoal.runs.run",
+        "anyio._backends._asyncio",
+    ):
         importlib.import_module(name)
     for route in importlib.import_module("shoal.api.app")._ROUTES:
         route.matches({"type": "http", "path": "/", "method": "GET"})

@@ -6,6 +6,7 @@ all arguments are JSON.
 
 import asyncio
 import hashlib
+import importlib
 import signal
 import time
 import traceback
@@ -338,6 +339,7 @@ def prepare(data: str, ledger: str, tenants: Json, scratch: bool = False) -> Non
 
 def warm_up() -> None:
     """Before the first fork: let FastAPI analyse every route, which it does at the first request to each otherwise."""
+    importlib.import_module("anyio._backends._asyncio")
     for route in _ROUTES:
         route.matches({"type": "http", "path": "/", "method": "GET"})
 

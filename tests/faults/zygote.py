@@ -20,6 +20,8 @@ from typing import Any, Final, Self
 
 import orjson
 
+from shoal.without_pandas import keep_pandas_out
+
 __all__ = ["Zygote"]
 
 Json = dict[str, Any]
@@ -74,6 +76,7 @@ class Zygote:
 
 
 def _serve() -> None:
+    keep_pandas_out()  # as the processes of a server do
     importlib.import_module("faults.inside").warm_up()
     gc.collect()
     gc.freeze()  # or the first collection of each victim writes to, and so copies, all it shares with this process
