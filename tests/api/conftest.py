@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from app_server import serve_app
+from faults.disk import quick_folder
 from memory_stores import memory_stores
 from shoal.api.app import create_app
 from shoal.assemble import Services, assemble
@@ -60,15 +60,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def services(tmp_path: Path, clock: Clock, settings: dict[str, Any], store_kind: str) -> Iterator[Services]:
-    """Everything, on a fresh folder, before the first start. Bodies over 1 MiB are too large here. Whatever a test
-    does, no store may be called on the event loop: one that takes milliseconds would hold up every other request."""
-    given = Settings(**{"data": tmp_path / "data", "workers": 0, "max_body_mib": 1, "max_upload_mib": 2, **settings})
-    opened = assemble(given, clock, open_stores(given) if store_kind == "sqlite" else memory_stores(given))
-    with watched_stores(opened) as calls:
-        yield opened
-    opened.close()
-    assert calls.on_an_event_loop == []
+def services(clock: Clock, settings: dict[str, Any], store_kind: str) -> Iterator[Services]:
+    """Everything, on a fresh folder in memory, before the first start. Bodies over 1 MiB are too large here.
+
+    Whatever a test does, no store may be called on the event loop: one that takes milliseconds would hold up every
+    other request.
+    """
+    with quick_folder() as folder:
+        given = Settings(**{"data": folder / "data", "workers": 0, "max_body_mib": 1, "max_upload_mib": 2, **settings})
+        opened = assemble(given, clock, open_stores(given) if store_kind == "sqlite" else memory_stores(given))
+        with watched_stores(opened) as calls:
+            yield opened
+        opened.close()
+        assert calls.on_an_event_loop == []
 
 
 @pytest.fixture
