@@ -19,6 +19,7 @@ __all__ = ["DIMENSION", "Tenant", "furnish", "missing_like", "send"]
 
 DIMENSION: Final = 4
 _DOCUMENTS: Final = 12
+_LETTERS: Final = {"amber": "fghj", "birch": "klmn", "cedar": "pqst"}
 
 
 @dataclass
@@ -55,11 +56,15 @@ class Tenant:
 
     def name(self) -> str:
         """A name nobody has, of a thing that only the namespace may know."""
-        return f"{self.label}_own_{secrets.token_hex(6)}"
+        return f"{self.label}_own_{self._word()}"
 
     def open_name(self) -> str:
         """A name nobody has, of a thing that the whole organisation knows."""
-        return f"{self.label}_all_{secrets.token_hex(6)}"
+        return f"{self.label}_all_{self._word()}"
+
+    def _word(self) -> str:
+        """Letters of this tenant only: an answer proposes names that are like the one that is missing."""
+        return "".join(secrets.choice(_LETTERS[self.label]) for _ in range(16))
 
     def post(self, path: str, body: Any) -> dict[str, Any]:
         answer = self.http.post(path, json=body)
