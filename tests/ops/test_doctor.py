@@ -153,6 +153,22 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
         lambda f: update(metadata_of(f), "UPDATE replies SET status = 500"),
         "metadata.sqlite", "1 saved replies to requests with an idempotency key are damaged",
     ),
+    "an event that is damaged": (
+        lambda f: update(metadata_of(f), "UPDATE events SET data = '{}' WHERE number = 2"),
+        "metadata.sqlite", "event 2 is damaged in the namespace ns_",
+    ),
+    "events that are damaged": (
+        lambda f: update(metadata_of(f), "UPDATE events SET data = CAST(x'ff' AS TEXT) WHERE number < 3"),
+        "metadata.sqlite", "2 events from 1 on are damaged in the namespace ns_",
+    ),
+    "a schedule that is damaged": (
+        lambda f: update(metadata_of(f), "INSERT INTO schedules VALUES ('o', 'n', 's', 'x', '{}', 1, NULL, NULL, 7)"),
+        "metadata.sqlite", "the schedule 's' of the namespace n is damaged",
+    ),
+    "a receipt that is damaged": (
+        lambda f: update(documents_of(f), "INSERT INTO receipts VALUES ('w', '2026-01-01', '{}', 7)"),
+        "namespace ns_", "1 saved answers to document writes with an idempotency key are damaged",
+    ),
     "an index that has lost a row": (
         lambda f: flip_page(documents_of(f), b"d0030"),
         "namespace ns_", "",

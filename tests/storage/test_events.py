@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from shoal.records.base import format_stored_time
 from shoal.records.scope import Scope
 from shoal.repositories.events import LEASE, Events
+from shoal.storage.filters.to_sql import register_functions
 from shoal.storage.memory.conflicts import Conflicts
 from shoal.storage.memory.metadata import MemoryMetadata
 from shoal.storage.protocols.events import EVENTS_KEPT, Event
 from shoal.storage.protocols.metadata import MetadataStore
+from shoal.storage.protocols.schedules import Schedule
 from shoal.storage.protocols.transactions import Transaction
+from shoal.storage.sqlite.database import Database
 from shoal.storage.sqlite.metadata import SqliteMetadata
+from shoal.storage.sqlite.metadata_schema import METADATA_SCHEMA
 
 A, B = Scope("org_a", "ns_1"), Scope("org_b", "ns_1")
 
@@ -232,3 +237,56 @@ def test_events_go_with_their_namespace(store: MetadataStore, now: datetime) -> 
     assert subjects(store, B) == ["2"]
     append(store, A, now, "new")
     assert store.events(A, after=0, most=10)[0].number == 1
+
+
+# ── damage ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[SqliteMetadata]:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["data = '{'", "data = '{\"n\":2}'", "data = CAST(x'7b22ff223a317d' AS TEXT)", "data = 5", "subject = 'x'",
+     "type = CAST(x'ff' AS TEXT)", "occurred_at = 'never', checksum = NULL", "data = '[1]', checksum = NULL"],
+)  # fmt: skip
+def test_a_damaged_event_is_named_in_the_log_and_those_after_it_are_delivered(
+    sqlite_store: SqliteMetadata, now: datetime, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    append(sqlite_store, A, now, "1", "2", "3")
+    with sqlite_store._database.transaction() as connection:
+        connection.execute(f"UPDATE events SET {damage} WHERE number = 2")
+    seen, events = list[Event](), Events(sqlite_store, lambda: now)
+
+    assert events.deliver("webhooks", "w", seen.append) == 3
+
+    assert [one.number for one in seen] == [1, 3]
+    assert events.deliver("webhooks", "w", seen.append) == 0
+    found = sqlite_store.events(A, after=0, most=9)
+    assert [(one.damaged, one.data) for one in found] == [(False, {"n": 1}), (True, {}), (False, {"n": 1})]
+    (logged,) = [vars(record) for record in caplog.records if record.message == "events.damaged"]
+    assert (logged["consumer"], logged["id"], logged["number"]) == ("webhooks", A.namespace_id, 2)
+    assert "backup" in logged["remedy"] and logged["levelname"] == "ERROR"
+
+
+def test_events_and_schedules_of_the_format_without_checksums_are_read(tmp_path: Path, now: datetime) -> None:
+    old = Database(tmp_path / "metadata.sqlite", METADATA_SCHEMA[:8], setup=register_functions)
+    with old.transaction() as connection:
+        at = format_stored_time(now)
+        connection.execute("INSERT INTO event_heads VALUES ('org_a', 'ns_1', 1)")
+        connection.execute(
+            "INSERT INTO events VALUES ('org_a', 'ns_1', 1, 'run.completed', 'x', ?, '{\"n\":1}')", (at,)
+        )
+        connection.execute("INSERT INTO schedules VALUES ('org_a', 'ns_1', 's', ?, '{\"n\":2}', 7, NULL, NULL)", (at,))
+    old.close()
+
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    append(store, A, now, "y")
+
+    assert [(one.subject, one.damaged) for one in store.events(A, after=0, most=9)] == [("x", False), ("y", False)]
+    assert store.get_schedule(A, "s") == Schedule(A, "s", now, {"n": 2}, 7, None)
+    store.close()

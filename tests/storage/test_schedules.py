@@ -137,3 +137,40 @@ def test_schedules_go_with_their_namespace(store: MetadataStore, now: datetime) 
 
     assert store.get_schedule(A, "s") is None
     assert store.get_schedule(B, "s") is not None
+
+
+@pytest.mark.parametrize(
+    "damage", ["payload = '{'", "payload = '{}'", "payload = CAST(x'7bff7d' AS TEXT)", "payload = '5', checksum = NULL"]
+)
+def test_a_damaged_schedule_is_marked_and_can_be_removed_and_holds_up_no_other(
+    tmp_path: Path, now: datetime, damage: str
+) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    put(store, A, "1", now - MINUTE)
+    put(store, A, "2", now)
+    with store._database.transaction() as connection:
+        connection.execute(f"UPDATE schedules SET {damage} WHERE schedule_id = '1'")
+
+    broken, whole = claim(store, now), claim(store, now)
+
+    assert (broken.schedule_id, broken.due, broken.payload, broken.damaged) == ("1", now - MINUTE, {}, True)
+    assert (whole.schedule_id, whole.payload, whole.damaged) == ("2", {"trigger": "2"}, False)
+    assert store.transact(lambda tx: tx.advance_schedule(broken, None))
+    assert store.get_schedule(A, "1") is None
+    store.close()
+
+
+@pytest.mark.parametrize("due", ["'0'", "'never'", "CAST(x'ff' AS TEXT)", "CAST(x'2fff' AS TEXT)"])
+def test_a_damaged_time_does_not_hide_the_next_schedule(tmp_path: Path, now: datetime, due: str) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    put(store, A, "1", now)
+    put(store, A, "2", now + MINUTE)
+    with store._database.transaction() as connection:
+        connection.execute(f"UPDATE schedules SET due = {due} WHERE schedule_id = '1'")
+
+    assert store.next_due() == now + MINUTE
+    seen = store.get_schedule(A, "1")
+    assert seen is not None and seen.damaged
+    put(store, A, "1", now)
+    assert store.next_due() == now
+    store.close()

@@ -1,6 +1,8 @@
 """Delivery of events: at least once, and in order within each namespace.
 
-A consumer that falls further behind than a store keeps events (`EVENTS_KEPT`) loses some, which is logged as an error.
+A consumer that falls further behind than a store keeps events (`EVENTS_KEPT`) loses some, and an event that is damaged
+on disk is lost. Both are logged as errors, with the number, and delivery goes on: nothing would bring the lost ones
+back, and to wait for them would withhold all later ones. `shoal doctor` finds damaged events before they are due.
 """
 
 import logging
@@ -59,7 +61,8 @@ class Events:
         Returns
         -------
         int
-            How many events were handled; 0 where none wait, or another worker took over.
+            How many events were handled or, since they are damaged, passed over; 0 where none wait, or another worker
+            took over.
         """
         now = self._now()
         feed = self._store.claim_feed(consumer, worker, now, now + LEASE)
@@ -75,7 +78,10 @@ class Events:
         for event in self._store.events(feed.scope, after=feed.position, most=most):
             if event.number > feed.position + 1:
                 _log_gap(feed, event)
-            handle(event)
+            if event.damaged:
+                _log_damage(feed, event)
+            else:
+                handle(event)
             if not self._advance(feed, event.number):
                 break  # the lease ended and another worker goes on from the position before
             feed, handled = replace(feed, position=event.number), handled + 1
@@ -88,3 +94,9 @@ class Events:
 def _log_gap(feed: Feed, event: Event) -> None:
     lost = event.number - feed.position - 1
     _log.error("events.lost", extra={"consumer": feed.consumer, "id": feed.scope.namespace_id, "lost": lost})
+
+
+def _log_damage(feed: Feed, event: Event) -> None:
+    remedy = "Restore a backup to have this event delivered; those after it are."
+    about = {"consumer": feed.consumer, "id": feed.scope.namespace_id, "number": event.number, "remedy": remedy}
+    _log.error("events.damaged", extra=about)

@@ -27,6 +27,8 @@ class Event:
     """The id of what it happened to."""
     occurred_at: datetime
     data: Json
+    damaged: bool = False
+    """Whether the event does not match what was stored; then only scope and number are certain, and `data` is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class EventReader(Protocol):
 
     def events(self, scope: Scope, *, after: int, most: int) -> Sequence[Event]:
         """At most `most` events of exactly this scope with numbers greater than `after`, in order. A first number
-        greater than `after + 1` says that the events between were dropped."""
+        greater than `after + 1` says that the events between were dropped. A damaged event is among them, marked."""
 
 
 class EventWriter(Protocol):

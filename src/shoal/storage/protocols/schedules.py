@@ -26,6 +26,9 @@ class Schedule:
     fence: int
     worker: str | None
     """The worker that claimed it; None if unclaimed since it was put or advanced."""
+    damaged: bool = False
+    """Whether it does not match what was stored; the payload is empty then, and `due` may be wrong. It can be claimed,
+    so that a worker removes it or puts it anew, and does not hold up the others."""
 
 
 def first_fence() -> int:
@@ -76,4 +79,5 @@ class ScheduleStore(ScheduleReader, Protocol):
         the clock says. Returns their number. Their fences become stale."""
 
     def next_due(self) -> datetime | None:
-        """Return the time of the next schedule, of all scopes, leased or not; None if there is none."""
+        """Return the time of the next schedule, of all scopes, leased or not; None if there is none. A damaged time
+        does not count."""

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -12,8 +12,18 @@ from shoal.records.scope import Scope
 from shoal.storage.protocols.events import EVENTS_KEPT, Event, Feed
 from shoal.storage.protocols.records import Json
 from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, place
+from shoal.storage.sqlite.stored_cells import UNKNOWN_TIME, checksum_of, decode, parse_checked, parse_time
 
-__all__ = ["EVENTS_SCHEMA", "SqliteEventLog", "SqliteEventReads", "SqliteEventWrites", "delete_events"]
+__all__ = [
+    "EVENTS_CHECKSUM",
+    "EVENTS_SCHEMA",
+    "EVENT_COLUMNS",
+    "SqliteEventLog",
+    "SqliteEventReads",
+    "SqliteEventWrites",
+    "delete_events",
+    "read_event",
+]
 
 EVENTS_SCHEMA: Final = """
 CREATE TABLE events (
@@ -31,6 +41,12 @@ CREATE TABLE feeds (
     PRIMARY KEY (consumer, organization_id, namespace_id)
 ) WITHOUT ROWID;
 """
+EVENTS_CHECKSUM: Final = "ALTER TABLE events ADD COLUMN checksum INTEGER;"
+"""A later step of the schema; null for events appended before it."""
+EVENT_COLUMNS: Final = (
+    # Bytes: a damaged text need not be UTF-8, and must not prevent reading the others.
+    "number, CAST(type AS BLOB), CAST(subject AS BLOB), CAST(occurred_at AS BLOB), CAST(data AS BLOB), checksum"
+)
 _NEXT_NUMBER: Final = """
 INSERT INTO event_heads (organization_id, namespace_id, last) VALUES (?, ?, 1)
 ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last
@@ -58,12 +74,9 @@ class SqliteEventReads(SqliteReads):
 
     def events(self, scope: Scope, *, after: int, most: int) -> Sequence[Event]:
         """See EventReader."""
-        select = f"SELECT number, type, subject, occurred_at, data FROM events WHERE {IN_SCOPE} AND number > ?"
-        rows = self._read().execute(f"{select} ORDER BY number LIMIT ?", (*place(scope), after, most)).fetchall()
-        return [
-            Event(scope, number, type, subject, datetime.fromisoformat(at), orjson.loads(data))
-            for number, type, subject, at, data in rows
-        ]
+        select = f"SELECT {EVENT_COLUMNS} FROM events WHERE {IN_SCOPE} AND number > ? ORDER BY number LIMIT ?"
+        rows = self._read().execute(select, (*place(scope), after, most)).fetchall()
+        return [read_event(scope, row) for row in rows]
 
 
 class SqliteEventWrites(SqliteEventReads, SqliteWrites):
@@ -73,9 +86,11 @@ class SqliteEventWrites(SqliteEventReads, SqliteWrites):
         """See EventWriter."""
         with self._writing() as connection:
             [(number,)] = connection.execute(_NEXT_NUMBER, place(scope)).fetchall()
+            text, about = orjson.dumps(data).decode(), (*place(scope), number, type, subject, format_stored_time(now))
             connection.execute(
-                "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*place(scope), number, type, subject, format_stored_time(now), orjson.dumps(data).decode()),
+                "INSERT INTO events (organization_id, namespace_id, number, type, subject, occurred_at, data, "
+                "checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*about, text, checksum_of(text, *about)),
             )
             dropped = number - EVENTS_KEPT
             connection.execute(f"DELETE FROM events WHERE {IN_SCOPE} AND number <= ?", (*place(scope), dropped))
@@ -123,6 +138,15 @@ class SqliteEventLog(SqliteEventReads, SqliteWrites):
         with self._writing() as connection:
             update = "UPDATE feeds SET worker = NULL, lease_until = NULL WHERE worker = ?"
             return connection.execute(update, (worker,)).rowcount
+
+
+def read_event(scope: Scope, row: Sequence[Any]) -> Event:
+    """Return the event of a row of `EVENT_COLUMNS`, marked if it is damaged."""
+    number, type, subject, at, text, checksum = row
+    data, occurred_at = parse_checked(text, checksum, *place(scope), number, type, subject, at), parse_time(at)
+    if data is None or occurred_at is None:
+        return Event(scope, number, decode(type), decode(subject), occurred_at or UNKNOWN_TIME, {}, damaged=True)
+    return Event(scope, number, decode(type), decode(subject), occurred_at, data)
 
 
 def delete_events(connection: sqlite3.Connection, scope: Scope) -> None:

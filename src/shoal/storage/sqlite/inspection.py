@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
-from zlib import crc32
 
 import numpy as np
 import orjson
@@ -19,15 +18,14 @@ from shoal.errors import Corrupt
 from shoal.records.scope import Scope
 from shoal.storage.checksums import UNKNOWN, find_damaged_rows
 from shoal.storage.protocols.inspection import InspectedRecord, MetadataReport, NamespaceReport, OpenJob
-from shoal.storage.protocols.records import Json
 from shoal.storage.sqlite.commit_count import describe_loss, has_commits
 from shoal.storage.sqlite.documents.namespaces import namespace_folders
 from shoal.storage.sqlite.documents.space_lists import read_space_list, space_checksum
 from shoal.storage.sqlite.documents.vectors import SegmentKey, VectorSegments
 from shoal.storage.sqlite.migrations import format_of
 from shoal.storage.sqlite.read_only import read_only
-from shoal.storage.sqlite.replies import REPLY_COLUMNS, is_sound_reply
-from shoal.storage.sqlite.stored_json import parse_object
+from shoal.storage.sqlite.row_checks import check_metadata_rows, check_namespace_rows, column_or_null
+from shoal.storage.sqlite.stored_cells import decode, parse_checked
 from shoal.storage.sqlite.whole_pages import check_whole_pages
 
 __all__ = [
@@ -57,7 +55,7 @@ def check_file(path: Path, newest: int, *, quick: bool = False) -> tuple[int, li
             if loss is not None:
                 return format, [loss]
             pragma = "quick_check" if quick else "integrity_check"
-            report = [_text(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_SHOWN * 4})")]
+            report = [decode(row[0]) for row in connection.execute(f"PRAGMA {pragma}({_SHOWN * 4})")]
             return format, [] if report == ["ok"] else report
     except Corrupt as error:
         return 0, [error.message]
@@ -73,20 +71,20 @@ def inspect_metadata(path: Path) -> MetadataReport:
     report = MetadataReport()
     try:
         with read_only(path) as connection:
-            checksum = _column(connection, "records", "checksum")
+            checksum = column_or_null(connection, "records", "checksum")
             rows = connection.execute(
                 f"SELECT kind, organization_id, namespace_id, id, body, {checksum} FROM records ORDER BY position"
             )
             for kind, organization, namespace, id, body, checksum_stored in rows:
-                scope = Scope(_text(organization), _text(namespace))
-                whole = _sound(body, checksum_stored, id)
+                scope = Scope(decode(organization), decode(namespace))
+                whole = parse_checked(body, checksum_stored, id)
                 if whole is None:
-                    report.damage.append(f"the {_text(kind)} {_text(id)!r} is damaged")
-                report.records.append(InspectedRecord(_text(kind), scope, _text(id), whole or {}))
+                    report.damage.append(f"the {decode(kind)} {decode(id)!r} is damaged")
+                report.records.append(InspectedRecord(decode(kind), scope, decode(id), whole or {}))
             select = "SELECT job_id, organization_id, namespace_id, state FROM jobs WHERE state <> 'done'"
             for id, organization, namespace, state in connection.execute(select):
-                report.jobs.append(OpenJob(_text(id), Scope(_text(organization), _text(namespace)), _text(state)))
-            report.damage += _check_replies(connection)
+                report.jobs.append(OpenJob(decode(id), Scope(decode(organization), decode(namespace)), decode(state)))
+            report.damage += check_metadata_rows(connection)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         report.damage.append(f"the records cannot be read to their end: {error}")
     return report
@@ -104,7 +102,7 @@ def inspect_namespace(folder: Path) -> NamespaceReport:
                 return report  # being created, or by a process that was killed meanwhile: it is empty
             _inspect_payloads(connection, report)
             _inspect_vectors(connection, VectorSegments(folder / "vectors"), report)
-            report.damage += _check_replies(connection)
+            report.damage += check_namespace_rows(connection)
     except (sqlite3.DatabaseError, TypeError, ValueError, OverflowError) as error:
         # Not only SQLite notices: a flipped bit can turn a text into a number, or into neither.
         report.damage.append(f"the rows cannot be read to their end: {error}")
@@ -114,13 +112,13 @@ def inspect_namespace(folder: Path) -> NamespaceReport:
 def _inspect_payloads(connection: sqlite3.Connection, report: NamespaceReport) -> None:
     damaged: list[str] = []
     rows = connection.execute(
-        f"SELECT document_id, payload, created_at, updated_at, {_column(connection, 'documents', 'checksum')} "
+        f"SELECT document_id, payload, created_at, updated_at, {column_or_null(connection, 'documents', 'checksum')} "
         "FROM documents ORDER BY number"
     )
     for id, payload, created, updated, checksum_stored in rows:
         report.documents += 1
-        if _sound(payload, checksum_stored, id, created, updated) is None:
-            damaged.append(_text(id))
+        if parse_checked(payload, checksum_stored, id, created, updated) is None:
+            damaged.append(decode(id))
         else:
             report.unchecked += checksum_stored is None
     if damaged:
@@ -134,14 +132,15 @@ def _inspect_payloads(connection: sqlite3.Connection, report: NamespaceReport) -
 
 def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, report: NamespaceReport) -> None:
     segments = {
-        number: (SegmentKey(_text(key), _text(name), number), dimension, slots, space)
+        number: (SegmentKey(decode(key), decode(name), number), dimension, slots, space)
         for number, key, name, dimension, slots, space in connection.execute(
             "SELECT s.number, c.key, v.name, v.dimension, s.slots, s.space FROM segments s "
             "JOIN collections c ON c.number = s.collection JOIN vector_spaces v ON v.number = s.space"
         )
     }
+    checksum = column_or_null(connection, "slots", "checksum", "s.")
     rows = connection.execute(
-        f"SELECT s.segment, s.slot, s.document, coalesce({_column(connection, 'slots', 'checksum', 's.')}, {UNKNOWN}), "
+        f"SELECT s.segment, s.slot, s.document, coalesce({checksum}, {UNKNOWN}), "
         "d.document_id FROM slots s LEFT JOIN documents d ON d.number = s.document ORDER BY s.segment, s.slot"
     )
     reached: set[int] = set()
@@ -171,15 +170,15 @@ def _inspect_vectors(connection: sqlite3.Connection, files: VectorSegments, repo
 
 def _compare_lists(connection: sqlite3.Connection) -> Iterator[str]:
     """Compare `slots` with the lists of the documents: a damaged key hides a vector, or shows that of another."""
-    if _column(connection, "documents", "spaces") == "NULL":
+    if column_or_null(connection, "documents", "spaces") == "NULL":
         return  # a format without lists
     names: dict[int, str] = {}
     for number, name, dimension, stored in connection.execute(
         "SELECT number, name, dimension, checksum FROM vector_spaces"
     ):
-        names[number] = _text(name)
-        if space_checksum(number, _text(name), dimension) != stored:
-            yield f"the name of vectors {_text(name)!r} is damaged"
+        names[number] = decode(name)
+        if space_checksum(number, decode(name), dimension) != stored:
+            yield f"the name of vectors {decode(name)!r} is damaged"
     damaged: list[str] = []
     wrong: dict[int, list[str]] = defaultdict(list)
     rows = connection.execute(
@@ -189,9 +188,9 @@ def _compare_lists(connection: sqlite3.Connection) -> Iterator[str]:
     for number, id, stored, placed in rows:
         spaces = read_space_list(number, stored)
         if spaces is None:
-            damaged.append(_text(id))
+            damaged.append(decode(id))
         for space in spaces.symmetric_difference(orjson.loads(placed)) if spaces is not None else ():
-            wrong[space].append(_text(id))
+            wrong[space].append(decode(id))
     if damaged:
         yield f"the lists of vectors of {_name_documents(damaged)} are damaged"
     for space, ids in sorted(wrong.items(), key=str):
@@ -271,7 +270,7 @@ def _segment_files(connection: sqlite3.Connection, folder: Path) -> set[Path]:
         "SELECT c.key, v.name, s.number FROM segments s JOIN collections c ON c.number = s.collection "
         "JOIN vector_spaces v ON v.number = s.space"
     )
-    return {files.path(SegmentKey(_text(key), _text(name), number)) for key, name, number in rows}
+    return {files.path(SegmentKey(decode(key), decode(name), number)) for key, name, number in rows}
 
 
 def _damage_of(
@@ -305,33 +304,11 @@ def _damage_of(
         yield f"the vectors {key.vector!r} of {_name_documents(damaged)} in {where} are damaged"
 
 
-def _check_replies(connection: sqlite3.Connection) -> Iterator[str]:
-    if _column(connection, "replies", "checksum") == "NULL":
-        return  # a format without checksums
-    rows = connection.execute(f"SELECT {REPLY_COLUMNS} FROM replies")
-    damaged = sum(not is_sound_reply([_decode(cell) for cell in row[:5]] + list(row[5:])) for row in rows)
-    if damaged:
-        yield f"{damaged:,} saved replies to requests with an idempotency key are damaged"
-
-
 # ── in words ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _sound(text: bytes, checksum: int | None, *about: bytes) -> Json | None:
-    """Parse a JSON object; None if it does not match its checksum."""
-    if checksum is not None and crc32(text, crc32(b"\0".join(about))) != checksum:
-        return None
-    return parse_object(text)
-
-
-def _column(connection: sqlite3.Connection, table: str, name: str, prefix: str = "") -> str:
-    """Return the name of a column, or NULL in a file whose format does not have it yet."""
-    there = {_text(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")}
-    return f"{prefix}{name}" if name in there else "NULL"
-
-
 def _ids(rows: Iterable[tuple[Any, ...]]) -> list[str]:
-    return ["?" if row[4] is None else _text(row[4]) for row in rows]
+    return ["?" if row[4] is None else decode(row[4]) for row in rows]
 
 
 def _name_documents(ids: Sequence[str]) -> str:
@@ -343,13 +320,3 @@ def _name_documents(ids: Sequence[str]) -> str:
 
 def _relative_path(files: VectorSegments, key: SegmentKey) -> str:
     return str(files.path(key).relative_to(files.folder.parent))
-
-
-def _decode(value: object) -> object:
-    """Decode a cell that was read as bytes."""
-    return _text(value) if isinstance(value, bytes) else value
-
-
-def _text(value: object) -> str:
-    """Decode a text as far as it can be."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

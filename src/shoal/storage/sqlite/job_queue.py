@@ -18,7 +18,7 @@ from shoal.records.scope import Scope
 from shoal.storage.protocols.queue import Job
 from shoal.storage.protocols.records import Json
 from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, place
-from shoal.storage.sqlite.stored_json import parse_object
+from shoal.storage.sqlite.stored_cells import parse_object, parse_time
 
 __all__ = ["FAIR_QUEUE", "IN_ORDER_OF_STORING", "SqliteJobQueue", "SqliteJobReads", "SqliteJobWrites"]
 
@@ -248,15 +248,8 @@ def _job(row: tuple[Any, ...]) -> Job:
         fence=fence,
         attempts=attempts,
         worker=worker,
-        lease_until=_parse_time(lease),
+        lease_until=parse_time(lease),
         cancel_requested=bool(cancel),
         stage=stage,
         fraction=fraction,
     )
-
-
-def _parse_time(text: str | None) -> datetime | None:
-    try:
-        return None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        return None

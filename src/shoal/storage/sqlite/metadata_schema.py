@@ -6,10 +6,10 @@ version, creation time) has columns of its own.
 
 from typing import Final
 
-from shoal.storage.sqlite.events import EVENTS_SCHEMA
+from shoal.storage.sqlite.events import EVENTS_CHECKSUM, EVENTS_SCHEMA
 from shoal.storage.sqlite.job_queue import FAIR_QUEUE, IN_ORDER_OF_STORING
 from shoal.storage.sqlite.replies import REPLIES_CHECKSUM, REPLIES_SCHEMA
-from shoal.storage.sqlite.schedules import SCHEDULES_SCHEMA
+from shoal.storage.sqlite.schedules import SCHEDULES_CHECKSUM, SCHEDULES_SCHEMA
 
 __all__ = ["METADATA_FORMAT", "METADATA_SCHEMA"]
 
@@ -73,5 +73,6 @@ METADATA_SCHEMA: Final = (
     *(_FIRST, _NEWEST_IN_FRONT, FAIR_QUEUE, _CHECKSUMS, REPLIES_SCHEMA, REPLIES_CHECKSUM),
     _IN_ORDER_OF_STORING,
     EVENTS_SCHEMA + SCHEDULES_SCHEMA,
+    EVENTS_CHECKSUM + SCHEDULES_CHECKSUM,
 )
 METADATA_FORMAT: Final = len(METADATA_SCHEMA)

@@ -22,7 +22,7 @@ from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, pla
 from shoal.storage.sqlite.events import delete_events
 from shoal.storage.sqlite.replies import forget_replies
 from shoal.storage.sqlite.schedules import delete_schedules
-from shoal.storage.sqlite.stored_json import parse_object
+from shoal.storage.sqlite.stored_cells import parse_object
 
 __all__ = ["SqliteRecordReads", "SqliteRecordWrites"]
 

@@ -1,8 +1,9 @@
 """Schedules in SQLite."""
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -11,8 +12,18 @@ from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Json
 from shoal.storage.protocols.schedules import Schedule, first_fence
 from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, place
+from shoal.storage.sqlite.stored_cells import UNKNOWN_TIME, checksum_of, decode, parse_checked, parse_time
 
-__all__ = ["SCHEDULES_SCHEMA", "SqliteScheduleReads", "SqliteScheduleStore", "SqliteScheduleWrites", "delete_schedules"]
+__all__ = [
+    "SCHEDULES_CHECKSUM",
+    "SCHEDULES_SCHEMA",
+    "SCHEDULE_COLUMNS",
+    "SqliteScheduleReads",
+    "SqliteScheduleStore",
+    "SqliteScheduleWrites",
+    "delete_schedules",
+    "read_schedule",
+]
 
 SCHEDULES_SCHEMA: Final = """
 CREATE TABLE schedules (
@@ -22,7 +33,12 @@ CREATE TABLE schedules (
 ) WITHOUT ROWID;
 CREATE INDEX schedules_by_due ON schedules (due);
 """
-_COLUMNS: Final = "organization_id, namespace_id, schedule_id, due, payload, fence, worker"
+SCHEDULES_CHECKSUM: Final = "ALTER TABLE schedules ADD COLUMN checksum INTEGER;"
+"""A later step of the schema; null for schedules put before it."""
+SCHEDULE_COLUMNS: Final = (
+    # Bytes: a damaged text need not be UTF-8, and must not prevent reading the others.
+    "organization_id, namespace_id, schedule_id, CAST(due AS BLOB), CAST(payload AS BLOB), fence, worker, checksum"
+)
 _MINE: Final = f"{IN_SCOPE} AND schedule_id = ? AND fence = ? AND worker IS ? AND lease_until IS NOT NULL"
 _DUE: Final = """
 SELECT organization_id, namespace_id, schedule_id FROM schedules
@@ -36,9 +52,9 @@ class SqliteScheduleReads(SqliteReads):
 
     def get_schedule(self, scope: Scope, schedule_id: str) -> Schedule | None:
         """See ScheduleReader."""
-        select = f"SELECT {_COLUMNS} FROM schedules WHERE {IN_SCOPE} AND schedule_id = ?"
+        select = f"SELECT {SCHEDULE_COLUMNS} FROM schedules WHERE {IN_SCOPE} AND schedule_id = ?"
         rows = self._read().execute(select, (*place(scope), schedule_id)).fetchall()
-        return _schedule(rows[0]) if rows else None
+        return read_schedule(rows[0]) if rows else None
 
 
 class SqliteScheduleWrites(SqliteScheduleReads, SqliteWrites):
@@ -47,12 +63,13 @@ class SqliteScheduleWrites(SqliteScheduleReads, SqliteWrites):
     def put_schedule(self, scope: Scope, schedule_id: str, due: datetime, payload: Json) -> None:
         """See ScheduleWriter."""
         put = (
-            f"INSERT INTO schedules ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET "
-            "due = excluded.due, payload = excluded.payload, fence = fence + 1, worker = NULL, lease_until = NULL"
+            "INSERT INTO schedules (organization_id, namespace_id, schedule_id, due, payload, fence, checksum) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due, payload = excluded.payload, "
+            "checksum = excluded.checksum, fence = fence + 1, worker = NULL, lease_until = NULL"
         )
+        key, text = (*place(scope), schedule_id), orjson.dumps(payload).decode()
         with self._writing() as connection:
-            values = (schedule_id, format_stored_time(due), orjson.dumps(payload).decode(), first_fence())
-            connection.execute(put, (*place(scope), *values))
+            connection.execute(put, (*key, format_stored_time(due), text, first_fence(), checksum_of(text, *key)))
 
     def remove_schedule(self, scope: Scope, schedule_id: str) -> bool:
         """See ScheduleWriter."""
@@ -79,14 +96,14 @@ class SqliteScheduleStore(SqliteScheduleReads, SqliteWrites):
             return None  # an idle worker takes no write lock
         claim = (
             f"UPDATE schedules SET fence = fence + 1, worker = ?, lease_until = ? WHERE {IN_SCOPE} AND schedule_id = ? "
-            f"RETURNING {_COLUMNS}"
+            f"RETURNING {SCHEDULE_COLUMNS}"
         )
         with self._writing() as connection:
             due = connection.execute(_DUE, {"now": format_stored_time(now)}).fetchall()
             if not due:
                 return None
             rows = connection.execute(claim, (worker, format_stored_time(lease_until), *due[0])).fetchall()
-        return _schedule(rows[0])
+        return read_schedule(rows[0])
 
     def release_schedules(self, worker: str) -> int:
         """See ScheduleStore."""
@@ -96,8 +113,13 @@ class SqliteScheduleStore(SqliteScheduleReads, SqliteWrites):
 
     def next_due(self) -> datetime | None:
         """See ScheduleStore."""
-        (due,) = self._read().execute("SELECT min(due) FROM schedules").fetchone()
-        return None if due is None else datetime.fromisoformat(due)
+        due, connection = b"", self._read()
+        select = "SELECT CAST(min(due) AS BLOB) FROM schedules WHERE due > CAST(? AS TEXT)"
+        while True:
+            (due,) = connection.execute(select, (due,)).fetchone()
+            time = parse_time(due)
+            if due is None or time is not None:
+                return time
 
 
 def delete_schedules(connection: sqlite3.Connection, scope: Scope) -> None:
@@ -105,8 +127,17 @@ def delete_schedules(connection: sqlite3.Connection, scope: Scope) -> None:
     connection.execute(f"DELETE FROM schedules WHERE {IN_SCOPE}", place(scope))
 
 
-def _schedule(row: tuple[str, str, str, str, str, int, str | None]) -> Schedule:
-    organization, namespace, id, due, payload, fence, worker = row
+def read_schedule(row: Sequence[Any]) -> Schedule:
+    """Return the schedule of a row of `SCHEDULE_COLUMNS`, marked if it is damaged."""
+    organization, namespace, id, due_cell, text, fence, worker, checksum = row
+    payload, due = parse_checked(text, checksum, organization, namespace, id), parse_time(due_cell)
+    scope = Scope(decode(organization), decode(namespace))
     return Schedule(
-        Scope(organization, namespace), id, datetime.fromisoformat(due), orjson.loads(payload), fence, worker
+        scope,
+        decode(id),
+        due or UNKNOWN_TIME,
+        payload if payload is not None and due is not None else {},
+        fence,
+        worker,
+        damaged=payload is None or due is None,
     )
