@@ -27,7 +27,8 @@ class ProcessStarts:
         self._enforced = "not process" in config.getoption("markexpr")
         self._refused: list[str] | None = None
         """What the running test tried to start; None where it may, and while none is running."""
-        sys.addaudithook(self._audit)
+        if self._enforced:  # each call of `id` is an event as well
+            sys.addaudithook(self._audit)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
