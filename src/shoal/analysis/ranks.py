@@ -1,4 +1,4 @@
-"""Ids of clusters by their rank, as a clustering has them that no other came before."""
+"""Cluster ids by rank: those of a clustering without a previous one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ __all__ = ["ClusterIds", "rank_clusters"]
 
 @dataclass(frozen=True, slots=True)
 class ClusterIds:
-    """The ids of what was found, by number."""
+    """The ids of clusters by number."""
 
     clusters: Sequence[str]
     groups: Sequence[str]
-    """Of the groups above the clusters, nearest first."""
+    """Ids of the groups above the clusters, nearest first."""
     layers: Sequence[Sequence[str]]
-    """For each layer from coarse to fine those of its clusters; the chosen layer has those of `clusters`."""
+    """For each layer, coarse to fine, the ids of its clusters; the chosen layer has those in `clusters`."""
 
 
 def rank_clusters(clustering: FoundClusters) -> ClusterIds:
-    """The ids by rank, largest first, within the group or the series of layers."""
+    """Assign ids by rank, largest first, within the group or the series of layers."""
     ids = [format_cluster_id(path) for path in clustering.paths()]
     clusters, groups = ids[: clustering.outcome.clusters], ids[clustering.outcome.clusters :]
     layers, counts = list[Sequence[str]](), dict.fromkeys(SERIES, 0)

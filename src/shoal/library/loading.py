@@ -1,4 +1,4 @@
-"""`shoal.load(folder)`: a clustering that was saved, able to do what it could."""
+"""`shoal.load(folder)`: a saved clustering with all of its methods."""
 
 import os
 from pathlib import Path

@@ -17,13 +17,13 @@ from shoal.storage.protocols.transactions import RecordStore
 __all__ = ["LEASE", "EventStore", "Events"]
 
 LEASE: Final = timedelta(seconds=60)
-"""How long a namespace belongs to the worker that handles its events; renewed by nothing, so a batch must be short."""
+"""How long a worker may take to handle a batch of events of a namespace; the lease is not renewed."""
 _BATCH: Final = 100
 _log = logging.getLogger("shoal.events")
 
 
 class EventStore(EventLog, RecordStore, Protocol):
-    """What delivery asks of the metadata store."""
+    """The part of the metadata store that delivery uses."""
 
 
 class Events:

@@ -1,4 +1,4 @@
-"""The stores of an installation: the only module that names concrete implementations."""
+"""The stores of an installation: the module that chooses their implementations."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""What is asked of a clustering once it is there: tables for data frames, probabilities, clusters by time or class."""
+"""Methods to explore a clustering: data frames, membership probabilities, clusters over time or by class."""
 
 import os
 from abc import ABC, abstractmethod

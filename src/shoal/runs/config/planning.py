@@ -38,13 +38,13 @@ _KEPT_BYTES: Final = 450
 _OUTPUT_BYTES: Final = 900
 _ENRICHED_BYTES: Final = 600
 """Disk space for each document besides the table of members: checkpoints, output documents, enrichment."""
-_RAISE: Final = "The operator of the server can raise SHOAL_RUN_MEMORY_MIB."
-_PLANS: Final = 20
-_LEAST_SECONDS: Final = 900.0
+_RAISE_LIMIT: Final = "The operator of the server can raise SHOAL_RUN_MEMORY_MIB."
+_TIME_LIMIT_FACTOR: Final = 20
+_MIN_TIME_LIMIT: Final = 900.0
 """The time limit of a run as a multiple of its estimate, and its minimum."""
 _OUTPUT_SECONDS: Final = 3e-5
 
-_GONE: Final = (
+_DELETED_REMEDY: Final = (
     "Existing runs can still be read; for new ones create a cluster over existing collections. A collection created "
     "under the same name is a different one."
 )
@@ -84,9 +84,9 @@ class Planning:
         )
 
     def plan(self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], documents_filter: Filter) -> RunPlan:
-        """The cost of a run of `cluster` that differs from it as `request` says, over the documents `documents_filter`.
+        """Estimate the cost of a run of `cluster`, as `request` overrides it, over the documents of a filter.
 
-        Raises InvalidField for a collection that was deleted or parameters that cannot be.
+        Raises InvalidField for a deleted collection or invalid parameters.
         """
         counts, limit = self._counts(scope, cluster, documents_filter), self._memory_limit()
         documents = sum(count for _, count in counts)
@@ -128,7 +128,7 @@ class Planning:
 
     def _longest(self, seconds: float) -> float:
         """Return the time limit of an attempt, with a margin for errors of the estimate and a busy machine."""
-        return min(max(_PLANS * seconds, _LEAST_SECONDS), self._run_seconds) if self._run_seconds else 0.0
+        return min(max(_TIME_LIMIT_FACTOR * seconds, _MIN_TIME_LIMIT), self._run_seconds) if self._run_seconds else 0.0
 
     def _naming(
         self,
@@ -156,7 +156,9 @@ class Planning:
         for id in cluster.input_collections:
             collection = self._collections.find_one(scope, id)
             if collection is None:
-                raise InvalidField("collection_ids", "names a collection that was deleted", value=id, remedy=_GONE)
+                raise InvalidField(
+                    "collection_ids", "names a collection that was deleted", value=id, remedy=_DELETED_REMEDY
+                )
             counts.append(
                 (collection.storage_key, self._documents.count(scope, collection.storage_key, documents_filter))
             )
@@ -184,13 +186,13 @@ class Planning:
             return []
         note = f"It would take about {format_bytes(memory)} of memory; a run may use {format_bytes(limit)}."
         if request.get("mode") == "assign":
-            return [note, _RAISE]
+            return [note, _RAISE_LIMIT]
         sample, rest = rows // 2, limit - held
         while sample >= 2 and self._cost(cluster, {**request, "sample_size": sample}, rows, sizes).bytes > rest:
             sample //= 2
         if sample < 2:
-            return [note, f"Narrow it down with filters. {_RAISE}"]
-        return [note, f"Set a sample_size of at most {sample:,}, or narrow it down with filters. {_RAISE}"]
+            return [note, f"Narrow it down with filters. {_RAISE_LIMIT}"]
+        return [note, f"Set a sample_size of at most {sample:,}, or narrow it down with filters. {_RAISE_LIMIT}"]
 
 
 def _costs(plan: Plan, rows: int, sizes: list[int], *, apart: bool) -> Cost:

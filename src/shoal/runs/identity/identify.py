@@ -1,8 +1,8 @@
-"""Clusters that stay themselves: the ids of a run's clusters, after those of the run before.
+"""Lasting cluster ids: a cluster that matches one of the previous run keeps its id.
 
-Groups come with ids by rank. A cluster that was there before takes the id that it had; the others take numbers that no
-cluster of this cluster object ever had. Everything follows from the groups and the earlier run alone, so another
-attempt of a run comes to the same ids.
+The clusters of a run are numbered by rank. Those that match a cluster of the previous run take its id; the others take
+numbers that no cluster of this cluster object has ever had. The result depends on the clusters and on the previous run
+only, so another attempt of a run assigns the same ids.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,35 +36,35 @@ __all__ = ["Identity", "Past", "identify", "keep_ids", "numbers_used"]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The ids of the clusters of a run, and for each group of clusters that there is ("" for the top) the first number
-    below it that no cluster ever had."""
+    """The ids of the clusters of a run. `next_numbers` holds for each group ("" for the top) the first number below it
+    that no cluster has ever had."""
 
     ids: RunIds
     next_numbers: Mapping[str, int]
     earlier: Execution | None = None
-    """The run that the clusters were compared with."""
+    """The run that the clusters were matched with."""
     comparable: bool = True
-    """Whether the results of that run are still there."""
+    """Whether the results of that run still exist."""
     assigned: bool = False
-    """Whether the clusters are those of that run, with its ids."""
+    """Whether documents were assigned to the clusters of that run, so that its ids are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The run before, with the tables of its results; None where they are gone."""
+    """The previous run and the tables of its results; None if they were removed."""
 
     run: Execution
     members: pa.Table | None
     centroids: pa.Table | None
     layers: LayersBefore | None = None
-    """Of the run that found the clusters, where this one assigned documents to them."""
+    """The layers of the run that found the clusters, which is an earlier one if this run only assigned documents."""
 
     @staticmethod
     def before(
         executions: Repository[Execution], artifacts: ArtifactStore, scope: Scope, run: Execution
     ) -> "Past | None":
-        """The newest run with visible results among those of the same cluster and the same filter of its own, since
-        such a filter has ids apart. None where there is none."""
+        """Find the latest run with visible results of the same cluster and partition. Each partition (a run with its
+        own filter) has ids of its own. None if there is no such run."""
         same = (
             Condition("partition", "is_null", True)
             if run.partition is None
@@ -82,7 +82,7 @@ class Past:
 
     @staticmethod
     def of(artifacts: ArtifactStore, scope: Scope, run: Execution) -> "Past":
-        """With the tables that identity needs, unless they were removed, are missing or damaged."""
+        """Load the tables that identity needs; None for those that were removed, are missing or damaged."""
         manifest = artifacts.manifest(scope, run.run_id) if run.results_removed_at is None else None
         if manifest is None:
             return Past(run, None, None)
@@ -96,7 +96,7 @@ class Past:
 
 
 def _layers_before(artifacts: ArtifactStore, scope: Scope, run: Execution) -> LayersBefore | None:
-    """The layers that a run found; None where there are none, or they are gone or without ids."""
+    """Load the layers that a run found; None if it has none, or they were removed."""
     manifest = artifacts.manifest(scope, run.run_id) if run.results_removed_at is None else None
     names = [name for name in (manifest or {}).get("files", {}) if is_layers_table(name)]
     if not names:
@@ -127,9 +127,9 @@ def _layer_keys(tables: Mapping[str, pa.Table], members: pa.Table) -> dict[str, 
 
 
 def identify(ranked: Ranked, past: Past | None) -> Identity:
-    """Assign each cluster of a run its id: that of the matching cluster of the run before, else a new one.
+    """Assign each cluster of a run its id: that of the matching cluster of the previous run, else a new one.
 
-    Groups of values are matched by their values, other clusters by their common documents. Without a run before, ids
+    Groups of values are matched by their values, other clusters by their shared documents. Without a previous run, ids
     are ranks. Takes O(n log n) time and O(n) memory for n documents.
     """
     used = {} if past is None else numbers_used(past.run)
@@ -140,7 +140,7 @@ def identify(ranked: Ranked, past: Past | None) -> Identity:
 
 
 def keep_ids(run: Execution) -> Identity:
-    """The identity of clusters that documents are assigned to: they keep the ids of the run that found them."""
+    """Keep the ids of the run that found the clusters to which documents are assigned."""
     return Identity(RunIds(()), numbers_used(run), run, assigned=True)
 
 
@@ -163,7 +163,7 @@ def _identify_clusters(
 
 
 def _next_numbers(paths: Iterable[Path]) -> dict[str, int]:
-    """For each parent of these paths ("" for the top) the number after the largest below it."""
+    """Return for each parent of these paths ("" for the top) the number after the largest one below it."""
     numbers: dict[str, int] = {"": 0}
     for path in paths:
         parent = format_cluster_id(path[:-1])
@@ -172,19 +172,21 @@ def _next_numbers(paths: Iterable[Path]) -> dict[str, int]:
 
 
 def numbers_used(run: Execution) -> Mapping[str, int]:
-    """For each parent of clusters ("" for the top) the first number that no cluster below it had up to this run."""
-    # Runs of before ids lasted know their own clusters alone.
+    """Return for each parent of clusters ("" for the top) the first number that none below it had up to this run."""
+    # A run of a version without lasting ids records its own clusters only.
     return run.next_numbers or _next_numbers(parse_cluster_id(centroid.cluster_id) for centroid in run.centroids or [])
 
 
 _NO_MATCH: Mapping[Path, Path] = {}
 _NONE: Final = -2
-"""No place, distinct from that of paths that end on a level above."""
+"""Matches no row, not even a path that ends on a level above, which has -1."""
 
 
 def _number_paths(ranks: Iterable[Path], matched: Mapping[Path, Path], used: dict[Path, int]) -> dict[Path, Path]:
-    """The lasting path of each path by rank: the matched one, else the next number below the lasting parent. Counts on
-    in `used`."""
+    """Return the lasting path of each path by rank: the matched one, else the next number below the lasting parent.
+
+    Advances the numbers in `used`.
+    """
     lasting: dict[Path, Path] = {(): ()}
     for path in sorted(ranks, key=lambda path: (len(path), path)):
         if path in matched:
@@ -202,7 +204,7 @@ def _number_paths(ranks: Iterable[Path], matched: Mapping[Path, Path], used: dic
 
 
 def _match_values(values: pa.Table, past: pa.Table) -> dict[Path, Path]:
-    """The clusters with the values that one of the run before had."""
+    """Match the groups that have the same values as one of the previous run."""
     if "attributes" not in past.column_names:
         return {}
     now = _clusters_by_values(values["number"], values["parent"], values["attributes"])
@@ -213,7 +215,7 @@ def _match_values(values: pa.Table, past: pa.Table) -> dict[Path, Path]:
 def _clusters_by_values(
     clusters: pa.ChunkedArray, parents: pa.ChunkedArray, attributes: pa.ChunkedArray
 ) -> dict[tuple[tuple[str, str], ...], Any]:
-    """The cluster, by its id or number, of the attributes that make it one, with their values."""
+    """Map the attributes and values that define a cluster to its id or number."""
     above = dict(zip(clusters.to_pylist(), parents.to_pylist(), strict=True))
     nested = any(parent is not None for parent in above.values())
     clusters_by_values = {}
@@ -234,8 +236,10 @@ def _depth(cluster: Any, parents: Mapping[Any, Any]) -> int:
 
 
 def _match_documents(ranked: Ranked, past: pa.Table) -> dict[Path, Path]:
-    """Level by level from the top, since an id says below which others it stands: what stands in a group can only be
-    what stood in the same one."""
+    """Match clusters by their shared documents, level by level from the top.
+
+    An id contains the ids above it, so a cluster can only match one whose group matches its own group.
+    """
     now, labels = _order_clusters(ranked)
     before, earlier = _read_clusters(past)
     shared = count_shared_rows(_align(ranked.keys, past, earlier), labels)
@@ -254,7 +258,7 @@ def _match_documents(ranked: Ranked, past: pa.Table) -> dict[Path, Path]:
 
 
 def _order_clusters(ranked: Ranked) -> tuple[list[Path], Labels]:
-    """The paths of the clusters with members, ascending, and for each member its place there; -1 is noise."""
+    """Return the paths of the clusters with members, ascending, and the position of each member's; -1 for noise."""
     inside = np.unique(ranked.labels[ranked.labels >= 0]).tolist()
     order = sorted(inside, key=lambda number: ranked.paths[number])
     places = np.full(len(ranked.paths) + 1, NOISE, np.int32)
@@ -264,7 +268,7 @@ def _order_clusters(ranked: Ranked) -> tuple[list[Path], Labels]:
 
 
 def _read_clusters(members: pa.Table) -> tuple[list[Path], Labels]:
-    """The same of a table of members."""
+    """Return the same for a table of members."""
     ids = members["cluster_id"].cast(pa.string()).combine_chunks().dictionary_encode()
     all_ids = ids.dictionary.to_pylist()
     paths = sorted(parse_cluster_id(id) for id in all_ids if id != NOISE_ID)
@@ -274,14 +278,14 @@ def _read_clusters(members: pa.Table) -> tuple[list[Path], Labels]:
 
 
 def _level(paths: Sequence[Path], depth: int) -> tuple[list[Path], NDArray[np.int64]]:
-    """What stands on a level, ascending, and for each path its place there, -1 where it ends above."""
+    """Return the nodes of a level, ascending, and for each path the position of its node, -1 if it ends above."""
     nodes = sorted({path[:depth] for path in paths if len(path) >= depth})
     place = {node: number for number, node in enumerate(nodes)}
     return nodes, np.array([place.get(path[:depth], -1) if len(path) >= depth else -1 for path in paths], np.int64)
 
 
 def _align(keys: pa.Array, past: pa.Table, earlier: Labels) -> Labels:
-    """(n,) for each member the cluster of the same document, and feature, in the past; -1 where it was in none."""
+    """Return (n,) for each member the earlier cluster of the same document and feature; -1 if it was in none."""
     rows = pc.index_in(keys, value_set=member_keys(past))
     rows = np.asarray(pc.fill_null(rows, -1).to_numpy(zero_copy_only=False), np.int64)
     labels: Labels = np.append(earlier, np.int32(NOISE))

@@ -1,7 +1,7 @@
-"""Clusters of the layers above and below, as what was there before: their lasting ids.
+"""Lasting ids of clusters in the layers above and below the chosen one.
 
-Layers come and go between runs, so each is first compared with those that the run before had on the same side of the
-chosen layer, and takes its ids from the one it shares most clusters with.
+Runs differ in their layers. So each layer is first compared with the layers that the previous run had on the same side
+of the chosen one, and its clusters are matched with those of the most similar layer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ __all__ = ["LayersBefore", "identify_layers"]
 
 @dataclass(frozen=True, slots=True)
 class LayersBefore:
-    """The tables of layers of the run that found them last, and the key of the document of each of their rows."""
+    """The layer tables of the run that last found layers, and the document key of each of their rows."""
 
     tables: Mapping[str, pa.Table]
     keys: Mapping[str, pa.Array]
@@ -31,26 +31,28 @@ class LayersBefore:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One layer of one series: its clusters, by id or number, and the place (n,) of each document's, -1 in none."""
+    """One layer of one series: its clusters, by id or number, and the position (n,) of each document's cluster, -1 for
+    none."""
 
     clusters: Sequence[Any]
     labels: Labels
     position: int = 0
-    """Among all layers of the clustering."""
+    """The position among all layers of the clustering."""
 
 
 def identify_layers(
     ranked: Sequence[RankedLayers], before: LayersBefore | None, used: Mapping[str, int]
 ) -> tuple[dict[int, list[list[str] | None]], dict[str, int]]:
-    """The ids of the clusters of each layer of each clustering, and the first number of each series that no cluster had
-    up to now; of the chosen layers none.
+    """Assign ids to the clusters of the layers that were not chosen.
+
+    Returns the ids by clustering and layer, with None for the chosen layers, and the first free number of each series.
 
     Parameters
     ----------
     ranked : sequence of RankedLayers
         The layers of the run.
     before : LayersBefore
-        Those of an earlier run, where there is one.
+        The layers of an earlier run, if there is one.
     used : mapping of str to int
         The first free number of each series.
     """
@@ -84,7 +86,7 @@ def _empty(layers: RankedLayers) -> list[list[str] | None]:
 
 
 def _same_feature(feature: str | None, before: LayersBefore | None) -> str | None:
-    """The earlier table of the same feature, or of the features together."""
+    """Find the earlier table of the same feature, or of all features together."""
     own = None if feature is None else feature.encode()
     for name, old in sorted(before.tables.items()) if before is not None else ():
         if (old.schema.metadata or {}).get(b"feature") == own:
@@ -93,8 +95,11 @@ def _same_feature(feature: str | None, before: LayersBefore | None) -> str | Non
 
 
 def _layers_of_series(layers: RankedLayers, series: Series) -> list[_Layer]:
-    """The layers of a series that have clusters, coarse to fine. Where features are clustered apart, clusters count in
-    the order of their documents, which decides ties and who gets the next number."""
+    """Return the layers of a series that have clusters, coarse to fine.
+
+    If features are clustered separately, clusters are in the order of their first documents, which decides ties and new
+    numbers.
+    """
     layers_found = list[_Layer]()
     for position, (own, labels) in enumerate(zip(layers.series, layers.labels, strict=True)):
         clusters = int(labels.max(initial=-1)) + 1
@@ -112,7 +117,8 @@ def _layers_of_series(layers: RankedLayers, series: Series) -> list[_Layer]:
 
 
 def _read_layers(table: pa.Table, series: Series, rows: pa.Array) -> list[_Layer]:
-    """The layers of a series in a table, coarse to fine, in the order of `rows`; null is a row without."""
+    """Read the layers of a series from a table, coarse to fine, in the order of `rows`, null for a document that the
+    table lacks."""
     layers = list[_Layer]()
     for name in table.column_names[1:]:
         column = table[name].combine_chunks()
@@ -132,8 +138,8 @@ def _take(labels: Labels, rows: pa.Array) -> Labels:
 
 
 def _match_layers(own: Sequence[_Layer], old: Sequence[_Layer]) -> list[dict[int, str]]:
-    """For each layer the earlier id of each of its clusters that has one, from the earlier layer that shares most with
-    it; an earlier layer is that of one layer."""
+    """Return for each layer the earlier ids of its clusters, taken from the earlier layer with the most documents in
+    matching clusters. An earlier layer serves one layer only."""
     pairs = list[tuple[int, int, int, dict[int, str]]]()
     for mine_at, layer in enumerate(own):
         for other, earlier in enumerate(old):
