@@ -93,7 +93,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
     audit = Audit(metadata, now, retention, days=settings.audit_days, rows=settings.audit_rows)
     buckets = Buckets(metadata, now)
     states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
-    idempotency = Idempotency(metadata, now, retention)
+    idempotency = Idempotency(metadata, documents_store, now, retention)
     generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
     collections = Collections(metadata, documents_store, buckets, removals, now, settings.max_dimension)
     documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)

@@ -19,7 +19,15 @@ from shoal.storage.stores import open_stores
 from store_calls import watched_stores
 
 ON_BOTH_STORES = frozenset(
-    {"test_buckets", "test_collections", "test_idempotency", "test_keys", "test_namespaces", "test_optimistic_store"}
+    {
+        "test_buckets",
+        "test_collections",
+        "test_idempotency",
+        "test_keys",
+        "test_namespaces",
+        "test_one_key_one_request",
+        "test_optimistic_store",
+    }
 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -76,6 +77,34 @@ def test_after_a_crash_between_effect_and_reply_a_retry_does_it_once(
         assert grown == {"record": [1, 0, 0], "document": [0, 1, 0], "import": [0, 50, 0], "execute": [0, 0, 1]}[what]
         assert seen(client) == once
         assert left in (before, once)
+
+
+@pytest.mark.parametrize("what", ["document", "import"])
+def test_after_a_crash_behind_the_write_another_body_is_a_409_and_the_same_one_is_answered(
+    what: str, tmp_path: Path
+) -> None:
+    other: dict[str, dict[str, Any]] = {
+        "document": {"json": {**DOCUMENT, "title": "two"}},
+        "import": {"content": LINES.replace(b"i1", b"j1")},
+    }
+    with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
+        fill(client)
+        before = seen(client)
+
+    fatal = ServerProcess(tmp_path / "data", workers=0, SHOAL_FAILPOINTS="idempotency.before_save=crash").start()
+    with fatal.client() as client, pytest.raises(httpx.TransportError):
+        send(client, what)
+    assert fatal.stop() == -9
+
+    with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
+        left = seen(client)
+        with patch.dict(SENT, {what: {**SENT[what], **other[what]}}):
+            refused = send(client, what)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "idempotency_key_reused")
+        assert seen(client) == left != before
+
+        assert send(client, what).status_code == 200
+        assert seen(client) == left
 
 
 def test_a_reply_outlives_the_server(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ effect: a repetition then gets the reply to that effect, and there is no second 
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,10 +60,16 @@ class Expected:
 
 @dataclass
 class Begun:
-    """What the model remembers of a request about documents that was not answered."""
+    """What the model remembers of a request about documents that was not answered. One whose process crashed holds
+    its key for a while."""
 
+    request: str
     at: datetime
+    held_since: datetime | None
     effect: str | None = None
+
+    def is_held(self, now: datetime) -> bool:
+        return self.held_since is not None and now - self.held_since < timedelta(minutes=5)
 
 
 class Requests(RuleBasedStateMachine):
@@ -74,7 +81,7 @@ class Requests(RuleBasedStateMachine):
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.known: dict[tuple[Scope, str], Expected] = {}
         self.effects: dict[tuple[Scope, Route], list[str]] = {}
-        self.begun: dict[tuple[Scope, str, str], Begun] = {}
+        self.begun: dict[tuple[Scope, str], Begun] = {}
         self.counter = 0
         self._open()
 
@@ -97,6 +104,9 @@ class Requests(RuleBasedStateMachine):
         elif known is not None:
             answer = self._send(scope, key, route, fingerprint, effect, ending)
             assert answer == Answer(Reply(200, "application/json", known.reply), True)
+        elif self._belongs_to_another(scope, key, fingerprint):
+            with pytest.raises(KeyReused):
+                self._send(scope, key, route, fingerprint, effect, ending)
         elif route == "documents":
             self._write_documents(scope, key, fingerprint, ending)
         elif ending == "well":
@@ -111,19 +121,34 @@ class Requests(RuleBasedStateMachine):
             if route == "repeatable" and ending != "error":  # outside of the transaction that saves the reply
                 self._happened(scope, route, effect)
 
+    def _belongs_to_another(self, scope: Scope, key: str, fingerprint: str) -> bool:
+        """Whether the key belongs to another request about documents; else that one is forgotten."""
+        begun = self.begun.get((scope, key))
+        if begun is None or begun.request == fingerprint:
+            return False
+        expired = self.now - begun.at > timedelta(hours=24)
+        if not expired and (begun.effect is not None or begun.is_held(self.now)):
+            return True
+        del self.begun[scope, key]
+        return False
+
     def _write_documents(self, scope: Scope, key: str, fingerprint: str, ending: str) -> None:
-        begun = self.begun.get((scope, key, fingerprint))
+        begun = self.begun.get((scope, key))
         if begun is None or self.now - begun.at > timedelta(hours=24):
-            begun = self.begun[scope, key, fingerprint] = Begun(self.now)
+            begun = self.begun[scope, key] = Begun(fingerprint, self.now, self.now)
+        if not begun.is_held(self.now):
+            begun.held_since = self.now
         if ending == "well":
             answer = self._send(scope, key, "documents", fingerprint, "", ending)
             reply = orjson.dumps([begun.effect or self.written, 1])
             assert answer == Answer(Reply(200, "application/json", reply), False)
             self.known[scope, key] = Expected(fingerprint, reply, self.now)
-            del self.begun[scope, key, fingerprint]
+            del self.begun[scope, key]
         else:
             with pytest.raises(Crash if "crash" in ending else InvalidRequest):
                 self._send(scope, key, "documents", fingerprint, "", ending)
+        if "error" in ending:
+            begun.held_since = None
         if ending in ("well", "late error", "crash") and begun.effect is None:
             begun.effect = self.written
             self._happened(scope, "documents", self.written)
@@ -131,6 +156,38 @@ class Requests(RuleBasedStateMachine):
     @rule(hours=st.sampled_from((1, 12, 23, 24)), seconds=st.sampled_from((0, 1)))
     def time_passes(self, hours: int, seconds: int) -> None:
         self.now += timedelta(hours=hours, seconds=seconds)
+
+    @rule(seconds=st.sampled_from((1, 299, 300)))
+    def minutes_pass(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule(scope=st.sampled_from(SCOPES), key=st.sampled_from(KEYS), first=st.sampled_from(ENDINGS))
+    def two_bodies_at_once(self, scope: Scope, key: str, first: str) -> None:
+        """Another body comes while the first one is about to write: only one of them may be stored."""
+        if self._known(scope, key) is not None or (scope, key) in self.begun:
+            return
+        begun = self.begun[scope, key] = Begun("documents x", self.now, self.now)
+        refused: list[bool] = []
+
+        def write_beside_another(write: Write) -> Reply:
+            with pytest.raises(KeyReused):
+                self._send(scope, key, "documents", "documents y", "", "well")
+            refused.append(True)
+            return self._writing(scope, first)(write)
+
+        with suppress(Crash, InvalidRequest), patch.object(idempotency, "hit", _failing(first)):
+            self.keys.once_with_documents(scope, KeyedRequest(key, "documents x"), lambda: write_beside_another)
+
+        assert refused or first == "early crash"
+        if first in ("well", "late error", "crash"):
+            begun.effect = self.written
+            self._happened(scope, "documents", self.written)
+        if "error" in first:
+            begun.held_since = None
+        if first == "well":
+            reply = orjson.dumps([self.written, 1])
+            self.known[scope, key] = Expected("documents x", reply, self.now)
+            del self.begun[scope, key]
 
     @rule()
     def restart(self) -> None:
@@ -160,11 +217,7 @@ class Requests(RuleBasedStateMachine):
         body = self._body(scope, route, effect, ending)
         keyed = KeyedRequest(key, fingerprint)
 
-        def fail(step: str) -> None:
-            if ending == "early crash" or (ending == "crash" and step == "idempotency.before_save"):
-                raise Crash
-
-        with patch.object(idempotency, "hit", fail):
+        with patch.object(idempotency, "hit", _failing(ending)):
             if route == "records":
                 return self.keys.once(scope, keyed, lambda: body)
             if route == "documents":
@@ -210,11 +263,21 @@ class Requests(RuleBasedStateMachine):
         root = Path(self.folder.name)
         self.metadata = SqliteStore(root / "metadata.sqlite")
         self.documents = SqliteDocuments(root / "documents")
-        self.keys = Idempotency(self.metadata, lambda: self.now, lambda: self.now)
+        self.keys = Idempotency(self.metadata, self.documents, lambda: self.now, lambda: self.now)
 
     def _close(self) -> None:
         self.metadata.close()
         self.documents.close()
+
+
+def _failing(ending: str) -> Callable[[str], None]:
+    """A failpoint that crashes where a request with this ending does."""
+
+    def fail(step: str) -> None:
+        if ending == "early crash" or (ending == "crash" and step == "idempotency.before_save"):
+            raise Crash
+
+    return fail
 
 
 Requests.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True)
@@ -224,7 +287,7 @@ TestRequests = Requests.TestCase
 def test_expired_intents_are_removed() -> None:
     now = [datetime(2026, 1, 1, tzinfo=UTC)]
     scope, metadata = SCOPES[0], MemoryMetadata()
-    keys = Idempotency(metadata, lambda: now[0], lambda: now[0])
+    keys = Idempotency(metadata, MemoryDocuments(), lambda: now[0], lambda: now[0])
 
     def lose(write: Write) -> Reply:
         raise Unavailable("The store did not answer.")
@@ -242,7 +305,7 @@ def test_expired_intents_are_removed() -> None:
 def test_a_duplicate_that_ended_meanwhile_leaves_no_second_effect() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     scope, metadata, documents = SCOPES[0], MemoryMetadata(), MemoryDocuments()
-    keys = Idempotency(metadata, lambda: now, lambda: now)
+    keys = Idempotency(metadata, documents, lambda: now, lambda: now)
     keyed = KeyedRequest("k", "request")
 
     def act(write: Write) -> Reply:
@@ -264,7 +327,7 @@ def test_a_duplicate_that_ended_meanwhile_leaves_no_second_effect() -> None:
 def test_a_key_does_not_lift_the_deadline_of_its_request(tmp_path: Path) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     metadata = SqliteStore(tmp_path / "metadata.sqlite")
-    keys = Idempotency(metadata, lambda: now, lambda: now)
+    keys = Idempotency(metadata, MemoryDocuments(), lambda: now, lambda: now)
 
     def overrun(write: Write) -> Reply:
         time.sleep(0.3)

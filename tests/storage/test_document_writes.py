@@ -18,7 +18,7 @@ from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
 from shoal.storage.memory.documents import MemoryDocuments
 from shoal.storage.memory.faults import Faults
-from shoal.storage.protocols.documents import DocumentStore, Results, Write
+from shoal.storage.protocols.documents import DocumentStore, Results, Write, WriteWithdrawn
 from shoal.storage.protocols.records import Query
 from shoal.storage.sqlite import connection
 from shoal.storage.sqlite.documents.store import SqliteDocuments
@@ -167,6 +167,73 @@ def test_a_refused_write_leaves_its_name_free(store: DocumentStore, scope: Scope
     store.delete(scope, COL, ["d01"])
 
     assert store.write(scope, COL, [batch(2, 1)], now=now, on_conflict="fail", write=name).inserted == 2
+
+
+def test_a_withdrawn_write_stores_nothing(store: DocumentStore, scope: Scope, now: datetime, call: Call) -> None:
+    store.write(scope, COL, [batch(*range(8))], now=now)
+    before, name = shown(store, scope), Write("w1", now)
+
+    assert [store.withdraw_write(scope, name) for _ in range(2)] == [True, True]
+
+    for _ in range(2):
+        with pytest.raises(WriteWithdrawn, match="w1"):
+            call(store, scope, now + timedelta(hours=1), name)
+    assert shown(store, scope) == before
+    call(store, scope, now + timedelta(hours=1), Write("w2", now))
+    assert shown(store, scope) != before
+
+
+def test_a_write_that_was_carried_out_is_not_withdrawn(
+    store: DocumentStore, scope: Scope, now: datetime, call: Call
+) -> None:
+    store.write(scope, COL, [batch(*range(8))], now=now)
+    name = Write("w1", now)
+    first = call(store, scope, now + timedelta(hours=1), name)
+
+    assert [store.withdraw_write(scope, name) for _ in range(2)] == [False, False]
+
+    assert call(store, scope, now + timedelta(hours=1), name) == first
+
+
+def test_a_write_that_would_create_its_namespace_can_be_withdrawn(
+    store: DocumentStore, scope: Scope, now: datetime, call: Call
+) -> None:
+    assert store.withdraw_write(scope, Write("w1", now))
+
+    with pytest.raises(WriteWithdrawn):
+        call(store, scope, now, Write("w1", now))
+    assert shown(store, scope) == {}
+
+
+def test_a_withdrawal_is_forgotten_by_its_own_age(store: DocumentStore, scope: Scope, now: datetime) -> None:
+    name, later = Write("w1", now), now + timedelta(hours=2)
+    store.withdraw_write(scope, Write("w1", later))
+
+    store.forget_writes(scope, now + timedelta(hours=1))
+    with pytest.raises(WriteWithdrawn):
+        store.write(scope, COL, [batch(1)], now=now, write=name)
+    store.forget_writes(scope, later + timedelta(hours=1))
+
+    assert store.write(scope, COL, [batch(1)], now=now, write=name).inserted == 1
+
+
+def test_a_withdrawal_that_fails_at_any_step_can_be_repeated(opened: Opened, scope: Scope, now: datetime) -> None:
+    store, failed, number = opened.store, 0, 0
+    store.write(scope, COL, [batch(0)], now=now)
+    while failed == number:
+        number += 1
+        name = Write(f"w{number}", now)
+        try:
+            with opened.failing(number):
+                store.withdraw_write(scope, name)
+        except Unavailable:
+            failed += 1
+
+        assert store.withdraw_write(scope, name)
+        with pytest.raises(WriteWithdrawn):
+            store.write(scope, COL, [batch(number)], now=now, write=name)
+
+    assert failed > 1
 
 
 def test_a_failure_at_any_step_leaves_all_documents_or_none_and_a_repetition_does_it_once(

@@ -8,26 +8,25 @@ the write; then the document store executes the write, once for its id; then the
 removes the intent. Duplicates share the intent, and a repetition after a crash at any step finds it: one effect, one
 reply.
 
-Nothing is saved for an error: a request that raised has written nothing and may be retried.
+A key belongs to one request: see `document_intents.py` for another one that comes with it before there is a reply.
+
+No reply is saved for an error. A request that was refused has written nothing; one that failed may have written its
+documents, and its repetition gets the reply.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeAlias, TypeVar
 
-import orjson
-
 from shoal import deadline
 from shoal.errors import InvalidField, KeyReused, ShoalError
 from shoal.failpoints import hit
 from shoal.records.documents.write import DocumentWrite
-from shoal.records.ids import new_id
 from shoal.records.scope import Scope
 from shoal.repositories.audit import Note, defer_notes
-from shoal.repositories.repository import Repository
-from shoal.storage.protocols.documents import Write
+from shoal.services.document_intents import DocumentIntents, KeyedRequest
+from shoal.storage.protocols.documents import DocumentWriter, Write, WriteWithdrawn
 from shoal.storage.protocols.replies import Reply, ReplyReader, SavedReply
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 
@@ -49,14 +48,6 @@ REPLY_LIFETIME: Final = timedelta(hours=24)
 MAX_KEY_LENGTH: Final = 255
 _MOST_INTENTS: Final = 1_000_000
 _PRUNED_AT_ONCE: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class KeyedRequest:
-    """An idempotency key with its request: `fingerprint` is a hash of route, parameters and body."""
-
-    key: str
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +76,12 @@ class Idempotency:
     def __init__(
         self,
         metadata: KeyedStore,
+        documents: DocumentWriter,
         now: Callable[[], datetime],
         retention: Callable[[], datetime],
     ) -> None:
         self._metadata, self._now, self._retention = metadata, now, retention
-        self._writes = Repository(metadata, "document_write", DocumentWrite, id_field="intent_id")
+        self._intents = DocumentIntents(metadata, documents, now)
 
     def once(self, scope: Scope, request: KeyedRequest, prepare: Callable[[], Effect]) -> Answer:
         """Execute an effect in the metadata store. `prepare` is called once, outside of the transaction, for work that
@@ -111,12 +103,13 @@ class Idempotency:
             answer = _to_answer(request, tx.get_reply(scope, request.key), horizon)
             if answer is not None:
                 return answer
+            self._intents.check(tx, scope, request, horizon)
             reply = effect(tx)
             hit("idempotency.before_save")
             tx.save_reply(scope, request.key, self._to_saved_reply(request, reply), forget_before=horizon)
             return Answer(reply, False)
 
-        return self._metadata.transact(act)
+        return self._intents.transact(scope, request, act)
 
     def transact(self, prepare: Callable[[], Callable[[Transaction], T]]) -> T:
         """Execute the effect of a request without a key: nothing is saved."""
@@ -124,7 +117,7 @@ class Idempotency:
 
     def once_with_documents(self, scope: Scope, request: KeyedRequest, prepare: Callable[[], NamedAction]) -> Answer:
         """Execute an effect in the documents of a namespace. `prepare` is called first, for checks and changes of
-        metadata. Raises KeyReused, and what they raise."""
+        metadata. Raises KeyReused before anything is written, and what they raise."""
         answer = self._find_answer(scope, request)
         if answer is not None:
             return answer
@@ -133,7 +126,14 @@ class Idempotency:
         if isinstance(write, Answer):
             return write
         with defer_notes() as notes:
-            reply = act(write)
+            try:
+                hit("idempotency.intent")
+                reply = act(write)
+            except Exception as error:
+                self._intents.fail(scope, request, write, notes)
+                if isinstance(error, WriteWithdrawn):  # by another request under the key
+                    raise KeyReused(request.key) from error
+                raise
         hit("idempotency.before_save")
         return self._end_write(scope, request, reply, notes)
 
@@ -147,27 +147,16 @@ class Idempotency:
     def _begin_write(self, scope: Scope, request: KeyedRequest) -> Write | Answer:
         """Return the write of this request, with an intent that is created where there is none; or the answer, where a
         duplicate has ended meanwhile."""
-        new = DocumentWrite(intent_id=_intent_id(request), write_id=new_id("write"), created_at=self._now())
         horizon = self._horizon()
 
         def begin(tx: Transaction) -> DocumentWrite | Answer:
             answer = _to_answer(request, tx.get_reply(scope, request.key), horizon)
-            if answer is not None:
-                return answer
-            writes = self._writes.within(tx)
-            existing = writes.find_one(scope, new.intent_id)
-            if existing is not None and existing.created_at >= horizon:
-                return existing
-            if existing is not None:
-                writes.remove(scope, new.intent_id)
-            return writes.add(scope, new)
+            return answer or self._intents.begin(tx, scope, request, new, horizon)
 
+        new = self._intents.create(request)
         with deadline.suspend():  # a commit lifts the deadline, and the documents are still to be written
-            begun = self._metadata.transact(begin)
-        if isinstance(begun, Answer):
-            return begun
-        hit("idempotency.intent")
-        return Write(begun.write_id, begun.created_at)
+            begun = self._intents.transact(scope, request, begin)
+        return begun if isinstance(begun, Answer) else Write(begun.write_id, begun.created_at)
 
     def _end_write(self, scope: Scope, request: KeyedRequest, reply: Reply, notes: Sequence[Note]) -> Answer:
         """Save the reply in place of the intent; the first saved reply wins."""
@@ -177,10 +166,8 @@ class Idempotency:
             answer = _to_answer(request, tx.get_reply(scope, request.key), horizon)
             if answer is not None:
                 return answer
-            for note in notes:
-                note(tx)
+            self._intents.end(tx, scope, request, notes)
             tx.save_reply(scope, request.key, self._to_saved_reply(request, reply), forget_before=horizon)
-            self._writes.within(tx).remove(scope, _intent_id(request))
             return Answer(reply, False)
 
         return self._metadata.transact(end)
@@ -191,6 +178,8 @@ class Idempotency:
         answer = self._find_answer(scope, request)
         if answer is not None:
             return answer
+        horizon = self._horizon()
+        self._intents.transact(scope, request, lambda tx: self._intents.check(tx, scope, request, horizon))
         reply = act()
         return self.once(scope, request, lambda: lambda _: reply)
 
@@ -203,10 +192,6 @@ class Idempotency:
 
     def _horizon(self) -> datetime:
         return self._retention() - REPLY_LIFETIME
-
-
-def _intent_id(request: KeyedRequest) -> str:
-    return hashlib.blake2b(orjson.dumps([request.key, request.fingerprint]), digest_size=20).hexdigest()
 
 
 def _to_answer(request: KeyedRequest, saved: SavedReply | None, horizon: datetime) -> Answer | None:

@@ -124,14 +124,14 @@ class Bulk:
             count = self._store.write(
                 scope, collection.storage_key, batches, now=now, on_conflict=on_conflict, write=write
             )
+            counts = {"inserted": count.inserted, "replaced": count.replaced}
+            note_done(scope, "documents.import", collection.collection_id, **counts)  # the reader may still fail
             deque(batches, maxlen=0)  # a repeated write stores nothing, but the answer still describes the file
-        counts = {"inserted": count.inserted, "replaced": count.replaced}
         warnings = [*source.info.warnings, *(rounding_warning(name) for name in sorted(coarse))]
         warnings += [_zero_warning(name, count) for name, count in sorted(zeros.items()) if count]
         if source.info.id_column is None:
             was_repeated = count.replaced and not count.inserted
             warnings.append(note_already_imported(count.replaced) if was_repeated else note_generated(options.id))
-        note_done(scope, "documents.import", collection.collection_id, **counts)
         return Imported(count.inserted, count.replaced, dimensions, collection.collection_id, warnings)
 
     @contextlib.contextmanager

@@ -22,7 +22,7 @@ from shoal.storage.memory.document import Document
 from shoal.storage.memory.faults import NO_FAULTS, Faults
 from shoal.storage.memory.namespace import Change, Namespace, Receipt
 from shoal.storage.memory.reads import MemoryReads, rows_of
-from shoal.storage.protocols.documents import Results, Write, WriteCount
+from shoal.storage.protocols.documents import Results, Write, WriteCount, WriteWithdrawn
 from shoal.storage.protocols.records import Json
 from shoal.storage.result_marks import merge_fields, paths_of
 
@@ -178,6 +178,14 @@ class MemoryDocuments(MemoryReads):
 
         return self._once(scope, collection, write, stage)
 
+    def withdraw_write(self, scope: Scope, write: Write) -> bool:
+        """See DocumentStore."""
+        with self._writing(scope) as space:
+            receipt = space.receipts.get(write.id)
+            if receipt is None:
+                space.commit(Change(receipts={write.id: Receipt(None, write.at)}), self._faults)
+            return receipt is None or receipt.answer is None
+
     def forget_writes(self, scope: Scope, before: datetime) -> None:
         """See DocumentStore."""
         with self._writing(scope, None) as space:
@@ -282,6 +290,8 @@ class MemoryDocuments(MemoryReads):
         """Stage a write and commit it; a repetition of a named write returns the stored answer."""
         with self._writing(scope, collection) as space:
             receipt = None if write is None else space.receipts.get(write.id)
+            if write is not None and receipt is not None and receipt.answer is None:
+                raise WriteWithdrawn(write.id)
             if receipt is not None:
                 answered: Answer = receipt.answer
                 return answered

@@ -19,7 +19,7 @@ __all__ = ["Change", "Fence", "Namespace", "Receipt"]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer of a named write."""
+    """The answer of a named write; None for one that was withdrawn."""
 
     answer: Any
     at: datetime

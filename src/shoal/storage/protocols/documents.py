@@ -25,6 +25,7 @@ __all__ = [
     "StoredDocument",
     "Write",
     "WriteCount",
+    "WriteWithdrawn",
 ]
 
 Made = TypeVar("Made")
@@ -53,12 +54,22 @@ class Write:
     """The name of a write, which makes it idempotent.
 
     A store carries out a write once under its name. A repetition with the same name changes nothing and returns the
-    same answer, until `forget_writes`.
+    same answer, until `forget_writes`. One that was withdrawn before raises WriteWithdrawn.
     """
 
     id: str
     at: datetime
     """The time of the request."""
+
+
+class WriteWithdrawn(Exception):
+    """A named write was withdrawn before it was carried out, and stored nothing.
+
+    Not a ShoalError: the code that names a write handles it, since callers of the API do not know the name.
+    """
+
+    def __init__(self, write_id: str) -> None:
+        super().__init__(f"The write {write_id} was withdrawn before it was carried out.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +251,13 @@ class DocumentWriter(Protocol):
     def drop_collection(self, scope: Scope, collection: str) -> None: ...
 
     def drop_namespace(self, scope: Scope) -> None: ...
+
+    def withdraw_write(self, scope: Scope, write: Write) -> bool:
+        """Prevent a named write, unless it was carried out. Returns whether it is prevented.
+
+        Waits for a call with this name that is under way. After True, such calls raise WriteWithdrawn and store
+        nothing, until the name is forgotten; its age counts from `write.at`. May be repeated.
+        """
 
     def forget_writes(self, scope: Scope, before: datetime) -> None:
         """Forget the names of writes that were requested before a time and will not be repeated any more."""

@@ -19,7 +19,7 @@ from shoal.storage.protocols.records import Json
 from shoal.storage.result_marks import merge_fields
 from shoal.storage.sqlite.batches import split_batches
 from shoal.storage.sqlite.documents.intake import Intake
-from shoal.storage.sqlite.documents.receipts import find_receipt, put_receipt
+from shoal.storage.sqlite.documents.receipts import find_receipt, put_receipt, withdraw
 from shoal.storage.sqlite.documents.result_fences import ResultFences
 from shoal.storage.sqlite.documents.rows import check_payloads, json_list, missing_file, pieces, stamp_of
 from shoal.storage.sqlite.documents.slots import compact
@@ -60,8 +60,12 @@ class Change(View):
         return Intake(self, collection, stamp_of(now))
 
     def receipt(self, write: Write | None) -> Any | None:
-        """Return the stored answer of a named write, as JSON; None if it was not carried out."""
+        """Return the stored answer of a named write, as JSON; None if it was not carried out. Raises WriteWithdrawn."""
         return find_receipt(self.connection, write)
+
+    def withdraw(self, write: Write) -> bool:
+        """Prevent a named write, unless it was carried out. Returns whether it is prevented."""
+        return withdraw(self.connection, write)
 
     def keep_receipt(self, write: Write | None, answer: object) -> None:
         """Store the answer of a named write."""

@@ -1,5 +1,5 @@
 """The table `receipts` of a namespace: the answers of named writes, stored in the transaction of the write, so that a
-repetition changes nothing and returns the same answer."""
+repetition changes nothing and returns the same answer. The receipt of a withdrawn write has the answer `null`."""
 
 from datetime import datetime
 from sqlite3 import Connection
@@ -10,9 +10,9 @@ import orjson
 from shoal.errors import Corrupt
 from shoal.records.base import format_stored_time
 from shoal.storage.checksums import text_checksum
-from shoal.storage.protocols.documents import Write
+from shoal.storage.protocols.documents import Write, WriteWithdrawn
 
-__all__ = ["RECEIPTS_SCHEMA", "find_receipt", "forget_receipts", "put_receipt"]
+__all__ = ["RECEIPTS_SCHEMA", "find_receipt", "forget_receipts", "put_receipt", "withdraw"]
 
 RECEIPTS_SCHEMA: Final = """
 CREATE TABLE receipts (
@@ -24,7 +24,7 @@ _FORGOTTEN_AT_ONCE: Final = 10_000
 
 
 def find_receipt(connection: Connection, write: Write | None) -> Any | None:
-    """Return the stored answer of a named write, as JSON; None if there is none. Raises Corrupt."""
+    """Return the stored answer of a named write, as JSON; None if there is none. Raises WriteWithdrawn, Corrupt."""
     if write is None:
         return None
     rows = connection.execute("SELECT answer, checksum FROM receipts WHERE id = ?", (write.id,)).fetchall()
@@ -33,7 +33,21 @@ def find_receipt(connection: Connection, write: Write | None) -> Any | None:
     ((answer, checksum),) = rows
     if text_checksum(answer, write.id) != checksum:
         raise Corrupt(f"The answer of the write {write.id} is damaged on disk. Restore documents.sqlite from a backup.")
-    return orjson.loads(answer)
+    stored = orjson.loads(answer)
+    if stored is None:
+        raise WriteWithdrawn(write.id)
+    return stored
+
+
+def withdraw(connection: Connection, write: Write) -> bool:
+    """Store that a write is withdrawn, unless it has an answer. Returns whether it is withdrawn. Raises Corrupt."""
+    try:
+        if find_receipt(connection, write) is not None:
+            return False
+    except WriteWithdrawn:
+        return True
+    put_receipt(connection, write, None)
+    return True
 
 
 def put_receipt(connection: Connection, write: Write | None, answer: object) -> None:

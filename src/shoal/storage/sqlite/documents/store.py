@@ -134,6 +134,11 @@ class SqliteDocuments(SqliteReads):
         """See DocumentStore."""
         return self._once(scope, write, lambda change: change.update_where(collection, filter, update, now), 0)
 
+    def withdraw_write(self, scope: Scope, write: Write) -> bool:
+        """See DocumentStore. Creates the namespace if absent: the write may be about to do so, and must find this."""
+        with self._writing(scope) as change:
+            return change.withdraw(write)
+
     def forget_writes(self, scope: Scope, before: datetime) -> None:
         """See DocumentStore."""
         self._change(scope, lambda change: forget_receipts(change.connection, before), None)
