@@ -51,51 +51,51 @@ def little_memory(sizes: tuple[int, ...] = MEMORY_MIB) -> Hard:
         with quick_folder() as folder, victim(folder) as server:
             for mib in sizes:
                 hard.done += 1
-                _in_little(server, mib, hard)
-            _still_well(server)
+                _run_in_little_memory(server, mib, hard)
+            _check_server(server)
     except (Violated, RuntimeError) as problem:
         hard.violations.append(f"{sizes[hard.done - 1]} MiB: {problem}")
     return hard
 
 
 def poison(good: int) -> Hard:
-    """One run that aborts its process at each attempt, in a queue with good ones."""
+    """Queue one run that aborts its process at each attempt among `good` healthy runs."""
     hard = Hard()
     try:
-        with quick_folder() as folder, _with_poison(folder) as server:
-            _poisoned(server, good, hard)
-            _still_well(server)
+        with quick_folder() as folder, _poison_victim(folder) as server:
+            _run_with_poison(server, good, hard)
+            _check_server(server)
     except (Violated, RuntimeError) as problem:
         hard.violations.append(str(problem))
     return hard
 
 
-def _with_poison(folder: Path) -> AbstractContextManager[Victim]:
+def _poison_victim(folder: Path) -> AbstractContextManager[Victim]:
     return victim(folder, SHOAL_PLANTED="abort_poison", PYTHONPATH=str(_PLANTED))
 
 
-def _in_little(server: Victim, mib: int, hard: Hard) -> None:
+def _run_in_little_memory(server: Victim, mib: int, hard: Hard) -> None:
     with server.client() as client:
         ops = Operations(client, server.ledger)
-        with _limited(server, mib * 2**20, hard):
-            run = _ended(client, "plain", ops.execute("plain").reply["run_id"])
+        with _limit_memory(server, mib * 2**20, hard):
+            run = _await_run(client, "plain", ops.execute("plain").reply["run_id"])
         hard.ended[f"{run['status']}: {run['error_message']}" if run["error_message"] else run["status"]] += 1
-        good = _ended(client, "rich", ops.execute("rich").reply["run_id"])
+        good = _await_run(client, "rich", ops.execute("rich").reply["run_id"])
         if good["status"] != "completed":
             raise Violated("I7", f"a good run after it is {good['status']}: {good['error_message']}")
         hard.completed += 1
 
 
 @contextmanager
-def _limited(server: Victim, size: int, hard: Hard) -> Iterator[None]:
-    """Every process of a run that starts meanwhile has that much address space, in bytes."""
-    stop, seen = threading.Event(), set[int]()
+def _limit_memory(server: Victim, size: int, hard: Hard) -> Iterator[None]:
+    """Limit the address space of every run process that starts inside the block to `size` bytes."""
+    stop, pids = threading.Event(), set[int]()
 
     def limit() -> None:
         while not stop.wait(0.005):
             for process in server.processes("run_child"):
-                if process.pid not in seen:
-                    seen.add(process.pid)
+                if process.pid not in pids:
+                    pids.add(process.pid)
                     with contextlib.suppress(ProcessLookupError):
                         resource.prlimit(process.pid, resource.RLIMIT_AS, (size, size))
 
@@ -106,14 +106,14 @@ def _limited(server: Victim, size: int, hard: Hard) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-        for process in server.processes("run_child"):  # one that waits for the next run has the limit as well
-            if process.pid in seen:
+        for process in server.processes("run_child"):  # idle ones have the limit too
+            if process.pid in pids:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-        hard.attempts = max(hard.attempts, len(seen))
+        hard.attempts = max(hard.attempts, len(pids))
 
 
-def _poisoned(server: Victim, good: int, hard: Hard) -> None:
+def _run_with_poison(server: Victim, good: int, hard: Hard) -> None:
     config: dict[str, Any] = {"feature_uris": ["v"], "clustering_method": "kmeans"}
     config |= {"kmeans_parameters": {"n_clusters": 3, "n_init": 1}}
     names = [f"good{number}" for number in range(good)]
@@ -125,7 +125,7 @@ def _poisoned(server: Victim, good: int, hard: Hard) -> None:
         for name in names:
             runs[name] = ops.execute(name).reply["run_id"]
         for name, run_id in runs.items():
-            run = _ended(client, name, run_id)
+            run = _await_run(client, name, run_id)
             hard.done += 1
             if name == "poison":
                 hard.ended[f"{run['status']}: {run['error_message']}"] += 1
@@ -141,7 +141,7 @@ def _check_poison(run: dict[str, Any]) -> None:
         raise Violated("I7", f"the run that aborts is {run['status']}: {run['error_message']}")
 
 
-def _ended(client: httpx.Client, cluster: str, run_id: str) -> dict[str, Any]:
+def _await_run(client: httpx.Client, cluster: str, run_id: str) -> dict[str, Any]:
     end = time.monotonic() + _DEADLINE
     while True:
         run: dict[str, Any] = client.get(f"/clusters/{cluster}/executions/{run_id}").raise_for_status().json()
@@ -152,8 +152,8 @@ def _ended(client: httpx.Client, cluster: str, run_id: str) -> dict[str, Any]:
         time.sleep(0.05)
 
 
-def _still_well(server: Victim) -> None:
-    """The same server process, everything stored, nothing left over."""
+def _check_server(server: Victim) -> None:
+    """The server process is the same, everything is stored, and nothing is left over."""
     if not psutil.pid_exists(server.pid):
         raise Violated("I10", "the server ended")
     with server.client() as client:

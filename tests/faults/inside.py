@@ -1,7 +1,7 @@
-"""What a forked victim does: the whole of Shoal in one process, the API without a socket, runs carried out inline.
+"""Code of a forked victim: all of Shoal in one process, the API without a socket, runs executed inline.
 
-The same code as behind `shoal serve`; only that a crash takes everything down at once. Called through `Zygote.fork`, so
-all arguments are JSON.
+The same code as behind `shoal serve`, except that a crash takes everything down at once. Called through `Zygote.fork`,
+so all arguments are JSON.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ __all__ = [
     "inline_worker",
     "prepare",
     "recover",
-    "seen_of",
+    "snapshot",
     "warm_up",
     "zombie",
 ]
@@ -56,22 +56,22 @@ SCRIPT: Final[tuple[tuple[str, int], ...]] = (
     ("scratch", 0), ("scratch_run", 0), ("drop_cluster", 0), ("drop_collection", 0), ("drop_namespace", 0),
     ("scratch", 1), ("scratch_run", 1), ("drop_cluster", 1), ("drop_collection", 1), ("drop_namespace", 1),
 )  # fmt: skip
-"""Every kind of operation at least twice: so every failpoint has a first, a second and a last pass."""
+"""Every kind of operation at least twice, so every failpoint has a first, a second and a last pass."""
 
 
 class Installation:
-    """A data folder opened by this process: its services, and a client of its API."""
+    """A data folder opened by this process: its services and a client of its API."""
 
     def __init__(self, data: Path, key: str, services: Services | None = None) -> None:
-        # Every stage is kept, however short it was, and nothing that is no longer shown.
-        kept = Settings(data=data, threads=1, checkpoint_seconds=0.0, output_grace_seconds=0.0)
-        self.services = services or assemble(kept)
+        # Checkpoint every stage, however short, and remove superseded output at once.
+        settings = Settings(data=data, threads=1, checkpoint_seconds=0.0, output_grace_seconds=0.0)
+        self.services = services or assemble(settings)
         self._transport = _Inline(self.services)
         headers = {"Authorization": f"Bearer {key}", "X-Namespace": "default"}
         self.client = httpx.Client(base_url="http://shoal/v1", headers=headers, transport=self._transport)
 
     def work(self) -> None:
-        """Carry out what is queued."""
+        """Execute all queued runs."""
         worker = inline_worker(self.services)
         while worker.run_one():
             pass
@@ -83,15 +83,15 @@ class Installation:
 
 @contextmanager
 def installation(data: Path, key: str) -> Iterator[Installation]:
-    opened = Installation(data, key)
+    here = Installation(data, key)
     try:
-        yield opened
+        yield here
     finally:
-        opened.close()
+        here.close()
 
 
-class _Ended:
-    """A run that was carried out when it was started."""
+class _FinishedRun:
+    """A run that finished when it was started."""
 
     progress = Progress()
 
@@ -102,40 +102,40 @@ class _Ended:
         return self._code
 
     def wait(self, seconds: float) -> None:
-        """It is over."""
+        """Return at once: the run is over."""
 
     def kill(self) -> None:
-        """It is over."""
+        """Do nothing: the run is over."""
 
 
-class _InThisProcess:
-    """Carries runs out where they are started; what would end a run's process is told as its exit code."""
+class _InlineRuns:
+    """Executes runs where they are started; an error that would end a run's process becomes its exit code."""
 
     def __init__(self, services: Services, at_publish: Callable[[], None]) -> None:
         self._services, self._at_publish = services, at_publish
 
-    def start(self, job: Job) -> _Ended:
+    def start(self, job: Job) -> _FinishedRun:
         try:
             self._services.runner.run(job, lambda stage, _fraction: self._at_publish() if stage == "publish" else None)
-        except Exception:  # noqa: BLE001  # whatever it was, the run's own process would have ended
+        except Exception:  # noqa: BLE001  # any error would have ended the run's own process
             traceback.print_exc()
-            return _Ended(1)
-        return _Ended(0)
+            return _FinishedRun(1)
+        return _FinishedRun(0)
 
     def prepare(self) -> None:
-        """There is nothing to make ready."""
+        """Nothing to prepare."""
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Nothing to release."""
 
 
 def inline_worker(services: Services, at_publish: Callable[[], None] = lambda: None) -> Worker:
-    """A worker whose runs are in this process. It holds no lock: to others it is dead, and its run theirs to take."""
+    """Build a worker that runs in this process. It holds no lock, so others consider it dead and may take its run."""
     folder = services.settings.data / "workers"
     return Worker(
         services.metadata,
         _RunOutcomes(services),
-        _InThisProcess(services, at_publish),
+        _InlineRuns(services, at_publish),
         name=process_name(),
         queue_name=QUEUE,
         lease=timedelta(seconds=services.settings.lease_seconds),
@@ -145,7 +145,7 @@ def inline_worker(services: Services, at_publish: Callable[[], None] = lambda: N
 
 
 class _Inline(httpx.BaseTransport):
-    """The application called on an event loop of its own."""
+    """Calls the application on an event loop of its own."""
 
     def __init__(self, services: Services) -> None:
         self._loop = asyncio.new_event_loop()
@@ -164,16 +164,16 @@ class _Inline(httpx.BaseTransport):
         self._loop.close()
 
 
-# ── what is called in a fork ─────────────────────────────────────────────────────────────────────────────────────────
+# ── functions called in a fork ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def act(
     data: str, ledger: str, key: str, *, arm: str = "", fail: Json | None = None, record: str | None = None,
-    told: str | None = None, script: Sequence[Sequence[Any]] = SCRIPT, die_after: float = 0.0,
+    report: str | None = None, script: Sequence[Sequence[Any]] = SCRIPT, die_after: float = 0.0,
 ) -> None:  # fmt: skip
-    """Carry out the script, with failpoints armed, calls that fail, or a record of all calls; the system ends it
-    `die_after` seconds from its beginning, where that is not 0. What was passed, and how long the script took, goes to
-    the file `told`."""
+    """Follow the script with armed failpoints, failing calls, or a record of all calls. Unless `die_after` is 0, the
+    process is killed that many seconds after the start. Writes passes of failpoints, failable calls and the duration
+    to the file `report`."""
     arm_failpoints(arm)
     book = Ledger(Path(ledger))
     if record is not None:
@@ -186,16 +186,15 @@ def act(
         follow(here, book, script, marked=record is not None)
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         spent = time.monotonic() - began
-        if told is not None:
+        if report is not None:
             passed = {name: fault.passed for name, fault in failpoints._faults.items()}
-            seen = io_faults.seen() if fail is not None else 0
-            Path(told).write_bytes(orjson.dumps({"passed": passed, "calls": seen, "seconds": spent}))
+            call_count = io_faults.count_calls() if fail is not None else 0
+            Path(report).write_bytes(orjson.dumps({"passed": passed, "calls": call_count, "seconds": spent}))
     book.close()
 
 
 def follow(here: Installation, book: Ledger, script: Sequence[Sequence[Any]], *, marked: bool) -> None:
-    """The script, operation by operation; runs are carried out where they are asked for. With `marked` the record holds
-    which operations were answered."""
+    """Follow the script and execute runs as they are requested. With `marked`, mark answered operations."""
     ops = Operations(here.client, book)
     for kind, number in script:
         is_run = kind in ("plain", "rich")
@@ -206,9 +205,9 @@ def follow(here: Installation, book: Ledger, script: Sequence[Sequence[Any]], *,
             here.work()
 
 
-def recover(data: str, ledger: str, tenants: Json, told: str, *, since: int = 0, go_on: bool = True) -> None:
-    """Open the folder again, finish what is queued, check everything, do one more of each and check again. Writes
-    `{"violated": null or {"name", "problem"}, "runs": {...}}` to the file `told`."""
+def recover(data: str, ledger: str, tenants: Json, report: str, *, since: int = 0, keep_working: bool = True) -> None:
+    """Open the folder again, finish queued runs, check everything, do one more operation of each kind and check again.
+    Writes `{"violated": null or {"name", "problem"}, "runs": {...}}` to the file `report`."""
     arm_failpoints("")
     answer: Json = {"violated": None, "runs": {}}
     who = Tenants(**tenants)
@@ -221,44 +220,44 @@ def recover(data: str, ledger: str, tenants: Json, told: str, *, since: int = 0,
             check_all(here.client, book, since=since)
             check_repetitions(here.client, book, Operations(here.client, book).repeat)
             answer["runs"] = check_settled(here.client, deadline_s=5.0)
-            if go_on:
-                _go_on(here, book)
+            if keep_working:
+                _keep_working(here, book)
             here.services.housekeeping.tidy()
         check_files(Path(data), idle=True)
     except Violated as violated:
         answer["violated"] = {"name": violated.name, "problem": violated.problem}
-    Path(told).write_bytes(orjson.dumps(answer))
+    Path(report).write_bytes(orjson.dumps(answer))
     book.close()
 
 
-def zombie(data: str, ledger: str, key: str, told: str) -> None:
-    """A worker loses its run just before it would publish: another one carries the run out, then it goes on. Nothing
-    may change any more, neither what is visible nor the run's record."""
+def zombie(data: str, ledger: str, key: str, report: str) -> None:
+    """Let a worker lose its run just before publishing: another worker executes the run, then the first continues.
+    Neither the visible results nor the run's record may change any more."""
     answer: Json = {"violated": None}
     book = Ledger(Path(ledger))
     with installation(Path(data), key) as here:
         run_id = Operations(here.client, book).execute("plain").reply["run_id"]
-        seen: list[Json] = []
+        snapshots: list[Json] = []
 
         def take_over() -> None:
-            if not seen:
-                seen.append({})
+            if not snapshots:
+                snapshots.append({})
                 inline_worker(here.services).run_one()
-                seen.append(seen_of(here.client, run_id))
+                snapshots.append(snapshot(here.client, run_id))
 
         inline_worker(here.services, take_over).run_one()
-        if len(seen) < 2 or seen[1]["run"]["status"] != "completed":
-            raise RuntimeError(f"The run was not taken over: {seen}")
-        after = seen_of(here.client, run_id)
-        if after != seen[1]:
-            changed = [name for name in after if after[name] != seen[1][name]]
+        if len(snapshots) < 2 or snapshots[1]["run"]["status"] != "completed":
+            raise RuntimeError(f"The run was not taken over: {snapshots}")
+        after = snapshot(here.client, run_id)
+        if after != snapshots[1]:
+            changed = [name for name in after if after[name] != snapshots[1][name]]
             answer["violated"] = {"name": "I7", "problem": f"a worker that was taken over changed {', '.join(changed)}"}
-    Path(told).write_bytes(orjson.dumps(answer))
+    Path(report).write_bytes(orjson.dumps(answer))
     book.close()
 
 
-def examine(data: str, key: str, told: str) -> None:
-    """Ask the folder everything there is to ask: for each question a digest of the answer, or the code of its error."""
+def examine(data: str, key: str, report: str) -> None:
+    """Send every read request and write a digest of each answer, or its error code, to `report`."""
     answers: Json = {}
     try:
         with installation(Path(data), key) as here:
@@ -267,26 +266,26 @@ def examine(data: str, key: str, told: str) -> None:
                 answers[name] = _digest(reply)
     except ShoalError as error:
         answers["start"] = {"error": type(error).__name__}
-    Path(told).write_bytes(orjson.dumps(answers))
+    Path(report).write_bytes(orjson.dumps(answers))
 
 
 def _questions(client: httpx.Client) -> dict[str, tuple[str, str, Json | None]]:
     every = {"limit": 1000, "return_vectors": True, "include_total": True}
-    asked: dict[str, tuple[str, str, Json | None]] = {"clusters": ("GET", "/clusters", None)}
+    questions: dict[str, tuple[str, str, Json | None]] = {"clusters": ("GET", "/clusters", None)}
     for name in ("docs", "inbox", "plain_output"):
         where = f"/collections/{name}/documents"
-        asked[f"{name} count"] = ("GET", f"{where}/count", None)
-        asked[f"{name} list"] = ("POST", f"{where}/list", every)
-        asked[f"{name} numbers"] = ("POST", f"{where}/distinct", {"field": "batch"})
+        questions[f"{name} count"] = ("GET", f"{where}/count", None)
+        questions[f"{name} list"] = ("POST", f"{where}/list", every)
+        questions[f"{name} numbers"] = ("POST", f"{where}/distinct", {"field": "batch"})
     for name in ("plain", "rich"):
-        asked[f"{name} runs"] = ("POST", f"/clusters/{name}/executions/list", {"limit": 100})
-        asked[f"{name} artifacts"] = ("GET", f"/clusters/{name}/artifacts?include_members=true&limit=100000", None)
+        questions[f"{name} runs"] = ("POST", f"/clusters/{name}/executions/list", {"limit": 100})
+        questions[f"{name} artifacts"] = ("GET", f"/clusters/{name}/artifacts?include_members=true&limit=100000", None)
         runs = client.post(f"/clusters/{name}/executions/list", json={"limit": 100})
         for number, run in enumerate(runs.json()["results"] if runs.is_success else ()):
             where = f"/clusters/{name}/executions/{run['run_id']}/download"
             for table in ("members", "centroids"):
-                asked[f"{name} {number} {table}"] = ("GET", f"{where}?table={table}", None)
-    return asked
+                questions[f"{name} {number} {table}"] = ("GET", f"{where}?table={table}", None)
+    return questions
 
 
 def _digest(reply: httpx.Response) -> Json:
@@ -295,8 +294,8 @@ def _digest(reply: httpx.Response) -> Json:
     return {"error": reply.json()["error"]["code"]}
 
 
-def seen_of(client: httpx.Client, run_id: str) -> Json:
-    """What the outside sees of a run."""
+def snapshot(client: httpx.Client, run_id: str) -> Json:
+    """Return everything that the API shows of a run."""
     cluster = client.get("/clusters/plain").json()
     output = cluster["output_collection_ids"][0]
     return {
@@ -307,8 +306,8 @@ def seen_of(client: httpx.Client, run_id: str) -> Json:
     }
 
 
-def _go_on(here: Installation, book: Ledger) -> None:
-    """The installation works: one more batch, one more run of each cluster."""
+def _keep_working(here: Installation, book: Ledger) -> None:
+    """Check that the installation works: one more batch, one more run of each cluster."""
     ops, before = Operations(here.client, book), len(book.entries)
     for entry in (ops.ingest(90_000 + before), ops.edit(2), ops.execute("plain"), ops.execute("rich")):
         if entry.fate != "ack":
@@ -319,8 +318,8 @@ def _go_on(here: Installation, book: Ledger) -> None:
 
 
 def prepare(data: str, ledger: str, tenants: Json, scratch: bool = False) -> None:
-    """The documents and clusters that the script needs, and the other tenant's canary; with `scratch` a namespace with
-    runs that is there to be deleted."""
+    """Create the documents and clusters that the script needs and the other tenant's canary; with `scratch`, also a
+    namespace with runs that the script deletes."""
     who = Tenants(**tenants)
     book = Ledger(Path(ledger))
     if scratch:
@@ -338,14 +337,14 @@ def prepare(data: str, ledger: str, tenants: Json, scratch: bool = False) -> Non
 
 
 def warm_up() -> None:
-    """Before the first fork: let FastAPI analyse every route, which it does at the first request to each otherwise."""
+    """Let FastAPI analyse every route before the first fork; otherwise it does so at the first request to each."""
     importlib.import_module("anyio._backends._asyncio")
     for route in _ROUTES:
         route.matches({"type": "http", "path": "/", "method": "GET"})
 
 
 def arm_failpoints(text: str) -> None:
-    """As SHOAL_FAILPOINTS would at the start of a process; all others are counted, and pass."""
+    """Arm failpoints as SHOAL_FAILPOINTS does at process start; all others only count their passes."""
     failpoints._faults.clear()
     counting = ";".join(f"{name}=sleep:0@1000000000" for name in failpoints.FAILPOINTS)
     failpoints._faults.update(failpoints._parse_faults(counting) | failpoints._parse_faults(text))

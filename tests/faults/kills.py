@@ -1,7 +1,7 @@
 """D1: SIGKILL at random moments, of the server, of everything, of a run's process, and again during the recovery.
 
-Clients write, execute, edit and delete all the while, readers look. Every folder sees `ROUND` kills, so that what has
-to be checked after each stays bounded; then the next one is begun.
+Meanwhile clients write, execute, edit and delete, and readers read. Each folder takes `ROUND` kills, so that the checks
+after each kill stay bounded; then a new folder is used.
 """
 
 import random
@@ -19,80 +19,80 @@ from faults.readers import watching
 from faults.victim import Victim, moment, victim
 from faults.workload import DELETABLE, EDITABLE, Gone, Operations
 
-__all__ = ["Killed", "busy", "kill_at_random"]
+__all__ = ["KillResult", "busy", "kill_at_random"]
 
 ROUND: Final = 20
 _LONGEST: Final = 2.5
 _AGAIN: Final = 0.3
-_FOUND_SECONDS: Final = 30.0
+_PROCESS_SECONDS: Final = 30.0
 _SETTLED_EVERY: Final = 4
-HOW: Final = ("server", "everything", "run")
+TARGETS: Final = ("server", "everything", "run")
 Work = Callable[[Operations, Victim, threading.Event, random.Random], None]
 
 
 @dataclass(slots=True)
-class Killed:
-    """What came of it."""
+class KillResult:
+    """Outcome of the kills."""
 
     kills: Counter[str] = field(default_factory=Counter)
     operations: Counter[str] = field(default_factory=Counter)
     runs: Counter[str] = field(default_factory=Counter)
     reads: int = 0
     mixed: list[str] = field(default_factory=list)
-    """What readers saw of two runs at once (I6)."""
+    """Reads that mixed two runs (I6)."""
     violations: list[str] = field(default_factory=list)
     other: Counter[str] = field(default_factory=Counter)
 
 
-def kill_at_random(kills: int, seed: int) -> Killed:
-    """That many kills, the same moments for the same seed as far as the machine allows."""
-    killed = Killed()
+def kill_at_random(kills: int, seed: int) -> KillResult:
+    """Kill `kills` times; the seed fixes the moments, up to the timing of the machine."""
+    result = KillResult()
     rng = random.Random(seed)
-    while sum(killed.kills.values()) < kills and not killed.violations:
-        count = min(ROUND, kills - sum(killed.kills.values()))
+    while sum(result.kills.values()) < kills and not result.violations:
+        count = min(ROUND, kills - sum(result.kills.values()))
         try:
             with quick_folder() as folder, victim(folder) as server:
-                _round(server, count, rng, killed)
+                _round(server, count, rng, result)
         except (Violated, RuntimeError, TimeoutError) as problem:
-            done = sum(killed.kills.values())
-            killed.violations.append(f"seed {seed}, kill {done} of {kills}, {dict(killed.kills)}: {problem}")
-    return killed
+            done = sum(result.kills.values())
+            result.violations.append(f"seed {seed}, kill {done} of {kills}, {dict(result.kills)}: {problem}")
+    return result
 
 
-def _round(server: Victim, kills: int, rng: random.Random, killed: Killed) -> None:
-    with watching(server, 2) as seen:
+def _round(server: Victim, kills: int, rng: random.Random, result: KillResult) -> None:
+    with watching(server, 2) as observations:
         for kill in range(1, kills + 1):
             since = len(server.ledger.entries)
             with busy(server, rng):
                 time.sleep(moment(rng, _LONGEST))
-                _kill(server, rng, killed)
+                _kill(server, rng, result)
             _check(server, since, settle=kill % _SETTLED_EVERY == 0 or kill == kills)
-    killed.reads += seen.reads
-    killed.mixed += seen.mixed
-    killed.other += seen.other
-    killed.operations.update(server.ledger.counts())
+    result.reads += observations.reads
+    result.mixed += observations.mixed
+    result.other += observations.other
+    result.operations.update(server.ledger.counts())
     with server.client() as client:
-        killed.runs.update(check_settled(client))
+        result.runs.update(check_settled(client))
     server.stop()
     server.check_gone()
     server.check_log()
     check_files(server.data, idle=True)
 
 
-def _kill(server: Victim, rng: random.Random, killed: Killed) -> None:
-    how = rng.choice(HOW)
-    if how == "run":
-        end = time.monotonic() + _FOUND_SECONDS
+def _kill(server: Victim, rng: random.Random, result: KillResult) -> None:
+    target = rng.choice(TARGETS)
+    if target == "run":
+        end = time.monotonic() + _PROCESS_SECONDS
         while not server.kill_run():
             if time.monotonic() > end:
-                raise Violated("I10", f"for {_FOUND_SECONDS} s there was no process for runs")
+                raise Violated("I10", f"for {_PROCESS_SECONDS} s there was no process for runs")
             time.sleep(0.05)
-        killed.kills[how] += 1
+        result.kills[target] += 1
         return
-    killed.kills[how] += 1
-    server.kill(everything=how == "everything")
+    result.kills[target] += 1
+    server.kill(everything=target == "everything")
     if rng.random() < _AGAIN:
-        killed.kills["recovery"] += 1
+        result.kills["recovery"] += 1
         server.spawn()
         time.sleep(moment(rng, 2.0))
         server.kill(everything=rng.random() < 0.5)
@@ -110,7 +110,7 @@ def _check(server: Victim, since: int, *, settle: bool) -> None:
 
 @contextmanager
 def busy(server: Victim, rng: random.Random) -> Iterator[None]:
-    """Clients at work while the block runs: one writes batches, one edits and deletes, one executes."""
+    """Run clients during the block: one writes batches, one edits and deletes, one executes."""
     stop = threading.Event()
     seeds = [rng.random() for _ in range(3)]
     works = (_ingest, _edit, _execute)

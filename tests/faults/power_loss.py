@@ -1,15 +1,15 @@
-"""D5: what may be on the disk after the power went, from a record of every call, and whether Shoal opens it.
+"""D5: possible disk states after a power loss, rebuilt from a record of every call, and whether Shoal opens them.
 
 The model is that of POSIX on a journaling file system:
 
-- what was written to a file before a sync of that file is there; of what was written or cut since, any part may be:
+- data written to a file before a sync of that file is durable; of later writes and truncations any part may be:
   whole writes are dropped, or torn at 512 bytes;
-- new names, renames and removals in a folder are there once the folder was synced; of those since, any number of the
-  first ones is (a journal keeps their order);
-- a file may have its new name and none of its data.
+- creations, renames and removals in a folder are durable once the folder was synced; of later ones, any prefix is
+  (a journal keeps their order);
+- a file may have its new name but none of its data.
 
-Killing a process shows none of this, because the system keeps what it was told. `states` rebuilds folders from a
-record: cut at any call, with the choices above. Every operation that was acknowledged before the cut has to be found.
+Killing a process shows none of this, because the system keeps what was written. `rebuild` restores a folder from a
+record: cut at any call, with the choices above. Every operation acknowledged before the cut must be stored.
 """
 
 import random
@@ -23,7 +23,7 @@ from faults.invariants import Violated
 from faults.ledger import Ledger
 from faults.template import Case, Template
 
-__all__ = ["Call", "Loss", "cuts", "lose_power", "read_record", "rebuild", "recorded", "sweep"]
+__all__ = ["Call", "Loss", "draw_losses", "lose_power", "read_record", "rebuild", "record_calls", "sweep"]
 
 _SECTOR: Final = 512
 Kind = Literal["write", "sync", "rename", "truncate", "create", "unlink", "mkdir", "rmdir", "mark"]
@@ -35,31 +35,31 @@ _KINDS: Final[dict[str, Kind]] = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it took effect. `offset` is the new length of a truncation, `data` the new path of a rename."""
+    """One call that took effect. `offset` is the new length of a truncation, `data` the new path of a rename."""
 
     kind: Kind
     path: str
     data: bytes
     offset: int
     file: "_File | None" = None
-    """Of a creation that is replayed: the file, which keeps its identity whatever it is called later."""
+    """For a replayed creation: the file, which keeps its identity when it is renamed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Where the power went: after the first `cut` calls. `seed` None keeps all that is not synced, -1 nothing of it,
-    any other draws."""
+    """A power loss after the first `cut` calls. `seed` None keeps everything not synced, -1 nothing, any other value a
+    random part."""
 
     cut: int
     seed: int | None
 
     def __str__(self) -> str:
-        kept = {None: "all", -1: "none"}.get(self.seed, f"a draw (seed {self.seed})")
-        return f"power lost after call {self.cut}, {kept} of what was not synced"
+        survivors = {None: "all", -1: "none"}.get(self.seed, f"a draw (seed {self.seed})")
+        return f"power lost after call {self.cut}, {survivors} of what was not synced"
 
 
 def read_record(log: Path) -> list[Call]:
-    """The calls of a record, in order."""
+    """Return the calls of a record, in order."""
     raw, at, calls = log.read_bytes(), 0, []
     while at < len(raw):
         end = raw.index(b"\n", at)
@@ -70,7 +70,7 @@ def read_record(log: Path) -> list[Call]:
     return calls
 
 
-def recorded(case: Case) -> list[Call]:
+def record_calls(case: Case) -> list[Call]:
     """Follow the script in a preloaded victim and return every call it made below its data folder."""
     log = case.root / "record"
     code, _ = case.act(record=str(log))
@@ -79,8 +79,8 @@ def recorded(case: Case) -> list[Call]:
     return read_record(log)
 
 
-def cuts(calls: Sequence[Call], count: int, seed: int) -> list[Loss]:
-    """Where to cut: after every acknowledgement with nothing kept that was not synced, and `count` more at random."""
+def draw_losses(calls: Sequence[Call], count: int, seed: int) -> list[Loss]:
+    """Choose losses: one after every acknowledgement that keeps only synced data, and `count` at random."""
     rng = random.Random(seed)
     after_marks = [Loss(number + 1, -1) for number, call in enumerate(calls) if call.kind == "mark"]
     drawn = [Loss(rng.randrange(1, len(calls) + 1), rng.choice((None, -1, *range(8)))) for _ in range(count)]
@@ -88,47 +88,47 @@ def cuts(calls: Sequence[Call], count: int, seed: int) -> list[Loss]:
 
 
 def lose_power(template: Template, before: Path, calls: Sequence[Call], ledger: Path, loss: Loss) -> None:
-    """Rebuild the folder `before` as it may be after the loss, open it and check. Raises Violated."""
+    """Rebuild the folder `before` in a state possible after the loss, open it and check. Raises Violated."""
     with template.case() as case:
         shutil.rmtree(case.data)
         shutil.copytree(before, case.data)
         rebuild(case.data, calls, loss)
         _shorten(ledger, case.ledger, calls[: loss.cut])
-        case.recover(go_on=loss.cut % 4 == 0)
+        case.recover(keep_working=loss.cut % 4 == 0)
 
 
 def rebuild(root: Path, calls: Sequence[Call], loss: Loss) -> None:
-    """Make the folder, as it was before the first call, what the disk holds after the loss."""
+    """Turn the folder from its state before the first call into what the disk holds after the loss."""
     _Disk(root, calls[: loss.cut], loss.seed).write()
 
 
 def _shorten(ledger: Path, into: Path, calls: Sequence[Call]) -> None:
-    """The ledger as it was at the cut: later acknowledgements were never sent, and nobody knows of what was open."""
-    known = {int(call.path.partition(" ")[2]) for call in calls if call.kind == "mark"}
+    """Write the ledger as of the cut: later acknowledgements were never sent, and open operations have no outcome."""
+    answered = {int(call.path.partition(" ")[2]) for call in calls if call.kind == "mark"}
     whole = Ledger(ledger)
     into.unlink()
     cut = Ledger(into)
-    recorded_from = min((int(c.path.partition(" ")[2]) for c in calls if c.kind == "mark"), default=None)
+    first_recorded = min((int(c.path.partition(" ")[2]) for c in calls if c.kind == "mark"), default=None)
     for entry in whole.entries.values():
         op = cut.intend(entry.kind, **entry.detail)
-        before = recorded_from is not None and op < recorded_from
-        if op in known or before or (recorded_from is None and entry.op <= _prepared(whole)):
+        before = first_recorded is not None and op < first_recorded
+        if op in answered or before or (first_recorded is None and entry.op <= _count_setup(whole)):
             cut.settle(op, entry.fate, **entry.reply)
     for book in (whole, cut):
         book.close()
 
 
-def _prepared(ledger: Ledger) -> int:
-    """How many operations belong to the set-up: all up to the second cluster."""
+def _count_setup(ledger: Ledger) -> int:
+    """Count the operations of the set-up: all up to the second cluster."""
     return max(entry.op for entry in ledger.of_kind("create"))
 
 
-# ── a disk that forgets ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── disk model ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(slots=True)
 class _File:
-    """A file's content, and what was done to it since it was last synced."""
+    """A file's synced content and the calls since its last sync."""
 
     content: bytearray = field(default_factory=bytearray)
     pending: list[Call] = field(default_factory=list)
@@ -136,62 +136,62 @@ class _File:
 
 @dataclass(slots=True)
 class _Disk:
-    """The folder after the calls, as far as it was synced and as the draw decides about the rest."""
+    """The folder after the calls: what was synced, and the part of the rest that the seed selects."""
 
     root: Path
     calls: Sequence[Call]
     seed: int | None
     now: dict[str, _File | None] = field(default_factory=dict)
-    """What a running process sees: path → file, None for a folder."""
-    kept: dict[str, _File | None] = field(default_factory=dict)
-    """The names that are on disk."""
+    """Files as a running process sees them: path → file, None for a folder."""
+    durable: dict[str, _File | None] = field(default_factory=dict)
+    """Names that are on disk."""
     unsynced: dict[str, list[Call]] = field(default_factory=dict)
-    """For each folder the changes of its names since it was synced."""
+    """Changes of names in each folder since its last sync."""
 
     def write(self) -> None:
-        """Make the root what the disk holds."""
+        """Write what the disk holds to the root."""
         rng = random.Random(self.seed)
         origin = self._load()
         for call in self.calls:
-            self._do(call, origin)
+            self._replay(call, origin)
         for folder in list(self.unsynced):
             changes = self.unsynced[folder]
-            for change in changes[: self._how_many(rng, len(changes))]:
-                self._change(self.kept, change)
+            for change in changes[: self._draw_count(rng, len(changes))]:
+                self._change(self.durable, change)
         shutil.rmtree(self.root)
         self.root.mkdir(mode=0o700)
-        for path in sorted(self.kept):
-            self._put(rng, Path(path), self.kept[path])
+        for path in sorted(self.durable):
+            self._put(rng, Path(path), self.durable[path])
 
     def _load(self) -> str:
-        """The folder before the first call. Returns where it lay then."""
+        """Read the folder as before the first call. Returns the path at which it was recorded."""
         # The record holds the paths of the recorded folder, which is called `data` as well.
         above = (place for call in self.calls for place in (Path(call.path), *Path(call.path).parents))
         origin = next((str(place) for place in above if place.name == "data"), str(self.root))
         for path in sorted(self.root.rglob("*")):
             file = None if path.is_dir() else _File(bytearray(path.read_bytes()))
-            self.now[str(path)] = self.kept[str(path)] = file
+            self.now[str(path)] = self.durable[str(path)] = file
         return origin
 
-    def _do(self, call: Call, origin: str) -> None:
+    def _replay(self, call: Call, origin: str) -> None:
         if call.kind == "mark":
             return
-        there = Call(call.kind, self._moved(call.path, origin), call.data, call.offset)
+        moved = Call(call.kind, self._relocate(call.path, origin), call.data, call.offset)
         if call.kind == "rename":
-            there = Call(call.kind, there.path, self._moved(call.data.decode(), origin).encode(), 0)
+            moved = Call(call.kind, moved.path, self._relocate(call.data.decode(), origin).encode(), 0)
         if call.kind == "sync":
-            self._sync(there.path)
+            self._sync(moved.path)
         elif call.kind in ("write", "truncate"):
-            file = self.now.get(there.path)
-            if file is not None:  # else it was unlinked meanwhile: its bytes go nowhere
-                file.pending.append(there)
+            file = self.now.get(moved.path)
+            if file is not None:  # otherwise it was unlinked
+                file.pending.append(moved)
         else:
             if call.kind == "create":
-                there = replace(there, file=_File())
-            self._change(self.now, there)
-            self.unsynced.setdefault(str(Path(there.path).parent), []).append(there)
+                moved = replace(moved, file=_File())
+            self._change(self.now, moved)
+            self.unsynced.setdefault(str(Path(moved.path).parent), []).append(moved)
 
-    def _moved(self, path: str, origin: str) -> str:
+    def _relocate(self, path: str, origin: str) -> str:
         return str(self.root) + path.removeprefix(origin)
 
     def _sync(self, path: str) -> None:
@@ -202,10 +202,10 @@ class _Disk:
             file.pending.clear()
             return
         for change in self.unsynced.pop(path, ()):
-            self._change(self.kept, change)
+            self._change(self.durable, change)
 
     def _change(self, names: dict[str, _File | None], call: Call) -> None:
-        """A change of names, as the running process sees it or as it reaches the disk."""
+        """Apply a change of names to the running process's view or to the disk."""
         if call.kind == "mkdir":
             names.setdefault(call.path, None)
         elif call.kind == "create":
@@ -223,20 +223,20 @@ class _Disk:
             names[new + path.removeprefix(old)] = names.pop(path)
         if names is self.now:
             for path in [p for p in self.unsynced if p == old or p.startswith(old + "/")]:
-                moved = [self._under(call, old, new) for call in self.unsynced.pop(path)]
+                moved = [self._relocate_call(call, old, new) for call in self.unsynced.pop(path)]
                 self.unsynced.setdefault(new + path.removeprefix(old), []).extend(moved)
 
-    def _under(self, call: Call, old: str, new: str) -> Call:
+    def _relocate_call(self, call: Call, old: str, new: str) -> Call:
         data = call.data
         if call.kind == "rename":
             data = (new + data.decode().removeprefix(old)).encode()
         return replace(call, path=new + call.path.removeprefix(old), data=data)
 
-    def _how_many(self, rng: random.Random, count: int) -> int:
+    def _draw_count(self, rng: random.Random, count: int) -> int:
         return count if self.seed is None else 0 if self.seed == -1 else rng.randint(0, count)
 
     def _put(self, rng: random.Random, path: Path, file: _File | None) -> None:
-        if not path.parent.is_dir():  # the name of a folder above it did not reach the disk
+        if not path.parent.is_dir():  # the name of a parent folder did not reach the disk
             return
         if file is None:
             path.mkdir(mode=0o700, exist_ok=True)
@@ -261,7 +261,7 @@ def _apply(content: bytearray, call: Call) -> None:
 
 
 def _apply_some(content: bytearray, call: Call, rng: random.Random) -> None:
-    """The whole call, none of it, or some of its sectors."""
+    """Apply the whole call, none of it, or some of its sectors."""
     fate = rng.random()
     if fate < 0.4:
         return
@@ -277,14 +277,14 @@ def _apply_some(content: bytearray, call: Call, rng: random.Random) -> None:
 
 
 def sweep(template: Template, count: int, seed: int, *, most: int | None = None) -> tuple[int, list[str]]:
-    """Record the script once, lose power at the cuts (the first `most`). Returns how many states were opened, and what
-    was violated."""
+    """Record the script once and lose power at each cut (the first `most`). Returns the number of states opened and the
+    violations."""
     violations = []
     with template.case() as case:
         before = case.root / "before"
         shutil.copytree(case.data, before)
-        calls = recorded(case)
-        losses = cuts(calls, count, seed)[:most]
+        calls = record_calls(case)
+        losses = draw_losses(calls, count, seed)[:most]
         for loss in losses:
             try:
                 lose_power(template, before, calls, case.ledger, loss)
@@ -294,6 +294,6 @@ def sweep(template: Template, count: int, seed: int, *, most: int | None = None)
 
 
 def walk(calls: Sequence[Call]) -> Iterator[str]:
-    """The record in words, for a look at what happened before a cut."""
+    """Format the record for debugging."""
     for number, call in enumerate(calls, 1):
         yield f"{number:5d} {call.kind:8s} {call.path} {call.offset or ''} {len(call.data) or ''}"

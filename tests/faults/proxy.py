@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
-__all__ = ["FAULTS", "Fault", "Proxy", "drawn"]
+__all__ = ["FAULTS", "Fault", "Proxy", "draw_faults"]
 
 Mode = Literal["pass", "reset_before", "reset_after", "drop_reply", "truncate", "stall", "slow", "blackhole", "refuse"]
 _CHUNK: Final = 65_536
@@ -40,7 +40,7 @@ FAULTS: Final = (
 PASS: Final = Fault("pass")
 
 
-def drawn(seed: int, share: float) -> Callable[[int], Fault]:
+def draw_faults(seed: int, share: float) -> Callable[[int], Fault]:
     """A schedule: that share of the connections has a fault."""
 
     def fault(number: int) -> Fault:
@@ -102,7 +102,7 @@ class Proxy:
         self.counts[fault.mode] += 1
         try:
             await asyncio.wait_for(self._faulty(fault, reader, writer), _PATIENCE)
-        except (OSError, TimeoutError, asyncio.CancelledError):  # cancelled when the proxy ends: nobody awaits this
+        except (OSError, TimeoutError, asyncio.CancelledError):  # cancelled when the proxy ends: nothing awaits this
             _reset(writer)
         finally:
             with contextlib.suppress(OSError, asyncio.CancelledError):

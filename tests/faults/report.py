@@ -1,4 +1,4 @@
-"""Results of the long form: kept one file a part, so that a part can be run again alone, and shown as one table."""
+"""Results of the long form: one file per part, so that a part can be rerun alone, and one table of all."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -8,15 +8,15 @@ from typing import Any, Final
 
 import orjson
 
-__all__ = ["Row", "load", "save", "table", "write_table"]
+__all__ = ["Row", "format_table", "load", "save", "write_table"]
 
 _BEGIN, _END = "<!-- faults -->", "<!-- /faults -->"
-_MOST_SHOWN: Final = 5
+_MAX_VIOLATIONS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One promise and what was done to break it. `violations` are the ways in which it broke."""
+    """One promise and the attempts to break it. `violations` describe how it broke."""
 
     promise: str
     done: str
@@ -33,28 +33,28 @@ class Row:
 
 
 def save(folder: Path, part: str, rows: Sequence[Row]) -> None:
-    """Keep the rows of a part."""
+    """Save the rows of a part."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{part}.json").write_bytes(orjson.dumps([asdict(row) for row in rows], option=orjson.OPT_INDENT_2))
 
 
 def load(folder: Path, parts: Sequence[str]) -> list[Row]:
-    """The rows that are there, in the order of the parts."""
+    """Load the saved rows, in the order of the parts."""
     files = [folder / f"{part}.json" for part in parts]
     return [Row(**row) for file in files if file.exists() for row in orjson.loads(file.read_bytes())]
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The table as Markdown."""
+def format_table(rows: Sequence[Row]) -> str:
+    """Format the rows as a Markdown table."""
     return "\n".join(_lines(rows))
 
 
 def write_table(page: Path, rows: Sequence[Row]) -> bool:
-    """Put the table between its markers. False where the page has none."""
+    """Write the table between its markers. Returns False if the page has none."""
     if not page.exists() or _BEGIN not in (text := page.read_text()):
         return False
     within = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
-    page.write_text(within.sub(lambda _: f"{_BEGIN}\n\n{table(rows)}\n\n{_END}", text))
+    page.write_text(within.sub(lambda _: f"{_BEGIN}\n\n{format_table(rows)}\n\n{_END}", text))
     return True
 
 
@@ -67,10 +67,10 @@ def _lines(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
-def shown(row: Row) -> str:
-    """A row for the terminal, with the first violations."""
+def format_row(row: Row) -> str:
+    """Format a row for the terminal, with its first violations."""
     lines = [
         f"{'ok  ' if row.good else 'FAIL'} {row.promise}: {row.done}: n={row.n}: {row.result} ({row.seconds:.0f} s)"
     ]
-    lines += [f"       {violation}" for violation in row.violations[:_MOST_SHOWN]]
+    lines += [f"       {violation}" for violation in row.violations[:_MAX_VIOLATIONS]]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Promises whose tries are tests of the suite: run in their long form, with what they counted."""
+"""Promises tested by the suite itself: its tests run in their long form, with their counts."""
 
 import os
 import subprocess
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree
 
-__all__ = ["SUITES", "Ran", "Suite"]
+__all__ = ["SUITES", "Suite", "SuiteResult"]
 
 _TESTS: Final = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """How it went. `tries` is the sum of what tests recorded under that name."""
+class SuiteResult:
+    """Outcome of a suite. `tries` is the sum of the property of that name over all tests."""
 
     tries: int
     passed: int
@@ -26,40 +26,46 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Tests that show a promise. `asked` are arguments of pytest, files below `tests/`."""
+    """Tests of a promise. `arguments` are those of pytest, with files below `tests/`."""
 
     promise: str
     done: str
-    asked: Sequence[str]
+    arguments: Sequence[str]
     environ: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self) -> Ran:
-        """In a process of its own."""
+    def run(self) -> SuiteResult:
+        """Run the tests in a separate process."""
         with tempfile.TemporaryDirectory() as folder:
-            told = Path(folder) / "told.xml"
-            told_as = [f"--junitxml={told}", "-o", "junit_family=xunit1"]  # the later family has no room for properties
-            command = [sys.executable, "-m", "pytest", "-q", *told_as, *self.asked]
+            report = Path(folder) / "report.xml"
+            junit_options = [
+                f"--junitxml={report}",
+                "-o",
+                "junit_family=xunit1",
+            ]  # the later family has no room for properties
+            command = [sys.executable, "-m", "pytest", "-q", *junit_options, *self.arguments]
             environ = {**os.environ, **self.environ}
-            ended = subprocess.run(command, cwd=_TESTS, env=environ, capture_output=True, text=True, check=False)
-            if not told.exists():
-                return Ran(0, 0, [f"pytest ended with {ended.returncode}: {(ended.stdout + ended.stderr)[-2000:]}"])
-            return _read(ElementTree.parse(told).getroot())
+            process = subprocess.run(command, cwd=_TESTS, env=environ, capture_output=True, text=True, check=False)
+            if not report.exists():
+                return SuiteResult(
+                    0, 0, [f"pytest ended with {process.returncode}: {(process.stdout + process.stderr)[-2000:]}"]
+                )
+            return _read(ElementTree.parse(report).getroot())
 
 
-def _read(root: ElementTree.Element) -> Ran:
+def _read(root: ElementTree.Element) -> SuiteResult:
     cases = list(root.iter("testcase"))
-    bad = [(case, why) for case in cases for why in (*case.iter("failure"), *case.iter("error"))]
+    bad = [(case, failure) for case in cases for failure in (*case.iter("failure"), *case.iter("error"))]
     skipped = sum(case.find("skipped") is not None for case in cases)
-    tries = sum(int(one.get("value", 0)) for one in root.iter("property") if one.get("name") == "tries")
-    failed = [f"{case.get('classname')}::{case.get('name')}: {why.get('message')}" for case, why in bad]
+    tries = sum(int(prop.get("value", 0)) for prop in root.iter("property") if prop.get("name") == "tries")
+    failed = [f"{case.get('classname')}::{case.get('name')}: {failure.get('message')}" for case, failure in bad]
     if not tries:
         failed.append("nothing was tried")
-    return Ran(tries, len(cases) - len(bad) - skipped, failed)
+    return SuiteResult(tries, len(cases) - len(bad) - skipped, failed)
 
 
 SUITES: Final[Mapping[str, Suite]] = {
     "resume": Suite(
-        "A4: an attempt goes on behind the last finished stage, with the same groups to the last bit",
+        "A4: an attempt resumes after the last finished stage, with bit-identical groups",
         "every method, crashed in every stage",
         ["api/test_resume.py"],
     ),
@@ -69,13 +75,13 @@ SUITES: Final[Mapping[str, Suite]] = {
         ["api/test_crash_before_reply.py"],
     ),
     "matrix": Suite(
-        "A6: nobody sees what belongs to another",
+        "A6: no tenant sees data of another",
         "every route × {foreign organisation, foreign namespace, no key, revoked, read-only}; whole answers compared",
         ["tenancy", "--deselect", "tenancy/test_canaries.py"],
     ),
     "canaries": Suite(
         "A6: no byte of one tenant reaches another",
-        "two organisations with two namespaces each do random things; every answer searched for the others' canaries",
+        "random requests of two organisations with two namespaces each; every answer searched for the others' canaries",
         ["tenancy/test_canaries.py", "-k", "another_in_process"],
         {"SHOAL_CANARY_STEPS": "10000", "SHOAL_CANARY_SEEDS": "5"},
     ),

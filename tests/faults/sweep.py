@@ -1,7 +1,7 @@
-"""D2: a fault at every named point, and at every single system call, one after the other until none is left.
+"""D2: a fault at every failpoint and at every system call, one at a time.
 
-`points` walks FAILPOINTS: a crash, EIO, ENOSPC at the first, second and last pass of each. `calls` lets the n-th write,
-sync, rename, … fail, for n = 1, 2, 3, …: the method of SQLite's tests. After each fault the folder is opened again and
+`points` covers FAILPOINTS: a crash, EIO, ENOSPC at the first, second and last pass of each. `calls` makes the n-th
+write, sync, rename, … fail, for n = 1, 2, 3, …, as in SQLite's tests. After each fault the folder is opened again and
 all invariants are checked.
 """
 
@@ -16,16 +16,27 @@ from faults.invariants import Violated
 from faults.template import Case, Template
 from shoal.failpoints import FAILPOINTS
 
-__all__ = ["ACTIONS", "ELSEWHERE", "Fault", "Swept", "calls", "passes", "points", "strike", "sweep", "unreached"]
+__all__ = [
+    "ACTIONS",
+    "ELSEWHERE",
+    "Fault",
+    "SweepResult",
+    "calls",
+    "count_passes",
+    "find_unreached",
+    "points",
+    "strike",
+    "sweep",
+]
 
 ACTIONS: Final = ("crash", "err:EIO", "err:ENOSPC")
 ELSEWHERE: Final = {
     **{f"migrate.{step}": "storage/test_old_folders.py" for step in ("copied", "step", "before_commit")},
     "migrate.adopted": "storage/test_adoption.py",
 }
-"""Failpoints that no data of today pass, and the test that crashes at them with data of an earlier release."""
+"""Failpoints that only data of an earlier release pass, and the test that crashes at them."""
 _KILLED: Final = -9
-_CALLS: Final = "wsrtomud"
+_FAILABLE: Final = "wsrtomud"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +53,17 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Swept:
-    """What came of a sweep."""
+class SweepResult:
+    """Outcome of a sweep."""
 
     done: int = 0
     violations: list[str] = field(default_factory=list)
     failed: list[Fault] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
-    """The answers that were no success."""
+    """Error answers by status."""
 
-    def take(self, template: Template, fault: Fault) -> None:
-        """Carry out one fault in a copy of the folder, recover, check."""
+    def run(self, template: Template, fault: Fault) -> None:
+        """Inject one fault in a copy of the folder, recover and check."""
         self.done += 1
         violated = strike(template, fault, SCRIPT, self.statuses)
         if violated is not None:
@@ -63,7 +74,7 @@ class Swept:
 def strike(
     template: Template, fault: Fault, script: Sequence[tuple[str, int]], statuses: Counter[int] | None = None
 ) -> str | None:
-    """What is violated when the fault strikes in the middle of the script; None where nothing is."""
+    """Return the violation when the fault strikes during the script; None if there is none."""
     try:
         with template.case() as case:
             _act(case, fault, script)
@@ -77,55 +88,55 @@ def strike(
     return None
 
 
-def passes(template: Template) -> dict[str, int]:
-    """How often the script passes each failpoint when nothing goes wrong."""
+def count_passes(template: Template) -> dict[str, int]:
+    """Count how often the script passes each failpoint without a fault."""
     with template.case() as case:
-        code, told = case.act()
+        code, report = case.act()
         if code != 0:
             raise RuntimeError(f"The script ended with {code} without any fault; see {template.log}")
         case.recover()
-    passed: dict[str, int] = told["passed"]
+    passed: dict[str, int] = report["passed"]
     return passed
 
 
-def unreached(passed: dict[str, int]) -> list[str]:
-    """The failpoints that nothing passes: nobody knows what a fault there does."""
+def find_unreached(passed: dict[str, int]) -> list[str]:
+    """List the failpoints that nothing passes, so that faults there are untested."""
     return [name for name in FAILPOINTS if not passed.get(name) and name not in ELSEWHERE]
 
 
 def points(passed: dict[str, int], actions: Sequence[str] = ACTIONS) -> Iterator[Fault]:
-    """A fault of each kind at the first, second and last pass of each point."""
+    """Iterate over faults of each kind at the first, second and last pass of each failpoint."""
     for name in FAILPOINTS:
         for at in sorted({1, 2, passed[name]} & set(range(1, passed[name] + 1))):
             yield from (Fault(arm=f"{name}={action}@{at}") for action in actions)
 
 
 def calls(template: Template, *, step: int = 1, start: int = 1) -> Iterator[Fault]:
-    """The n-th call fails, for n = start, start + step, … to the last; EIO and ENOSPC take turns, and every fourth time
-    the disk stays broken until the restart. The victims have to be preloaded."""
+    """Iterate over faults of the n-th call, for n = start, start + step, … to the last; EIO and ENOSPC alternate, and
+    every fourth fault lasts until the restart. The victims must be preloaded."""
     with template.case() as case:
-        code, told = case.act(fail={"calls": _CALLS, "nth": 0, "error": "EIO"})
-        if code != 0 or not told["calls"]:
-            raise RuntimeError(f"The calls of the script cannot be counted: {code}, {told}")
-    for number, nth in enumerate(range(start, told["calls"] + 1, step)):
+        code, report = case.act(fail={"calls": _FAILABLE, "nth": 0, "error": "EIO"})
+        if code != 0 or not report["calls"]:
+            raise RuntimeError(f"The calls of the script cannot be counted: {code}, {report}")
+    for number, nth in enumerate(range(start, report["calls"] + 1, step)):
         error = ("EIO", "ENOSPC")[number % 2]
         yield Fault(nth=nth, error=error, times=0 if number % 4 == 3 else 1)
 
 
-def sweep(template: Template, faults: Iterator[Fault], *, most: int | None = None) -> Swept:
-    """Carry them out one after the other."""
-    swept = Swept()
+def sweep(template: Template, faults: Iterator[Fault], *, most: int | None = None) -> SweepResult:
+    """Inject the faults one after the other."""
+    result = SweepResult()
     for fault in islice(faults, most):
-        swept.take(template, fault)
-    return swept
+        result.run(template, fault)
+    return result
 
 
 def _act(case: Case, fault: Fault, script: Sequence[tuple[str, int]]) -> None:
-    """Follow the script with the fault. A victim that ends by itself does what a server does that cannot go on: what
-    counts is what the next start finds."""
+    """Follow the script with the fault. A victim may exit, as a server does that cannot continue: what counts is the
+    state at the next start."""
     if not fault.arm:
-        about = {"calls": _CALLS, "nth": fault.nth, "error": fault.error, "times": fault.times}
-        case.act(fail=about, script=script)
+        failure = {"calls": _FAILABLE, "nth": fault.nth, "error": fault.error, "times": fault.times}
+        case.act(fail=failure, script=script)
         return
     code, _ = case.act(arm=fault.arm, script=script)
     if "=crash" in fault.arm and code != _KILLED and script is SCRIPT:

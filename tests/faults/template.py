@@ -1,4 +1,4 @@
-"""A prepared data folder, made once and copied for each case; the copy of a case that failed is kept for a look."""
+"""A prepared data folder, created once and copied for each case; the copy of a failed case is kept for inspection."""
 
 import shutil
 import tempfile
@@ -19,8 +19,8 @@ __all__ = ["Case", "Template"]
 
 Json = dict[str, Any]
 _PLAIN: Final[Mapping[str, str]] = {}
-FEW: Final = {"FAULTS_SOURCE_BATCH": "150"}
-"""Sizes for forked victims: what is looked for does not depend on them, and a case takes a second."""
+SMALL: Final = {"FAULTS_SOURCE_BATCH": "150"}
+"""Small sizes for forked victims: the results do not depend on them, and a case takes a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,43 +38,47 @@ class Case:
     def ledger(self) -> Path:
         return self.root / "ledger"
 
-    def act(self, **how: Any) -> tuple[int, Json]:
-        """Follow the script in a fork (see `inside.act`). Returns its exit code and what it told."""
-        told = self.root / "told"
-        told.unlink(missing_ok=True)
-        given = {"data": str(self.data), "ledger": str(self.ledger), "key": self.template.tenants.key}
-        code = self.template.zygote.fork("faults.inside:act", {**given, "told": str(told), **how})
-        return code, orjson.loads(told.read_bytes()) if told.exists() else {}
+    def act(self, **arguments: Any) -> tuple[int, Json]:
+        """Follow the script in a fork (see `inside.act`). Returns its exit code and its report."""
+        report = self.root / "report"
+        report.unlink(missing_ok=True)
+        paths = {"data": str(self.data), "ledger": str(self.ledger), "key": self.template.tenants.key}
+        code = self.template.zygote.fork("faults.inside:act", {**paths, "report": str(report), **arguments})
+        return code, orjson.loads(report.read_bytes()) if report.exists() else {}
 
-    def recover(self, *, go_on: bool = True) -> Json:
+    def recover(self, *, keep_working: bool = True) -> Json:
         """Open the folder again and check everything (see `inside.recover`). Raises Violated."""
-        given = {"tenants": asdict(self.template.tenants), "since": self.template.operations, "go_on": go_on}
-        return self._ask("faults.inside:recover", given)
+        arguments = {
+            "tenants": asdict(self.template.tenants),
+            "since": self.template.operations,
+            "keep_working": keep_working,
+        }
+        return self._check("faults.inside:recover", arguments)
 
-    def _ask(self, function: str, given: Json) -> Json:
-        told = self.root / "answer"
-        told.unlink(missing_ok=True)
-        about = {"data": str(self.data), "ledger": str(self.ledger), "told": str(told)}
-        code = self.template.zygote.fork(function, about | given)
+    def _check(self, function: str, arguments: Json) -> Json:
+        report = self.root / "answer"
+        report.unlink(missing_ok=True)
+        paths = {"data": str(self.data), "ledger": str(self.ledger), "report": str(report)}
+        code = self.template.zygote.fork(function, paths | arguments)
         if code != 0:
             raise Violated("I7", f"{function} ended with {code}; the log has the traceback")
-        answer: Json = orjson.loads(told.read_bytes())
+        answer: Json = orjson.loads(report.read_bytes())
         if answer["violated"]:
             raise Violated(**answer["violated"])
         return answer
 
     def zombie(self) -> None:
-        """A worker is taken over in the middle of a run and goes on (see `inside.zombie`). Raises Violated."""
-        self._ask("faults.inside:zombie", {"key": self.template.tenants.key})
+        """Let a worker continue after its run was taken over (see `inside.zombie`). Raises Violated."""
+        self._check("faults.inside:zombie", {"key": self.template.tenants.key})
 
     def entries(self) -> Ledger:
         return Ledger(self.ledger)
 
 
 class Template:
-    """A data folder with two tenants, the documents and the clusters of the workload. `environ` is that of the victims
-    alone: a bug that is planted there had no part in the set-up. `like` is one whose set-up is taken over; `scratch`
-    asks for a namespace that is there to be deleted."""
+    """A data folder with two tenants, the documents and the clusters of the workload. `environ` applies to the
+    victims only: a bug planted there had no part in the set-up. `like` is a template whose set-up is copied; `scratch`
+    adds a namespace to delete."""
 
     def __init__(
         self, root: Path, environ: Mapping[str, str] = _PLAIN, *, like: "Template | None" = None, scratch: bool = False
@@ -89,18 +93,18 @@ class Template:
             shutil.copytree(like.root / "template", root / "template")
             shutil.copy(like.root / "ledger", root / "ledger")
             self.tenants, self.operations = like.tenants, like.operations
-        self.zygote = Zygote(log=self.log, **{**FEW, **environ})
+        self.zygote = Zygote(log=self.log, **{**SMALL, **environ})
 
     def _prepare(self, root: Path, scratch: bool) -> None:
         self.tenants = make_tenants(root / "template")
-        given = {
+        arguments = {
             "data": str(root / "template"),
             "ledger": str(root / "ledger"),
             "tenants": asdict(self.tenants),
             "scratch": scratch,
         }
-        with Zygote(log=self.log, **FEW) as plain:
-            code = plain.fork("faults.inside:prepare", given)
+        with Zygote(log=self.log, **SMALL) as zygote:
+            code = zygote.fork("faults.inside:prepare", arguments)
         if code != 0:
             raise RuntimeError(f"The set-up ended with {code}: {self.log.read_text()[-3000:]}")
         book = Ledger(root / "ledger")
@@ -109,7 +113,7 @@ class Template:
 
     @contextmanager
     def case(self) -> Iterator[Case]:
-        """A copy; removed afterwards unless the block raised."""
+        """Copy the folder; the copy is removed afterwards unless the block raised."""
         root = Path(tempfile.mkdtemp(prefix="case-", dir=self.root))
         shutil.copytree(self.root / "template", root / "data")
         shutil.copy(self.root / "ledger", root / "ledger")
@@ -117,10 +121,10 @@ class Template:
         shutil.rmtree(root)
 
     def last_pass(self, failpoint: str) -> int:
-        """How often the script passes a failpoint."""
+        """Count how often the script passes a failpoint."""
         with self.case() as case:
-            _, told = case.act()
-        return int(told["passed"][failpoint])
+            _, report = case.act()
+        return int(report["passed"][failpoint])
 
     def close(self) -> None:
         self.zygote.close()

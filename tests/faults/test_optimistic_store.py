@@ -1,7 +1,7 @@
 """The script of the sweep in one process, on an optimistic store that refuses commits at random.
 
-A crash would take the store with it, so what goes wrong here are errors: of calls in the middle of an operation, after
-which the same process goes on. Afterwards every invariant has to hold, as after a recovery.
+A crash would lose the store, so the faults here are errors: calls fail in the middle of an operation, and the same
+process continues. Afterwards every invariant must hold, as after a recovery.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ def test_invariants_hold_where_transactions_conflict_and_calls_fail(errors: str,
     assert key is not None
     tenants = Tenants(key, services.keys.create_organization("other").key)
     book = Ledger(tmp_path / "ledger")
-    foreign, own = (Installation(settings.data, one, services) for one in (tenants.foreign_key, tenants.key))
+    foreign, own = (Installation(settings.data, key, services) for key in (tenants.foreign_key, tenants.key))
     Operations(foreign.client, book).plant_canary()
     Operations(own.client, book).prepare()
 
@@ -50,7 +50,7 @@ def test_invariants_hold_where_transactions_conflict_and_calls_fail(errors: str,
     check_all(own.client, book)
     assert check_settled(own.client, deadline_s=5.0)
     assert conflicts.refused > 20
-    for one in (foreign, own):
-        one.client.close()
+    for installation in (foreign, own):
+        installation.client.close()
     services.close()
     book.close()

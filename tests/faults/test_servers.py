@@ -1,4 +1,4 @@
-"""D1, D3 and A5, short: real servers killed, asked to end, stopped; a run that takes its process down."""
+"""D1, D3 and A5 in short form: real servers killed, terminated, suspended; a run that aborts its process."""
 
 import pytest
 
@@ -11,29 +11,29 @@ pytestmark = pytest.mark.process
 
 
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed() -> None:
-    killed = kill_at_random(3, seed=5)
+    result = kill_at_random(3, seed=5)
 
-    assert killed.violations == []
-    assert killed.operations["ack"] > 20
-
-
-def test_what_is_being_deleted_when_the_server_is_killed_is_whole_or_gone() -> None:
-    deleted = kill_in_deletes(2, seed=5)
-
-    assert deleted.violations == []
-    assert deleted.deaths == 2
+    assert result.violations == []
+    assert result.operations["ack"] > 20
 
 
-def test_a_server_that_is_asked_to_end_under_load_does_so_with_0_and_loses_nothing() -> None:
+def test_targets_of_a_delete_are_whole_or_gone_after_the_server_is_killed() -> None:
+    result = kill_in_deletes(2, seed=5)
+
+    assert result.violations == []
+    assert result.deaths == 2
+
+
+def test_a_server_terminated_under_load_exits_with_0_and_loses_nothing() -> None:
     assert signals.terminate(1, seed=5).violations == []
 
 
-def test_a_worker_that_comes_back_after_its_run_was_taken_over_changes_nothing() -> None:
+def test_a_worker_that_resumes_after_its_run_was_taken_over_changes_nothing() -> None:
     assert signals.zombies(1, seed=5).violations == []
 
 
 def test_a_run_that_aborts_its_process_each_time_is_given_up_and_all_others_complete() -> None:
-    hard = poison(3)
+    result = poison(3)
 
-    assert hard.violations == []
-    assert hard.completed == 3
+    assert result.violations == []
+    assert result.completed == 3

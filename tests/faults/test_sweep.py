@@ -1,4 +1,4 @@
-"""D2 and D5, short: a crash at every failpoint, some failing system calls, some power cuts."""
+"""D2 and D5 in short form: a crash at every failpoint, some failing system calls, some power cuts."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,22 +15,24 @@ from shoal.failpoints import FAILPOINTS
 
 pytestmark = pytest.mark.process
 
-needs_shim = pytest.mark.skipif(io_faults.why_not() is not None, reason=f"no failing calls: {io_faults.why_not()}")
+needs_shim = pytest.mark.skipif(
+    io_faults.find_obstacle() is not None, reason=f"no failing calls: {io_faults.find_obstacle()}"
+)
 
 
 @pytest.fixture(scope="module")
 def template(processes: None) -> Iterator[Template]:
-    with quick_folder() as folder, Template(folder, io_faults.preloaded_where_possible()) as made:
-        yield made
+    with quick_folder() as folder, Template(folder, io_faults.preload_environ_if_possible()) as prepared:
+        yield prepared
 
 
 @pytest.fixture(scope="module")
-def passed(template: Template) -> dict[str, int]:
-    return sweep.passes(template)
+def pass_counts(template: Template) -> dict[str, int]:
+    return sweep.count_passes(template)
 
 
-def test_the_script_passes_every_failpoint(passed: dict[str, int]) -> None:
-    assert sweep.unreached(passed) == []
+def test_the_script_passes_every_failpoint(pass_counts: dict[str, int]) -> None:
+    assert sweep.find_unreached(pass_counts) == []
 
 
 def test_the_failpoints_that_the_script_cannot_pass_have_a_test_of_their_own() -> None:
@@ -40,72 +42,70 @@ def test_the_failpoints_that_the_script_cannot_pass_have_a_test_of_their_own() -
         assert f'"{name}"' in (tests / where).read_text()
 
 
-def test_a_failpoint_is_passed_often_enough_for_a_first_a_second_and_a_last_time(passed: dict[str, int]) -> None:
-    assert all(times > 1 for times in passed.values() if times)
+def test_each_failpoint_has_a_first_a_second_and_a_last_pass(pass_counts: dict[str, int]) -> None:
+    assert all(times > 1 for times in pass_counts.values() if times)
 
 
 @pytest.mark.parametrize("name", FAILPOINTS)
-def test_a_crash_at_a_failpoint_leaves_all_invariants_standing(
-    name: str, passed: dict[str, int], template: Template
+def test_all_invariants_hold_after_a_crash_at_a_failpoint(
+    name: str, pass_counts: dict[str, int], template: Template
 ) -> None:
-    if not passed[name]:
+    if not pass_counts[name]:
         pytest.skip("the script does not pass it: see ELSEWHERE")
-    swept = sweep.Swept()
-    swept.take(template, sweep.Fault(arm=f"{name}=crash@{min(2, passed[name])}"))
+    result = sweep.SweepResult()
+    result.run(template, sweep.Fault(arm=f"{name}=crash@{min(2, pass_counts[name])}"))
 
-    assert swept.violations == []
+    assert result.violations == []
 
 
-def test_a_disk_that_is_full_at_a_failpoint_leaves_all_invariants_standing(
-    passed: dict[str, int], template: Template
-) -> None:
+def test_all_invariants_hold_after_a_full_disk_at_a_failpoint(pass_counts: dict[str, int], template: Template) -> None:
     writing = ("ingest.synced", "run.checkpoint.written", "artifact.table", "artifact.before_manifest", "enrich.batch")
-    swept = sweep.sweep(template, (sweep.Fault(arm=f"{name}=err:ENOSPC@1") for name in writing))
+    result = sweep.sweep(template, (sweep.Fault(arm=f"{name}=err:ENOSPC@1") for name in writing))
 
-    assert swept.violations == []
-    assert all(passed[name] for name in writing)
+    assert result.violations == []
+    assert all(pass_counts[name] for name in writing)
 
 
-def test_what_is_being_deleted_when_its_process_ends_is_whole_or_gone() -> None:
+def test_targets_of_a_delete_are_whole_or_gone_after_the_process_is_killed() -> None:
     with quick_folder() as folder, Template(folder, scratch=True) as template:
-        deleted = die_in_deletes(template, 8, seed=3)
+        result = die_in_deletes(template, 8, seed=3)
 
-    assert deleted.violations == []
-    assert deleted.deaths == 8
-    assert deleted.fates.keys() & {("namespace", "open"), ("collection", "open"), ("cluster", "open")}
-
-
-@needs_shim
-def test_system_calls_that_fail_lose_nothing_and_are_answered_in_words(template: Template) -> None:
-    swept = sweep.sweep(template, sweep.calls(template, step=280, start=7))
-
-    assert swept.violations == []
-    assert swept.done >= 5
-    assert swept.statuses, "no call that failed was noticed by anybody"
-    assert not swept.statuses[500]
+    assert result.violations == []
+    assert result.deaths == 8
+    assert result.fates.keys() & {("namespace", "open"), ("collection", "open"), ("cluster", "open")}
 
 
 @needs_shim
-def test_what_was_acknowledged_survives_a_power_cut(template: Template) -> None:
+def test_failing_system_calls_lose_nothing_and_are_answered_with_an_error(template: Template) -> None:
+    result = sweep.sweep(template, sweep.calls(template, step=280, start=7))
+
+    assert result.violations == []
+    assert result.done >= 5
+    assert result.statuses, "no failed call was noticed"
+    assert not result.statuses[500]
+
+
+@needs_shim
+def test_acknowledged_writes_survive_a_power_cut(template: Template) -> None:
     states, violations = power_loss.sweep(template, count=12, seed=1)
 
     assert violations == []
     assert states >= 20
 
 
-# ── the disk that forgets ────────────────────────────────────────────────────────────────────────────────────────────
+# ── disk model ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def disk_after(root: Path, calls: list[Call], seed: int | None) -> dict[str, bytes]:
-    """The files of an empty folder `data` after these calls and a loss of power."""
+    """Return the files of a folder `data`, empty at first, after these calls and a loss of power."""
     data = root / "data"
     data.mkdir()
-    there = [_inside(call, data) for call in calls]
-    power_loss.rebuild(data, there, Loss(len(there), seed))
+    absolute = [_place_in(call, data) for call in calls]
+    power_loss.rebuild(data, absolute, Loss(len(absolute), seed))
     return {str(path.relative_to(data)): path.read_bytes() for path in data.rglob("*") if path.is_file()}
 
 
-def _inside(call: Call, data: Path) -> Call:
+def _place_in(call: Call, data: Path) -> Call:
     moved = str(data / call.data.decode()).encode() if call.kind == "rename" else call.data
     return replace(call, path=str(data / call.path), data=moved)
 
@@ -135,7 +135,7 @@ def test_a_file_keeps_its_data_under_a_new_name(tmp_path: Path) -> None:
     assert disk_after(tmp_path, calls, -1) == {"a": b"text"}
 
 
-def test_everything_is_there_where_nothing_is_forgotten(tmp_path: Path) -> None:
+def test_all_data_is_present_if_no_write_is_lost(tmp_path: Path) -> None:
     calls = [
         Call("mkdir", "f", b"", 0),
         Call("create", "f/a", b"", 0),

@@ -24,8 +24,8 @@ _TRACEBACK: Final = "Traceback (most recent call last)"
 
 
 class Victim(FreshServer):
-    """`shoal serve` on a data folder with two tenants, and the ledger of what it was asked. Its command line identifies
-    it."""
+    """`shoal serve` on a data folder with two tenants, and the ledger of its requests. Its command line
+    identifies it."""
 
     def __init__(self, root: Path, *, workers: int = 1, **environ: str) -> None:
         self.tenants: Tenants = make_tenants(root / "data")
@@ -37,18 +37,18 @@ class Victim(FreshServer):
         return super().client(namespace, timeout_s)
 
     def prepare(self) -> None:
-        """The documents and clusters of the workload, and the other tenant's canary."""
+        """Create the documents and clusters of the workload, and the other tenant's canary."""
         with self.client() as client:
             Operations(client, self.ledger).prepare()
             client.headers["Authorization"] = f"Bearer {self.tenants.foreign_key}"
             Operations(client, self.ledger).plant_canary()
 
     def processes(self, module: str) -> list[psutil.Process]:
-        """The processes on this data folder that run a module: `worker`, `run_child`."""
+        """List the processes on this data folder that run a module: `worker`, `run_child`."""
         return [process for process, line in processes_on(self.data) if f"shoal.cli.processes.{module}" in line]
 
     def kill_run(self) -> bool:
-        """SIGKILL to the process of a run that is under way, or to one that waits for a run. False where is none."""
+        """Kill the process of an active run, or else an idle one. Returns False if there is none."""
         with contextlib.suppress(psutil.NoSuchProcess):
             for process in self.run_processes():
                 process.kill()
@@ -56,11 +56,11 @@ class Victim(FreshServer):
         return False
 
     def run_processes(self) -> list[psutil.Process]:
-        """The processes that carry out runs or wait for one, oldest first: the ones that wait are the youngest."""
+        """List the run processes, oldest first: idle ones are the youngest."""
         return sorted(self.processes("run_child"), key=lambda process: float(process.create_time()))
 
     def check_gone(self, seconds: float = 15.0) -> None:
-        """I10: all its processes end. Raises Violated."""
+        """I10: wait until all its processes have ended. Raises Violated."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -72,14 +72,14 @@ class Victim(FreshServer):
             time.sleep(0.1)
 
     def check_log(self) -> None:
-        """No traceback in what it printed. Raises Violated."""
+        """Check that it printed no traceback. Raises Violated."""
         text = "".join(self.output)
         if _TRACEBACK in text:
             at = text.index(_TRACEBACK)
             raise Violated("I10", f"there is a traceback in the log: {text[at : at + 2000]}")
 
     def end(self) -> None:
-        """Kill what is left of it; used when a test is over, however it went."""
+        """Kill all remaining processes, whatever the outcome of the test."""
         for process in (*self.processes("worker"), *self.processes("run_child")):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -92,7 +92,7 @@ class Victim(FreshServer):
 
 @contextmanager
 def victim(root: Path, *, workers: int = 1, prepared: bool = True, **environ: str) -> Iterator[Victim]:
-    """A running, prepared server. Its processes are ended with the block; its folder is the caller's."""
+    """Start and prepare a server. Its processes end with the block; the caller owns the folder."""
     server = Victim(root, workers=workers, **environ)
     try:
         server.start()
@@ -103,6 +103,6 @@ def victim(root: Path, *, workers: int = 1, prepared: bool = True, **environ: st
         server.end()
 
 
-def moment(rng: random.Random, longest: float) -> float:
-    """A random time to wait, in seconds: from 0.02 to `longest`."""
-    return rng.uniform(0.02, longest)
+def moment(rng: random.Random, max_seconds: float) -> float:
+    """Draw a time to wait, in seconds, from 0.02 to `max_seconds`."""
+    return rng.uniform(0.02, max_seconds)

@@ -1,4 +1,4 @@
-"""The seeded operations of a client, and what they send: all of it can be made again from its number alone.
+"""The seeded operations of a client and their requests, all reproducible from their numbers.
 
 Two collections in the namespace `default`: `docs`, 2,000 documents × 32 dimensions that are clustered, edited and
 deleted, and `inbox`, into which batches are written and which nothing else touches. Two clusters of `docs`: `plain`,
@@ -40,49 +40,49 @@ __all__ = [
 
 Json = dict[str, Any]
 DIMENSION: Final = 32
-SHORT: Final = 4
+SHORT_DIMENSION: Final = 4
 BATCH: Final = 50
 SOURCE_BATCHES: Final = 2
 SOURCE_BATCH: Final = int(os.environ.get("FAULTS_SOURCE_BATCH", "1000"))
-"""Documents of `docs` in each of its batches; fewer where a thousand runs have to be quick."""
+"""Documents of `docs` in each of its batches; fewer if a thousand runs must be quick."""
 DELETABLE: Final = 200
-"""The last documents of `docs` may be deleted, each once."""
+"""Number of documents at the end of `docs` that may be deleted, each once."""
 EDITABLE: Final = 60
-"""The first documents of `docs` may be edited, in a field that nothing else writes."""
+"""Number of documents at the start of `docs` that may be edited, in a field that nothing else writes."""
 CLUSTERS: Final = ("plain", "rich")
 CANARY: Final = "canarybird"
 SCRATCH: Final = 30
-"""Documents in each collection of a namespace that is there to be deleted."""
+"""Documents in each collection of a scratch namespace, which exists to be deleted."""
 
 
 class Gone(Exception):
-    """The server went away while it was asked."""
+    """The server went away during a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tenants:
-    """The keys of two organisations; the first is the one that works."""
+    """The keys of two organisations; the workload belongs to the first."""
 
     key: str
     foreign_key: str
 
 
 def vectors_of(collection: str, batch: int) -> NDArray[np.float32]:
-    """Three blobs, the same for the same batch."""
+    """Generate three blobs, the same for the same batch."""
     count = SOURCE_BATCH if collection == "docs" else BATCH
     rng = np.random.default_rng([len(collection), batch])
-    centres = np.eye(3, DIMENSION, dtype=np.float32)
-    points = centres[rng.integers(0, 3, count)] + rng.normal(0, 0.05, (count, DIMENSION))
+    centers = np.eye(3, DIMENSION, dtype=np.float32)
+    points = centers[rng.integers(0, 3, count)] + rng.normal(0, 0.05, (count, DIMENSION))
     return points.astype(np.float32)
 
 
 def vectors_sent(collection: str, vector: list[float]) -> dict[str, list[float]]:
-    """All vectors of a document: those of `docs` have a second, short one, so that runs fuse two."""
-    return {"v": vector, "w": vector[:SHORT]} if collection == "docs" else {"v": vector}
+    """Return all vectors of a document: those of `docs` have a second, short one, so that runs fuse two."""
+    return {"v": vector, "w": vector[:SHORT_DIMENSION]} if collection == "docs" else {"v": vector}
 
 
 def documents_of(collection: str, batch: int) -> list[Json]:
-    """The documents of a batch as they are sent."""
+    """Generate the documents of a batch as they are sent."""
     return [
         {
             "document_id": f"{collection}-{batch:05d}-{row:04d}",
@@ -108,12 +108,12 @@ def editable(number: int) -> str:
 
 
 def scratch_name(number: int) -> str:
-    """A namespace that is made to be deleted: `things` stays in it, `spare` and the cluster `extra` go before it."""
+    """Name a namespace that is to be deleted: `things` stays in it, `spare` and the cluster `extra` go before it."""
     return f"scratch-{number}"
 
 
 def make_tenants(data: Path) -> Tenants:
-    """A new data folder with two organisations; the first key is in the file `key`, as after a first start."""
+    """Create a data folder with two organisations; the first key is in the file `key`, as after a first start."""
     services = assemble(Settings(data=data))
     try:
         key = services.keys.bootstrap(data / "key")
@@ -125,7 +125,7 @@ def make_tenants(data: Path) -> Tenants:
 
 
 class Operations:
-    """What a client does. Every write goes through the ledger; a server that went away raises Gone."""
+    """Operations of a client. Every write goes through the ledger; a lost connection raises Gone."""
 
     def __init__(self, client: httpx.Client, ledger: Ledger) -> None:
         self._client, self._ledger = client, ledger
@@ -133,7 +133,7 @@ class Operations:
     # ── set-up ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prepare(self) -> None:
-        """The two collections, their documents, the two clusters."""
+        """Create the two collections, their documents and the two clusters."""
         for name in ("docs", "inbox"):
             self.create("collections", {"collection_name": name, "source": {"type": "direct_upsert"}})
         for batch in range(SOURCE_BATCHES):
@@ -148,7 +148,7 @@ class Operations:
         )
 
     def plant_canary(self) -> None:
-        """One document with the canary for this caller, who is a foreign one to the first."""
+        """Create a document with the canary for this caller, which is foreign to the first."""
         self.create("collections", {"collection_name": f"{CANARY}s", "source": {"type": "direct_upsert"}})
         document = {"document_id": f"{CANARY}-1", "vectors": {"v": [1.0] * DIMENSION}, "text": CANARY}
         self._write("canary", {}, "POST", "/collections/canarybirds/documents", document)
@@ -158,11 +158,11 @@ class Operations:
     def ingest(self, batch: int, *, collection: str = "inbox") -> Entry:
         """Upsert one batch."""
         body = {"collection_id": collection, "documents": documents_of(collection, batch)}
-        about = {"collection": collection, "batch": batch}
-        return self._write("ingest", about, "POST", "/namespaces/default/documents/upsert", body)
+        detail = {"collection": collection, "batch": batch}
+        return self._write("ingest", detail, "POST", "/namespaces/default/documents/upsert", body)
 
     def repeat(self, entry: Entry) -> Entry:
-        """Send a batch once more under the key that it had."""
+        """Send a batch again under its key."""
         body = {
             "collection_id": entry.detail["collection"],
             "documents": documents_of(entry.detail["collection"], entry.detail["batch"]),
@@ -193,32 +193,32 @@ class Operations:
         return self._write("create", {"what": kind, "name": body.get("cluster_name")}, "POST", f"/{kind}", body)
 
     def scratch(self, number: int) -> Entry:
-        """A namespace with two collections, and two clusters of the first."""
+        """Create a scratch namespace with two collections, and two clusters of the first."""
         where = {"X-Namespace": scratch_name(number)}
-        named: Json = {"namespace_name": scratch_name(number)}
-        self._write("make", {"number": number, "what": "namespace"}, "POST", "/namespaces", named)
+        namespace: Json = {"namespace_name": scratch_name(number)}
+        self._write("make", {"number": number, "what": "namespace"}, "POST", "/namespaces", namespace)
         for name in ("things", "spare"):
-            about, made = (
+            detail, collection = (
                 {"number": number, "what": name},
                 {"collection_name": name, "source": {"type": "direct_upsert"}},
             )
-            self._write("make", about, "POST", "/collections", made, headers=where)
+            self._write("make", detail, "POST", "/collections", collection, headers=where)
             sent: Json = {"collection_id": name, "documents": documents_of("inbox", number)[:SCRATCH]}
             path = f"/namespaces/{scratch_name(number)}/documents/upsert"
-            self._write("fill", about, "POST", path, sent, headers=where)
+            self._write("fill", detail, "POST", path, sent, headers=where)
         config = {"feature_uris": ["v"], "clustering_method": "kmeans", "kmeans_parameters": {"n_clusters": 2}}
         for name in ("groups", "extra"):
-            asked: Json = {"collection_ids": ["things"], "cluster_name": name, "vector_config": config}
-            last = self._write("make", {"number": number, "what": name}, "POST", "/clusters", asked, headers=where)
-        return last
+            cluster: Json = {"collection_ids": ["things"], "cluster_name": name, "vector_config": config}
+            entry = self._write("make", {"number": number, "what": name}, "POST", "/clusters", cluster, headers=where)
+        return entry
 
     def scratch_run(self, number: int) -> Entry:
-        """Ask for a run of both clusters of a namespace that is there to be deleted."""
+        """Ask for a run of both clusters of a scratch namespace."""
         where = {"X-Namespace": scratch_name(number)}
         for name in ("groups", "extra"):
-            about = {"number": number, "what": name}
-            last = self._write("fill", about, "POST", f"/clusters/{name}/execute", None, headers=where)
-        return last
+            detail = {"number": number, "what": name}
+            entry = self._write("fill", detail, "POST", f"/clusters/{name}/execute", None, headers=where)
+        return entry
 
     def drop_cluster(self, number: int) -> Entry:
         """Delete the cluster `extra` with its output."""
@@ -229,7 +229,7 @@ class Operations:
         return self._drop(number, "spare", "/collections/spare")
 
     def drop_namespace(self, number: int) -> Entry:
-        """Delete the namespace with what is left in it."""
+        """Delete the namespace with its remaining content."""
         return self._drop(number, "namespace", f"/namespaces/{scratch_name(number)}")
 
     def _drop(self, number: int, what: str, path: str) -> Entry:
@@ -237,7 +237,7 @@ class Operations:
         return self._write("drop", {"number": number, "what": what}, "DELETE", path, None, headers=where)
 
     def again(self, number: int) -> Entry:
-        """Send an acknowledged execution once more, the last one but `number`, under the key that it had."""
+        """Send the acknowledged execution `number` before the last again under its key."""
         first = [entry for entry in self._ledger.of_kind("execute") if entry.fate == "ack"][-1 - number]
         path = f"/clusters/{first.detail['cluster']}/execute"
         return self._write("again", {"of": first.op}, "POST", path, None, key=f"operation-{first.op}")
@@ -245,14 +245,14 @@ class Operations:
     def _write(
         self,
         kind: str,
-        about: Json,
+        detail: Json,
         method: str,
         path: str,
         body: Json | Callable[[int], Json] | None,
         key: str | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Entry:
-        op = self._ledger.intend(kind, **about)
+        op = self._ledger.intend(kind, **detail)
         try:
             sent = body(op) if callable(body) else body
             keyed = {"Idempotency-Key": key or f"operation-{op}"} if method == "POST" else {}
@@ -260,7 +260,7 @@ class Operations:
         except httpx.TransportError as error:
             self._ledger.settle(op, "unknown", error=type(error).__name__)
             raise Gone from error
-        self._ledger.settle(op, _fate(reply), status=reply.status_code, **_kept(reply))
+        self._ledger.settle(op, _fate(reply), status=reply.status_code, **_extract_result(reply))
         return self._ledger.entries[op]
 
 
@@ -270,12 +270,12 @@ def _fate(reply: httpx.Response) -> Fate:
     return "refused" if reply.status_code < 500 else "unknown"
 
 
-def _kept(reply: httpx.Response) -> Json:
-    """What later checks need of an answer."""
+def _extract_result(reply: httpx.Response) -> Json:
+    """Extract the fields of an answer that later checks need."""
     with contextlib.suppress(ValueError, AttributeError):
-        told = reply.json()
+        answer = reply.json()
         if not reply.is_success:
-            return {"message": told["error"]["message"]}
-        run_id = (told.get("additional_data") or {}).get("run_id")
+            return {"message": answer["error"]["message"]}
+        run_id = (answer.get("additional_data") or {}).get("run_id")
         return {} if run_id is None else {"run_id": run_id}
     return {}

@@ -3,8 +3,8 @@
     with Zygote() as zygote:
         code = zygote.fork("faults.inside:act", {"data": ..., "failpoints": "artifact.manifest=crash"})
 
-It has one thread when it forks, so that a fork is as good as a start. The victim's exit code is a signal's number
-below zero where it was killed, as in `subprocess`.
+It has one thread when it forks, so that a fork is as good as a start. The victim's exit code is the negative
+signal number if it was killed, as in `subprocess`.
 """
 
 import gc
@@ -26,7 +26,7 @@ __all__ = ["Zygote"]
 
 Json = dict[str, Any]
 TESTS: Final = Path(__file__).parents[1]
-# One thread each: libraries make theirs when they are imported, and threads do not survive a fork.
+# One thread each: libraries start theirs on import, and threads do not survive a fork.
 _ONE_THREAD: Final = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
@@ -46,11 +46,11 @@ class Zygote:
         )
 
     def fork(self, function: str, argument: Json, *, timeout_s: float = 100.0) -> int:
-        """Call `module:name` with the argument in a fork. Its exit code: 0 where it returned, 1 where it raised (the
-        traceback is in the log), -9 where it was killed. Raises TimeoutError where it did not end."""
+        """Call `module:name` with the argument in a fork. Returns its exit code: 0 if it returned, 1 if it raised (the
+        traceback is in the log), -9 if it was killed. Raises TimeoutError if it did not end in time."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        asked = {"function": function, "argument": argument, "timeout_s": timeout_s}
-        self._process.stdin.write(orjson.dumps(asked) + b"\n")
+        call = {"function": function, "argument": argument, "timeout_s": timeout_s}
+        self._process.stdin.write(orjson.dumps(call) + b"\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
@@ -61,7 +61,7 @@ class Zygote:
         return code
 
     def close(self) -> None:
-        """End it, and whatever it still runs."""
+        """End the process and its victim."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(10)
@@ -79,36 +79,36 @@ def _serve() -> None:
     keep_pandas_out()  # as the processes of a server do
     importlib.import_module("faults.inside").warm_up()
     gc.collect()
-    gc.freeze()  # or the first collection of each victim writes to, and so copies, all it shares with this process
+    gc.freeze()  # else the first collection of each victim would touch, and so copy, all shared memory
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what victims print goes to the log
     for line in sys.stdin.buffer:
-        asked = orjson.loads(line)
+        call = orjson.loads(line)
         victim = os.fork()
         if victim == 0:
-            _become(asked["function"], asked["argument"])
-        answers.write(orjson.dumps({"code": _awaited(victim, asked["timeout_s"])}) + b"\n")
+            _run_in_child(call["function"], call["argument"])
+        answers.write(orjson.dumps({"code": _wait_for_exit(victim, call["timeout_s"])}) + b"\n")
 
 
-def _become(function: str, argument: Json) -> None:
+def _run_in_child(function: str, argument: Json) -> None:
     code = 1
     try:
         module, _, name = function.partition(":")
         getattr(importlib.import_module(module), name)(**argument)
         code = 0
-    except BaseException:  # noqa: BLE001  # whatever it was: it is this process's end
+    except BaseException:  # noqa: BLE001  # any error ends this process
         traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)
 
 
-def _awaited(victim: int, timeout_s: float) -> int | None:
+def _wait_for_exit(victim: int, timeout_s: float) -> int | None:
     end = time.monotonic() + timeout_s
     pause = 0.0005
     while True:
-        ended, status = os.waitpid(victim, os.WNOHANG)
-        if ended:
+        pid, status = os.waitpid(victim, os.WNOHANG)
+        if pid:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() > end:
             os.kill(victim, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The planted bugs: for each the modules it changes, and how. Every one is a mistake somebody could make."""
+"""The planted bugs: the modules that each changes, and how. Each is a plausible mistake."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,29 +8,29 @@ Change = Callable[[Any], None]
 
 
 def _reply_before_commit(documents: Any) -> None:
-    """A write is answered at once and carried out when the next one comes."""
+    """A write is answered at once and executed when the next one arrives."""
     real = documents.SqliteDocuments.write
-    held: list[Any] = []
+    pending: list[Any] = []
 
-    def write(self: Any, scope: Any, collection: str, batches: Any, **how: Any) -> Any:
-        while held:
-            real(*held[0][0], **held[0][1])
-            held.pop(0)
-        taken = list(batches)
-        held.append(((self, scope, collection, taken), how))
-        return documents.WriteCount(sum(len(batch) for batch in taken), 0)
+    def write(self: Any, scope: Any, collection: str, batches: Any, **options: Any) -> Any:
+        while pending:
+            real(*pending[0][0], **pending[0][1])
+            pending.pop(0)
+        content = list(batches)
+        pending.append(((self, scope, collection, content), options))
+        return documents.WriteCount(sum(len(batch) for batch in content), 0)
 
     documents.SqliteDocuments.write = write
 
 
-_held: list[Callable[[], object]] = []
+_deferred: list[Callable[[], object]] = []
 
 
-def _artifacts_later(artifacts: Any) -> None:
+def _defer_artifacts(artifacts: Any) -> None:
     real = artifacts.LocalArtifacts.write
 
-    def write(*given: Any, **how: Any) -> dict[str, Any]:
-        _held.append(lambda: real(*given, **how))
+    def write(*arguments: Any, **options: Any) -> dict[str, Any]:
+        _deferred.append(lambda: real(*arguments, **options))
         return {}
 
     artifacts.LocalArtifacts.write = write
@@ -40,22 +40,22 @@ def _flip_first(run_states: Any) -> None:
     """The pointer to the visible run is flipped before its artifacts are there."""
     real = run_states.RunStates.publish
 
-    def publish(*given: Any, **more: Any) -> None:
-        real(*given, **more)
-        while _held:
-            _held.pop(0)()
+    def publish(*arguments: Any, **options: Any) -> None:
+        real(*arguments, **options)
+        while _deferred:
+            _deferred.pop(0)()
 
     run_states.RunStates.publish = publish
 
 
 def _every_tenant(metadata: Any) -> None:
-    """Records are found by kind and id alone."""
+    """Records are looked up by kind and id alone."""
     metadata._HERE = "kind = ? AND ? IS NOT NULL AND ? IS NOT NULL"
 
 
-def _no_reply_kept(store: Any) -> None:
-    """What was answered to a keyed request is not kept."""
-    store.SqliteTransaction.save_reply = lambda *_given, **_more: None
+def _drop_reply(store: Any) -> None:
+    """The reply to a keyed request is not saved."""
+    store.SqliteTransaction.save_reply = lambda *_arguments, **_options: None
 
 
 def _no_sync(files: Any) -> None:
@@ -65,36 +65,36 @@ def _no_sync(files: Any) -> None:
 
 
 def _no_sync_in_sqlite(sqlite: Any) -> None:
-    sqlite._PRAGMAS = tuple(one.replace("synchronous=FULL", "synchronous=OFF") for one in sqlite._PRAGMAS)
+    sqlite._PRAGMAS = tuple(pragma.replace("synchronous=FULL", "synchronous=OFF") for pragma in sqlite._PRAGMAS)
 
 
 def _no_fence(run_states: Any) -> None:
-    """A worker that was taken over goes on as if nothing had happened."""
+    """A worker that was taken over continues as if nothing had happened."""
     run_states.RunStates._holds = lambda *_: True
 
 
 def _no_attempts(artifacts: Any) -> None:
-    """Whoever comes last puts the tables of a run in place."""
+    """The last writer puts the tables of a run in place, whatever its attempt."""
     artifacts._check_latest = lambda _folder, _attempt: None
 
 
 def _no_intent(intents: Any) -> None:
-    """Results are written back without a word of it on record, so that nobody knows how far it is."""
+    """Results are written back without a recorded intent, so a crash loses the progress."""
 
     def move(_self: Any, _scope: Any, before: Any, position: int, enriched: int) -> Any:
         return before.with_changes(position=position, enriched=enriched)
 
-    intents.EnrichmentIntents.begin = lambda _self, _scope, asked, **_how: asked
+    intents.EnrichmentIntents.begin = lambda _self, _scope, intent, **_options: intent
     intents.EnrichmentIntents.move = move
 
 
 def _no_tombstone(removals: Any) -> None:
-    """What is deleted is cleared away without a word of it on record."""
+    """Deleted data is removed without a recorded tombstone."""
     removals.Removals.begin = lambda *_: None
 
 
 def _abort(run: Any) -> None:
-    """Not one of the seven: the run of a cluster called `poison` aborts its process, as a bug in a library would."""
+    """Not a bug for the self-test: the run of a cluster called `poison` aborts its process, like a bug in a library."""
     real = run.Runner.run
 
     def run_or_abort(self: Any, job: Any, progress: Any) -> None:
@@ -109,9 +109,9 @@ def _abort(run: Any) -> None:
 
 BUGS: Final[Mapping[str, Mapping[str, Change]]] = {
     "reply_before_commit": {"shoal.storage.sqlite.documents.store": _reply_before_commit},
-    "flip_before_artifacts": {"shoal.storage.local.artifacts": _artifacts_later, "shoal.runs.states": _flip_first},
+    "flip_before_artifacts": {"shoal.storage.local.artifacts": _defer_artifacts, "shoal.runs.states": _flip_first},
     "tenant_clause_dropped": {"shoal.storage.sqlite.records": _every_tenant},
-    "idempotency_reply_not_saved": {"shoal.storage.sqlite.transaction": _no_reply_kept},
+    "idempotency_reply_not_saved": {"shoal.storage.sqlite.transaction": _drop_reply},
     "enrichment_without_intent": {"shoal.runs.intents": _no_intent},
     "no_fsync": {"shoal.durable": _no_sync, "shoal.storage.sqlite.database": _no_sync_in_sqlite},
     "removal_without_tombstone": {"shoal.services.removals": _no_tombstone},

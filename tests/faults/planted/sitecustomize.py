@@ -1,7 +1,7 @@
 """Loaded by every Python process that has this folder on its path: plants the bug that SHOAL_PLANTED names.
 
-From outside, so that the product has no switch for it, and before anything else, so that servers, workers and runs have
-it alike. A module is changed right after it was loaded.
+It works from outside, so that the product needs no switch, and first of all, so that servers, workers and runs all have
+the bug. A module is changed right after it is loaded.
 """
 
 import importlib.util
