@@ -1,4 +1,4 @@
-"""The real command in a folder of its own, on small real files."""
+"""Fixtures: the real command in a temporary folder, on small real files."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ DIMENSION = 8
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended."""
+    """The outcome of a command."""
 
     code: int
     out: str
@@ -32,7 +32,7 @@ class Finished:
 
     @property
     def complaint(self) -> str:
-        """The one line on stderr; fails where there is more or less."""
+        """The only line on stderr; fails if there is not exactly one."""
         lines = self.err.splitlines()
         assert len(lines) == 1, self.err
         assert "Traceback" not in self.err
@@ -44,7 +44,7 @@ Command = Callable[..., Finished]
 
 @pytest.fixture
 def shoal(tmp_path: Path, processes: None) -> Command:
-    """The command in a process of its own."""
+    """The command in a separate process."""
 
     def run(*arguments: object) -> Finished:
         command = [sys.executable, "-m", "shoal.cli.main", *map(str, arguments)]
@@ -56,7 +56,7 @@ def shoal(tmp_path: Path, processes: None) -> Command:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """The same without a new process, for the many small cases."""
+    """The command in this process, for the many small cases."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: object) -> Finished:
@@ -74,7 +74,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 
 @pytest.fixture
 def documents() -> pa.Table:
-    """60 documents on three topics that lie well apart: id, text, topic, year, embedding."""
+    """60 documents on three topics that are well separated: id, text, topic, year, embedding."""
     rng = np.random.default_rng(5)
     centers = np.eye(DIMENSION)[: len(TOPICS)]
     vectors = np.repeat(centers, PER_TOPIC, axis=0) + rng.normal(0, 0.05, (len(TOPICS) * PER_TOPIC, DIMENSION))

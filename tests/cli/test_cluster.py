@@ -1,4 +1,4 @@
-"""`shoal cluster FILE`: what it reads, prints and leaves."""
+"""`shoal cluster FILE`: its input, output and results."""
 
 import gzip
 import json
@@ -33,8 +33,8 @@ SUMMARY_KEYS = {
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "summary.json").read_bytes())
-    return found
+    content: dict[str, Any] = json.loads((folder / "summary.json").read_bytes())
+    return content
 
 
 def partition(folder: Path) -> dict[str, str]:
@@ -60,7 +60,7 @@ def test_the_folder_holds_members_centroids_and_summary(here: Command, parquet: 
 
     folder = tmp_path / "found"
     members, centroids = pq.read_table(folder / "members.parquet"), pq.read_table(folder / "centroids.parquet")
-    told = summary(folder)
+    content = summary(folder)
     assert {entry.name for entry in folder.iterdir()} == {
         "members.parquet", "centroids.parquet", "clustering.npz", "near_duplicates.parquet", "summary.json"
     }  # fmt: skip
@@ -70,29 +70,29 @@ def test_the_folder_holds_members_centroids_and_summary(here: Command, parquet: 
     assert members["document_id"].to_pylist() == [f"doc-{number:03d}" for number in range(60)]
     assert centroids["num_members"].to_pylist() == [20, 20, 20]
     assert len(centroids["vector"][0].as_py()) == 8
-    assert set(told) >= SUMMARY_KEYS
-    assert told["parameters"]["n_clusters"] == 3
-    assert told["parameters"]["n_init"] == 10
-    assert told["source"]["file"] == "questions.parquet"
-    assert [entry["size"] for entry in told["clusters"]] == [20, 20, 20]
+    assert set(content) >= SUMMARY_KEYS
+    assert content["parameters"]["n_clusters"] == 3
+    assert content["parameters"]["n_init"] == 10
+    assert content["source"]["file"] == "questions.parquet"
+    assert [entry["size"] for entry in content["clusters"]] == [20, 20, 20]
 
 
-def test_the_topics_are_found(here: Command, parquet: Path, documents: pa.Table, tmp_path: Path) -> None:
+def test_hdbscan_separates_the_topics(here: Command, parquet: Path, documents: pa.Table, tmp_path: Path) -> None:
     here("cluster", parquet, "--out", "found", "--algorithm", "hdbscan", "--param", "min_cluster_size=5")
 
-    found = partition(tmp_path / "found")
-    pairs = set(zip(documents["topic"].to_pylist(), [found[id] for id in documents["id"].to_pylist()], strict=True))
+    clusters = partition(tmp_path / "found")
+    pairs = set(zip(documents["topic"].to_pylist(), [clusters[id] for id in documents["id"].to_pylist()], strict=True))
     assert len({cluster for _, cluster in pairs}) == 3
     assert len(pairs) == 3
 
 
-def test_without_a_number_of_clusters_one_is_chosen_and_noted(here: Command, parquet: Path, tmp_path: Path) -> None:
+def test_the_number_of_clusters_is_chosen_and_noted_if_not_given(here: Command, parquet: Path, tmp_path: Path) -> None:
     done = here("cluster", parquet, "--algorithm", "kmeans", "--out", "found")
 
-    told = summary(tmp_path / "found")
+    content = summary(tmp_path / "found")
     assert done.code == 0
-    assert told["num_clusters"] == 3
-    assert any("3" in str(warning) for warning in told["warnings"])
+    assert content["num_clusters"] == 3
+    assert any("3" in str(warning) for warning in content["warnings"])
     assert "Note: " in done.out
 
 
@@ -131,7 +131,7 @@ def test_the_order_of_the_rows_does_not_matter(here: Command, documents: pa.Tabl
     assert summary(tmp_path / "one")["clusters"] == summary(tmp_path / "two")["clusters"]
 
 
-def test_a_filter_is_seen_in_the_counts(here: Command, parquet: Path) -> None:
+def test_a_filter_shows_in_the_counts(here: Command, parquet: Path) -> None:
     command = ("cluster", parquet, "--algorithm", "kmeans", "--clusters", 2, "--write", "some.csv", "--where")
     done = here(*command, "topic!=weather")
 
@@ -162,7 +162,7 @@ def test_a_plan_counts_all_that_is_written(method: str, here: Command, parquet: 
     assert sizes[0] - sizes[1] <= (tmp_path / "found" / "clustering.npz").stat().st_size
 
 
-def test_a_run_says_where_to_look_at_what_it_found(here: Command, parquet: Path) -> None:
+def test_a_run_prints_the_commands_that_show_its_results(here: Command, parquet: Path) -> None:
     few = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--out", "my results").out
     many = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 45, "--out", "many").out
 
@@ -177,8 +177,8 @@ def test_a_note_says_that_earlier_results_were_replaced(here: Command, parquet: 
     assert "replaced" not in here(*three).out
     for other in (["--where", "topic!=weather"], ["--clusters", 4], ["--seed", 1], ["--text", "topic"]):
         done = here(*three, *other, "--keep", "topic")
-        said = " ".join(done.out.split())
-        assert "Earlier results in shoal-out/questions/ with other options (kmeans: 60 documents, 3 clusters)" in said
+        output = " ".join(done.out.split())
+        assert "Earlier results in shoal-out/questions/ with other options (kmeans: 60 documents, 3 clusters)" in output
         assert "replaced" in here(*three).out
     assert "replaced" not in here(*three, "--clusters", 4, "--out", "elsewhere").out
 
@@ -209,7 +209,7 @@ def test_quiet_prints_the_folder_alone(here: Command, parquet: Path) -> None:
     assert here("cluster", parquet, "--clusters", 3, "--quiet").out == "shoal-out/questions\n"
 
 
-def test_names_come_from_the_columns_that_were_named(here: Command, parquet: Path, tmp_path: Path) -> None:
+def test_labels_come_from_the_selected_text_columns(here: Command, parquet: Path, tmp_path: Path) -> None:
     here("cluster", parquet, "--clusters", 3, "--text", "topic", "--out", "found")
 
     labels = {entry["label"].lower() for entry in summary(tmp_path / "found")["clusters"]}
@@ -228,15 +228,15 @@ def test_hdbscan_leaves_its_tree_outlier_scores_and_exemplars(here: Command, par
     assert len(by_tree) == 50
     assert by_tree == {row: ids[row] for row, score in enumerate(scores) if score is not None}
     home = dict(zip(members["document_id"].to_pylist(), ids, strict=True))
-    for one in pq.read_table(folder / "centroids.parquet").to_pylist():
-        assert one["exemplar_ids"] and {home[id] for id in one["exemplar_ids"]} == {one["cluster_id"]}
+    for centroid in pq.read_table(folder / "centroids.parquet").to_pylist():
+        assert centroid["exemplar_ids"] and {home[id] for id in centroid["exemplar_ids"]} == {centroid["cluster_id"]}
 
 
 def test_a_sample_is_learned_from_and_all_are_assigned(here: Command, parquet: Path, tmp_path: Path) -> None:
     here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--sample", 30, "--out", "found")
 
-    told = summary(tmp_path / "found")
-    assert (told["fitted"], told["documents"], told["noise"]) == (30, 60, 0)
+    content = summary(tmp_path / "found")
+    assert (content["fitted"], content["documents"], content["noise"]) == (30, 60, 0)
 
 
 def test_results_of_an_earlier_run_are_replaced_whole(here: Command, parquet: Path, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_results_of_an_earlier_run_are_replaced_whole(here: Command, parquet: Pa
 
 @pytest.mark.parametrize("moment", ["while it writes", "between the two renames"])
 def test_leftovers_of_a_killed_run_are_removed_by_the_next(tmp_path: Path, moment: str) -> None:
-    """The killed one is real: SIGKILL at a chosen call, after which nothing of it can tidy up."""
+    """The run is really killed: SIGKILL at a chosen call, so nothing can clean up."""
     table, folder = pa.table({"a": [1]}), tmp_path / "found"
     write_folder(folder, {"members": table}, {"run": "first"})
     where = "shoal.library.results.pq.write_table" if moment == "while it writes" else "pathlib.Path.rename"
@@ -272,14 +272,14 @@ with patch({where!r}, killed):
 """
     assert subprocess.run([sys.executable, "-c", code, folder], check=False).returncode == -signal.SIGKILL
     left = {entry.name for entry in tmp_path.iterdir()} - {"found"}
-    (tmp_path / ".found.of-somebody-else.new").mkdir()
+    (tmp_path / ".found.of-another-run.new").mkdir()
 
     with pytest.raises(ZeroDivisionError), patch("shoal.library.results.pq.write_table", side_effect=ZeroDivisionError):
         write_folder(folder, {"members": table}, {"run": "second"})
 
     assert left
     assert summary(folder)["run"] == "first"
-    assert {entry.name for entry in tmp_path.iterdir()} == {"found", ".found.of-somebody-else.new"}
+    assert {entry.name for entry in tmp_path.iterdir()} == {"found", ".found.of-another-run.new"}
 
 
 def test_a_run_leaves_what_another_one_is_writing(tmp_path: Path) -> None:
@@ -300,7 +300,9 @@ def test_a_run_leaves_what_another_one_is_writing(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["found"]
 
 
-def test_a_folder_that_holds_anything_else_is_refused_and_kept(here: Command, parquet: Path, tmp_path: Path) -> None:
+def test_a_folder_with_foreign_files_is_refused_and_left_unchanged(
+    here: Command, parquet: Path, tmp_path: Path
+) -> None:
     here("cluster", parquet, "--clusters", 3, "--out", "found")
     (tmp_path / "found" / "notes.txt").write_text("mine")
     before = summary(tmp_path / "found")
@@ -313,7 +315,7 @@ def test_a_folder_that_holds_anything_else_is_refused_and_kept(here: Command, pa
     assert (tmp_path / "found" / "notes.txt").read_text() == "mine"
 
 
-def test_a_summary_that_is_not_ours_protects_its_folder(here: Command, parquet: Path, tmp_path: Path) -> None:
+def test_a_foreign_summary_protects_its_folder(here: Command, parquet: Path, tmp_path: Path) -> None:
     (tmp_path / "found").mkdir()
     (tmp_path / "found" / "summary.json").write_text('{"format": "something else"}')
 
@@ -343,7 +345,7 @@ def test_a_label_cannot_control_the_terminal(here: Command, documents: pa.Table,
     assert not {"\x1b", "\x07", "\u202e"} & set(done.out)
 
 
-def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_exits_with_130_and_leaves_nothing(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "big.npy", rng.normal(size=(60_000, 64)).astype(np.float32))
     command = [
@@ -360,7 +362,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
         "n_init=50",
     ]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    # By then it has started and read: what is left to do takes minutes.
+    # By then it has started and read the file; the remaining work takes minutes.
     while psutil.Process(process.pid).cpu_times().user < 4:
         assert process.poll() is None
         time.sleep(0.05)
@@ -374,7 +376,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--clusters=three", "--bogus", "--sample=1"])
-def test_a_wrong_option_ends_with_2_and_says_which(here: Command, parquet: Path, option: str) -> None:
+def test_an_invalid_option_exits_with_2_and_is_named(here: Command, parquet: Path, option: str) -> None:
     done = here("cluster", parquet, option)
 
     assert done.code == 2
@@ -387,13 +389,13 @@ def test_auto_reports_other_granularities_and_how_to_get_them(here: Command, tmp
 
     done = here("cluster", tmp_path / "banking.npy", "--algorithm", "auto", "--out", "found")
 
-    told = " ".join(done.out.split())
+    output = " ".join(done.out.split())
     layers = summary(tmp_path / "found")["layers"]
     assert (tmp_path / "found" / "layers.parquet").exists()
     assert len(layers["clusters"]) > 1
-    assert "clusters are in layers.parquet" in told
-    wanted = int(told.split("--clusters ")[1].split()[0])
-    assert wanted in layers["clusters"]
+    assert "clusters are in layers.parquet" in output
+    count = int(output.split("--clusters ")[1].split()[0])
+    assert count in layers["clusters"]
     again = here(
         "cluster",
         tmp_path / "banking.npy",
@@ -402,21 +404,21 @@ def test_auto_reports_other_granularities_and_how_to_get_them(here: Command, tmp
         "--out",
         "other",
         "--clusters",
-        f"{wanted}",
+        f"{count}",
     )
     assert again.code == 0
-    assert abs(summary(tmp_path / "other")["num_clusters"] - wanted) <= 0.2 * wanted
+    assert abs(summary(tmp_path / "other")["num_clusters"] - count) <= 0.2 * count
 
 
-def test_what_to_try_next_reads_the_same_documents(here: Command, tmp_path: Path) -> None:
+def test_hints_select_the_same_documents(here: Command, tmp_path: Path) -> None:
     table = load("cora").slice(0, 400)
     pq.write_table(table, tmp_path / "some papers.parquet")
     chosen = ("--vector", "text_embedding", "--where", "degree>=2")
 
     done = here("cluster", tmp_path / "some papers.parquet", *chosen, "--algorithm", "kmeans", "--clusters", "3")
 
-    told = " ".join(done.out.split())
-    again = shlex.split(told.split("Try: ")[1].split(" finds")[0])
+    output = " ".join(done.out.split())
+    again = shlex.split(output.split("Try: ")[1].split(" finds")[0])
     assert again[1:] == ["cluster", str(tmp_path / "some papers.parquet"), *chosen]
     assert here(*again[1:], "--out", "other").code == 0
 
@@ -431,7 +433,7 @@ def test_n_clusters_works_for_every_algorithm(here: Command, tmp_path: Path, alg
     assert summary(tmp_path / "found")["num_clusters"] == 4
 
 
-def test_a_packed_file_is_clustered_as_the_file_itself(here: Command, documents: pa.Table, tmp_path: Path) -> None:
+def test_a_compressed_file_is_clustered_like_the_plain_file(here: Command, documents: pa.Table, tmp_path: Path) -> None:
     lines = "".join(f"{json.dumps(row)}\n" for row in documents.to_pylist()).encode()
     (tmp_path / "plain.jsonl").write_bytes(lines)
     (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(lines))
@@ -443,22 +445,22 @@ def test_a_packed_file_is_clustered_as_the_file_itself(here: Command, documents:
     assert partition(tmp_path / "shoal-out" / "packed") == partition(tmp_path / "shoal-out" / "plain")
 
 
-@pytest.mark.parametrize("asked", ["parts", "parts/*.parquet"])
+@pytest.mark.parametrize("source", ["parts", "parts/*.parquet"])
 def test_a_folder_of_files_is_clustered_and_planned_as_one_file(
-    asked: str, here: Command, parquet: Path, documents: pa.Table, tmp_path: Path
+    source: str, here: Command, parquet: Path, documents: pa.Table, tmp_path: Path
 ) -> None:
     (tmp_path / "parts").mkdir()
     for number in range(3):
         pq.write_table(documents.slice(number * 20, 20), tmp_path / "parts" / f"part-{number}.parquet")
 
-    done = here("cluster", asked, "--clusters", 3)
+    done = here("cluster", source, "--clusters", 3)
     here("cluster", parquet, "--clusters", 3, "--out", "one")
-    plan = json.loads(here("cluster", asked, "--plan", "--json").out)
+    plan = json.loads(here("cluster", source, "--plan", "--json").out)
 
     assert done.code == 0, done.err
     assert "60 documents, 3 clusters" in done.out
     assert partition(tmp_path / "shoal-out" / "parts") == partition(tmp_path / "one")
-    assert summary(tmp_path / "shoal-out" / "parts")["source"]["file"] == asked.rpartition("/")[2]
+    assert summary(tmp_path / "shoal-out" / "parts")["source"]["file"] == source.rpartition("/")[2]
     assert (plan["rows"], plan["dimension"]) == (60, 8)
 
 
@@ -471,7 +473,9 @@ def test_a_pipe_is_refused_at_once(here: Command, tmp_path: Path) -> None:
     assert "pipe.parquet: is a pipe" in done.err
 
 
-def test_a_file_comes_back_with_its_clusters(here: Command, parquet: Path, documents: pa.Table, tmp_path: Path) -> None:
+def test_a_file_is_written_back_with_its_clusters(
+    here: Command, parquet: Path, documents: pa.Table, tmp_path: Path
+) -> None:
     command = (
         "cluster",
         parquet,

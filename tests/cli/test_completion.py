@@ -21,7 +21,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def completed_by_bash(*words: str) -> list[str]:
+def complete_in_bash(*words: str) -> list[str]:
     """What bash would offer for the last of the words."""
     command = ["bash", "--norc", "--noprofile", "-c", BASH, "bash", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRON)
@@ -40,11 +40,11 @@ def completed_by_bash(*words: str) -> list[str]:
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
 )
 def test_bash_completes_commands_and_options(words: list[str], offered: set[str]) -> None:
-    assert set(completed_by_bash(*words)) == offered
+    assert set(complete_in_bash(*words)) == offered
 
 
 def test_bash_completes_files_where_shoal_offers_nothing() -> None:
-    assert completed_by_bash("shoal", "cluster", "rev") == []
+    assert complete_in_bash("shoal", "cluster", "rev") == []
 
     script = subprocess.run([BIN / "shoal", "completion", "bash"], capture_output=True, text=True, check=True).stdout
     assert "complete -o default" in script

@@ -1,4 +1,4 @@
-"""`shoal demo`: ends by itself with named clusters of the bundled data; with --serve the printed lines work."""
+"""`shoal demo`: prints named clusters of the bundled data; with --serve the printed lines work."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from shoal.demo_data import QUESTIONS
 pytestmark = pytest.mark.process
 
 
-def test_the_bundled_data_is_what_its_page_says() -> None:
+def test_the_bundled_data_matches_its_description() -> None:
     table = pq.read_table(QUESTIONS)
     intents = {row["values"]: row["counts"] for row in pc.value_counts(table["intent"]).to_pylist()}
 
@@ -52,7 +52,7 @@ def test_the_demo_gives_the_clusters_that_its_file_gives(shoal: Command, tmp_pat
     assert all(cluster["label"] in answer.out for cluster in summary["clusters"])
 
 
-def test_the_demo_serves_what_it_made(tmp_path: Path) -> None:
+def test_the_demo_serves_its_results(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "shoal.cli.main", "demo", "--serve", "--port", "0"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True

@@ -1,4 +1,4 @@
-"""A server that is told to end, and what it says of itself before and while it does."""
+"""Shutdown of a server, and its readiness before and during it."""
 
 import contextlib
 import os
@@ -47,7 +47,7 @@ class RetryingWriter(threading.Thread):
                 try:
                     reply = client.post(f"{self._where[0]}/v1/namespaces/default/documents/upsert", json=body)
                 except httpx.TransportError:
-                    time.sleep(0.2)  # the next server needs the processor to start
+                    time.sleep(0.2)  # leave the processor to the next server, which is starting
                     continue
                 if reply.status_code == 200:
                     self.acknowledged.append(batch)
@@ -56,16 +56,16 @@ class RetryingWriter(threading.Thread):
                     self.refused.append(reply.text)
 
 
-def prepared(client: httpx.Client) -> None:
+def create_collection(client: httpx.Client) -> None:
     body = {"collection_name": "docs", "source": {"type": "direct_upsert"}}
     client.post("/collections", json=body).raise_for_status()
 
 
-def family(server: ServerProcess) -> list[psutil.Process]:
+def child_processes(server: ServerProcess) -> list[psutil.Process]:
     return psutil.Process(server.pid).children(recursive=True)
 
 
-def still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
+def wait_for_exit(processes: list[psutil.Process]) -> list[psutil.Process]:
     _, alive = psutil.wait_procs(processes, timeout=15)
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
@@ -74,7 +74,7 @@ def still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
 def test_repeated_shutdowns_under_load_lose_nothing_and_leave_no_process(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data").start()
     with server.client("default") as client:
-        prepared(client)
+        create_collection(client)
     where = [server.url]
     writers = [RetryingWriter(number, where, server.key) for number in range(3)]
     for writer in writers:
@@ -84,9 +84,9 @@ def test_repeated_shutdowns_under_load_lose_nothing_and_leave_no_process(tmp_pat
             done = sum(len(writer.acknowledged) for writer in writers)
             while sum(len(writer.acknowledged) for writer in writers) < done + 20:
                 time.sleep(0.01)
-            processes = family(server)
+            processes = child_processes(server)
             assert server.stop() == 0, "".join(server.output)
-            assert still_there(processes) == []
+            assert wait_for_exit(processes) == []
             where[0] = server.start().url
     finally:
         for writer in writers:
@@ -94,7 +94,7 @@ def test_repeated_shutdowns_under_load_lose_nothing_and_leave_no_process(tmp_pat
         for writer in writers:
             writer.join()
     with server.client("default") as client:
-        counted = client.get("/collections/docs/documents/count").json()["count"]
+        count = client.get("/collections/docs/documents/count").json()["count"]
         missing = [
             batch
             for writer in writers
@@ -105,17 +105,17 @@ def test_repeated_shutdowns_under_load_lose_nothing_and_leave_no_process(tmp_pat
 
     assert [writer.refused for writer in writers] == [[]] * 3
     assert missing == []
-    assert counted >= 5 * sum(len(writer.acknowledged) for writer in writers)
+    assert count >= 5 * sum(len(writer.acknowledged) for writer in writers)
 
 
-def test_a_run_under_way_goes_back_to_the_queue_and_its_attempt_does_not_count(tmp_path: Path) -> None:
-    # The run stops for long where it writes its tables, the first time only.
+def test_an_active_run_returns_to_the_queue_at_shutdown_without_counting_an_attempt(tmp_path: Path) -> None:
+    # The run pauses when it writes its tables, the first time only.
     once = tmp_path / "once"
     once.mkdir()
     fault = "artifact.table=sleep:60"
     server = ServerProcess(tmp_path / "data", SHOAL_FAILPOINTS=fault, SHOAL_FAILPOINTS_ONCE=str(once)).start()
     with server.client("default") as client:
-        prepared(client)
+        create_collection(client)
         upsert = {"collection_id": "docs", "documents": documents(1) + documents(2) + documents(3)}
         client.post("/namespaces/default/documents/upsert", json=upsert).raise_for_status()
         config = {"feature_uris": ["v"], "clustering_method": "kmeans", "kmeans_parameters": {"n_clusters": 2}}
@@ -124,10 +124,10 @@ def test_a_run_under_way_goes_back_to_the_queue_and_its_attempt_does_not_count(t
         client.post("/clusters/topics/execute").raise_for_status()
         while not (once / "artifact.table").exists():
             time.sleep(0.02)
-    processes = family(server)
+    processes = child_processes(server)
 
     assert server.stop() == 0
-    assert still_there(processes) == []
+    assert wait_for_exit(processes) == []
     with server.start().client("default") as client:
         while (status := client.get("/clusters/topics").json()["status"]) not in ("COMPLETED", "FAILED"):
             time.sleep(0.05)
@@ -144,8 +144,8 @@ def draining(tmp_path: Path) -> Iterator[ServerProcess]:
         server.kill(everything=True)
 
 
-def test_while_it_drains_it_serves_and_says_that_it_is_not_ready(draining: ServerProcess) -> None:
-    processes = family(draining)
+def test_a_draining_server_serves_requests_and_reports_not_ready(draining: ServerProcess) -> None:
+    processes = child_processes(draining)
     with draining.client() as client:
         before = httpx.get(f"{draining.url}/readyz", trust_env=False)
         os.kill(draining.pid, signal.SIGTERM)
@@ -166,7 +166,7 @@ def test_while_it_drains_it_serves_and_says_that_it_is_not_ready(draining: Serve
     os.kill(draining.pid, signal.SIGTERM)
 
     assert draining.wait() == 128 + signal.SIGTERM
-    assert still_there(processes) == []
+    assert wait_for_exit(processes) == []
 
 
 def test_readiness_reports_missing_workers_without_rejecting_requests(tmp_path: Path) -> None:
@@ -177,11 +177,11 @@ def test_readiness_reports_missing_workers_without_rejecting_requests(tmp_path: 
             read = client.get("/me")
 
     assert reply.status_code == 200
-    told = reply.json()
-    assert told["status"] == "DEGRADED"
-    assert {name for name, check in told["checks"].items() if not check["ok"]} == {"disk", "workers"}
-    assert "kept in reserve: new data is rejected" in told["checks"]["disk"]["reason"]
-    assert "shoal worker" in told["checks"]["workers"]["reason"]
+    body = reply.json()
+    assert body["status"] == "DEGRADED"
+    assert {name for name, check in body["checks"].items() if not check["ok"]} == {"disk", "workers"}
+    assert "kept in reserve: new data is rejected" in body["checks"]["disk"]["reason"]
+    assert "shoal worker" in body["checks"]["workers"]["reason"]
     assert read.status_code == 200
     assert refused.status_code == 507
     assert refused.json()["error"]["code"] == "insufficient_storage"
@@ -191,7 +191,7 @@ def test_readiness_reports_missing_workers_without_rejecting_requests(tmp_path: 
 def test_readiness_waits_for_the_database_and_liveness_does_not(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0) as server:
         path = server.data / "metadata.sqlite"
-        # What is in the cache of a connection needs no file, so this one has to look again: another process wrote.
+        # A connection reads cached pages without the file, so another connection writes to invalidate the cache.
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             other.execute("UPDATE counters SET total = total")

@@ -1,4 +1,4 @@
-"""Full collections of the server's process, in a process of their own: they are settings of the interpreter."""
+"""Full garbage collections of the server, tested in a separate process because they are interpreter settings."""
 
 import subprocess
 import sys
@@ -20,19 +20,19 @@ def cycle():
     return node
 
 full = 0
-def count(phase, about):
+def count(phase, info):
     global full
-    full += phase == "start" and about["generation"] == 2
+    full += phase == "start" and info["generation"] == 2
 
 prepare_collector()
 gc.callbacks.append(count)
-held = [[n] for n in range(600_000)]
+objects = [[n] for n in range(600_000)]
 print(full)
 for _ in range(9):
     gc.collect(1)
 collect_when_cheap(0)
 print(full)
-del held
+del objects
 node = cycle()
 for _ in range(9):
     gc.collect(1)
@@ -40,13 +40,13 @@ del node
 collect_when_cheap(1)
 print(full)
 collect_when_cheap(0)
-print(full, sum(isinstance(one, Node) for one in gc.get_objects()))
+print(full, sum(isinstance(item, Node) for item in gc.get_objects()))
 """
 
 
 def test_a_full_collection_runs_when_few_objects_are_alive() -> None:
-    ran = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
-    beside_many, asked_beside_many, at_another_tick, end = ran.stdout.splitlines()
+    process = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    with_many_objects, after_request_with_many, after_other_tick, final = process.stdout.splitlines()
 
-    assert (beside_many, asked_beside_many, at_another_tick) == ("0", "0", "0")
-    assert end == "1 0"
+    assert (with_many_objects, after_request_with_many, after_other_tick) == ("0", "0", "0")
+    assert final == "1 0"

@@ -1,4 +1,4 @@
-"""What `shoal cluster` says to try next: it fits the result, and it works as it stands."""
+"""Hints printed by `shoal cluster`: they fit the result and work as printed."""
 
 import json
 import re
@@ -16,26 +16,34 @@ from shoal.files.paths.addresses import Address
 pytestmark = pytest.mark.slow
 
 
-def groups(rows: int, count: int, spread: float) -> NDArray[np.float32]:
+def make_groups(rows: int, count: int, spread: float) -> NDArray[np.float32]:
     rng = np.random.default_rng([rows, count])
     return (np.eye(16)[np.arange(rows) % count] + spread * rng.normal(size=(rows, 16))).astype(np.float32)
 
 
 SHAPES: dict[str, tuple[NDArray[np.float32], tuple[str, ...], str]] = {
-    "five rows": (groups(5, 2, 0.1), (), "agglomerative --clusters 2"),
-    "two rows": (groups(2, 2, 0.0), (), ""),
-    "one group": (groups(60, 1, 0.0), (), ""),
-    "auto": (groups(300, 12, 0.15), (), "--clusters"),
-    "auto in so many": (groups(300, 12, 0.15), ("--clusters", "3"), "--clusters"),
-    "k-means": (groups(120, 4, 0.1), ("--algorithm", "kmeans"), "--algorithm kmeans --clusters"),
-    "k-means, many": (groups(120, 4, 0.1), ("--algorithm", "kmeans", "--clusters", "100"), "finds the number"),
-    "hdbscan, all noise": (groups(60, 1, 5.0), ("--algorithm", "hdbscan"), "finds the number"),
-    "hdbscan": (groups(300, 12, 0.1), ("--algorithm", "hdbscan"), "min_cluster_size=10"),
-    "dbscan": (groups(120, 4, 0.1), ("--algorithm", "dbscan"), "--param eps="),
-    "dbscan, all noise": (groups(60, 4, 0.3), ("--algorithm", "dbscan", "--param", "eps=0.0001"), "finds the number"),
-    "agglomerative": (groups(120, 8, 0.1), ("--algorithm", "agglomerative"), "--algorithm agglomerative --clusters 4"),
-    "mixture": (groups(120, 8, 0.1), ("--algorithm", "gaussian_mixture", "--clusters", "2"), "--clusters 4"),
-    "leiden": (groups(120, 8, 0.1), ("--algorithm", "leiden"), "needs no parameters"),
+    "five rows": (make_groups(5, 2, 0.1), (), "agglomerative --clusters 2"),
+    "two rows": (make_groups(2, 2, 0.0), (), ""),
+    "one group": (make_groups(60, 1, 0.0), (), ""),
+    "auto": (make_groups(300, 12, 0.15), (), "--clusters"),
+    "auto with a count": (make_groups(300, 12, 0.15), ("--clusters", "3"), "--clusters"),
+    "k-means": (make_groups(120, 4, 0.1), ("--algorithm", "kmeans"), "--algorithm kmeans --clusters"),
+    "k-means, many": (make_groups(120, 4, 0.1), ("--algorithm", "kmeans", "--clusters", "100"), "finds the number"),
+    "hdbscan, all noise": (make_groups(60, 1, 5.0), ("--algorithm", "hdbscan"), "finds the number"),
+    "hdbscan": (make_groups(300, 12, 0.1), ("--algorithm", "hdbscan"), "min_cluster_size=10"),
+    "dbscan": (make_groups(120, 4, 0.1), ("--algorithm", "dbscan"), "--param eps="),
+    "dbscan, all noise": (
+        make_groups(60, 4, 0.3),
+        ("--algorithm", "dbscan", "--param", "eps=0.0001"),
+        "finds the number",
+    ),
+    "agglomerative": (
+        make_groups(120, 8, 0.1),
+        ("--algorithm", "agglomerative"),
+        "--algorithm agglomerative --clusters 4",
+    ),
+    "mixture": (make_groups(120, 8, 0.1), ("--algorithm", "gaussian_mixture", "--clusters", "2"), "--clusters 4"),
+    "leiden": (make_groups(120, 8, 0.1), ("--algorithm", "leiden"), "needs no parameters"),
 }
 
 
@@ -47,10 +55,10 @@ def test_every_hint_fits_the_result_and_works_as_it_stands(here: Command, tmp_pa
     done = here("cluster", "some rows.npy", *options, "--out", "found")
 
     assert done.code == 0, done.err
-    told = " ".join(done.out.split())
-    hints = re.findall(r"shoal cluster 'some rows.npy'((?: --\S+ \S+)*)", told)
-    assert expected in told
-    assert ("Try:" in told) == bool(hints)
+    output = " ".join(done.out.split())
+    hints = re.findall(r"shoal cluster 'some rows.npy'((?: --\S+ \S+)*)", output)
+    assert expected in output
+    assert ("Try:" in output) == bool(hints)
     for number, hint in enumerate(hints):
         words = shlex.split(hint)
         again = here("cluster", "some rows.npy", *words, "--out", f"other-{number}")
@@ -59,11 +67,11 @@ def test_every_hint_fits_the_result_and_works_as_it_stands(here: Command, tmp_pa
             json.loads((tmp_path / folder / "summary.json").read_bytes()) for folder in ("found", f"other-{number}")
         )
         key = ("num_clusters", "noise", "algorithm", "parameters")
-        assert [before[name] for name in key] != [after[name] for name in key]  # a hint that changes nothing is none
+        assert [before[name] for name in key] != [after[name] for name in key]  # a hint must change the result
 
 
 def test_hints_keep_the_options_that_change_the_result(here: Command, tmp_path: Path) -> None:
-    np.save(tmp_path / "rows.npy", 3 * groups(300, 12, 0.15))
+    np.save(tmp_path / "rows.npy", 3 * make_groups(300, 12, 0.15))
     options = ["--sample", "200", "--seed", "7", "--out", "found", "--no-normalize", "--no-labels", "--no-map"]
 
     done = here("cluster", "rows.npy", *options)

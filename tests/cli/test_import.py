@@ -28,8 +28,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterato
         yield running
 
 
-def stored(data: Path, namespace: str, collection: str) -> int:
-    """Documents of a collection, read from the folder itself."""
+def count_documents(data: Path, namespace: str, collection: str) -> int:
+    """Count the documents of a collection in the data folder."""
     services = assemble(Settings(data=data))
     try:
         organization = Scope(services.keys.organizations()[0].organization_id)
@@ -48,13 +48,13 @@ def collections(data: Path, namespace: str) -> list[str]:
         services.close()
 
 
-def test_a_file_goes_into_the_data_folder(here: Command, parquet: Path, tmp_path: Path) -> None:
+def test_a_file_is_imported_into_the_data_folder(here: Command, parquet: Path, tmp_path: Path) -> None:
     done = here("import", parquet, "--collection", "questions", "--namespace", "shop", "--data", "data")
 
     assert done.code == 0, done.err
     assert "60 documents stored" in done.out
     assert "embedding (8)" in done.out
-    assert stored(tmp_path / "data", "shop", "questions") == 60
+    assert count_documents(tmp_path / "data", "shop", "questions") == 60
 
 
 @pytest.mark.parametrize(("encoding", "options"), [("utf-16", []), ("cp1252", ["--encoding", "cp1252"])])
@@ -78,7 +78,7 @@ def test_the_same_ids_replace(here: Command, parquet: Path, tmp_path: Path) -> N
     done = here("import", parquet, "--collection", "questions", "--data", "data")
 
     assert "0 documents stored, 60 replaced" in done.out
-    assert stored(tmp_path / "data", "default", "questions") == 60
+    assert count_documents(tmp_path / "data", "default", "questions") == 60
 
 
 def without_ids(documents: pa.Table, path: Path, rows: slice) -> Path:
@@ -96,7 +96,7 @@ def test_an_import_without_ids_never_replaces_documents_of_another_file(
         assert done.code == 0, done.err
         assert "replaced from" not in done.out
         assert "--id NAME" in done.out
-    assert stored(tmp_path / "data", "default", "questions") == 60
+    assert count_documents(tmp_path / "data", "default", "questions") == 60
 
 
 def test_several_files_and_archives_are_imported_as_one(here: Command, documents: pa.Table, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_several_files_and_archives_are_imported_as_one(here: Command, documents
     done = here("import", "part-0.jsonl.gz", "part-1.jsonl.gz", "--collection", "questions", "--data", "data")
 
     assert "60 documents stored from part-0.jsonl.gz and 1 more" in done.out, done.err
-    assert stored(tmp_path / "data", "default", "questions") == 60
+    assert count_documents(tmp_path / "data", "default", "questions") == 60
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
@@ -125,7 +125,7 @@ def test_a_second_import_of_the_same_file_without_ids_is_recognised(
     done = here("import", path.rename(tmp_path / f"renamed.{ending}"), "--collection", "questions", "--data", "data")
 
     assert "The same file was imported before: its 60 documents are there already" in done.out
-    assert stored(tmp_path / "data", "default", "questions") == 60
+    assert count_documents(tmp_path / "data", "default", "questions") == 60
 
 
 def test_vectors_that_are_all_zero_are_counted_as_they_are_stored(
@@ -175,7 +175,7 @@ def test_an_import_that_fails_leaves_a_namespace_that_was_there(here: Command, p
 
     assert here("import", parquet, "--collection", "list", "--namespace", "shop", "--data", "data").code == 2
 
-    assert stored(tmp_path / "data", "shop", "questions") == 60
+    assert count_documents(tmp_path / "data", "shop", "questions") == 60
 
 
 def test_a_file_goes_to_a_running_server(here: Command, parquet: Path, server: ServerProcess) -> None:
@@ -219,7 +219,7 @@ def test_a_wrong_and_a_missing_key_are_reported_as_the_option(
     assert none.complaint == "shoal: --key: is required by this server. Give one, or set SHOAL_API_KEY."
 
 
-def test_an_import_of_text_alone_says_that_it_cannot_be_clustered(here: Command, tmp_path: Path) -> None:
+def test_an_import_without_vectors_reports_that_it_cannot_be_clustered(here: Command, tmp_path: Path) -> None:
     (tmp_path / "tickets.csv").write_text("text\nwhere is my parcel\nthe invoice is wrong\n")
 
     done = here("import", tmp_path / "tickets.csv", "--collection", "tickets")
@@ -239,22 +239,22 @@ def test_the_reserve_of_the_disk_holds_without_a_server_too(
     assert "are kept in reserve" in done.complaint
 
 
-def packed(folder: Path, documents: pa.Table) -> Path:
+def write_compressed(folder: Path, documents: pa.Table) -> Path:
     path = folder / "questions.jsonl.gz"
     path.write_bytes(gzip.compress("".join(f"{json.dumps(row)}\n" for row in documents.to_pylist()).encode()))
     return path
 
 
-def test_a_packed_file_goes_into_the_data_folder(here: Command, documents: pa.Table, tmp_path: Path) -> None:
-    done = here("import", packed(tmp_path, documents), "--collection", "questions", "--data", "data")
+def test_a_compressed_file_is_imported_into_the_data_folder(here: Command, documents: pa.Table, tmp_path: Path) -> None:
+    done = here("import", write_compressed(tmp_path, documents), "--collection", "questions", "--data", "data")
 
     assert done.code == 0, done.err
     assert "60 documents stored" in done.out
-    assert stored(tmp_path / "data", "default", "questions") == 60
+    assert count_documents(tmp_path / "data", "default", "questions") == 60
     assert not [*(tmp_path / "data").rglob("tmp*")]
 
 
-def test_a_packed_file_that_unfolds_too_far_stores_nothing(
+def test_a_compressed_file_that_expands_too_far_stores_nothing(
     here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOAL_IMPORT_UNFOLDED_MIB", "4")
@@ -268,10 +268,10 @@ def test_a_packed_file_that_unfolds_too_far_stores_nothing(
     assert collections(tmp_path / "data", "default") == []
 
 
-def test_a_packed_file_goes_to_a_server(
+def test_a_compressed_file_is_sent_to_a_server(
     here: Command, server: ServerProcess, documents: pa.Table, tmp_path: Path
 ) -> None:
-    path = packed(tmp_path, documents)
+    path = write_compressed(tmp_path, documents)
 
     done = here(
         "import", path, "--collection", "packed", "--namespace", "packed", "--url", server.url, "--key", server.key
@@ -281,35 +281,35 @@ def test_a_packed_file_goes_to_a_server(
     assert "60 documents stored" in done.out
 
 
-def in_parts(documents: pa.Table, folder: Path) -> Path:
-    """The documents in three files."""
+def write_parts(documents: pa.Table, folder: Path) -> Path:
+    """Write the documents into three files."""
     folder.mkdir()
     for number in range(3):
         pq.write_table(documents.slice(number * 20, 20), folder / f"part-{number}.parquet")
     return folder
 
 
-@pytest.mark.parametrize("asked", ["data.parquet", "data.parquet/*.parquet"])
-def test_a_folder_of_files_goes_into_the_data_folder(
-    asked: str, here: Command, documents: pa.Table, tmp_path: Path
+@pytest.mark.parametrize("source", ["data.parquet", "data.parquet/*.parquet"])
+def test_a_folder_of_files_is_imported_into_the_data_folder(
+    source: str, here: Command, documents: pa.Table, tmp_path: Path
 ) -> None:
-    in_parts(documents, tmp_path / "data.parquet")
+    write_parts(documents, tmp_path / "data.parquet")
 
-    done = here("import", asked, "--collection", "questions", "--data", "stored")
+    done = here("import", source, "--collection", "questions", "--data", "stored")
 
     assert done.code == 0, done.err
     assert "60 documents stored" in done.out
-    assert stored(tmp_path / "stored", "default", "questions") == 60
+    assert count_documents(tmp_path / "stored", "default", "questions") == 60
 
 
-@pytest.mark.parametrize("asked", ["data.parquet", "data.parquet/*.parquet"])
-def test_a_folder_of_files_goes_to_a_server(
-    asked: str, here: Command, documents: pa.Table, tmp_path: Path, server: ServerProcess
+@pytest.mark.parametrize("source", ["data.parquet", "data.parquet/*.parquet"])
+def test_a_folder_of_files_is_sent_to_a_server(
+    source: str, here: Command, documents: pa.Table, tmp_path: Path, server: ServerProcess
 ) -> None:
-    in_parts(documents, tmp_path / "data.parquet")
-    name = "parts" if asked.endswith("t/*.parquet") else "whole"
+    write_parts(documents, tmp_path / "data.parquet")
+    name = "parts" if source.endswith("t/*.parquet") else "whole"
 
-    done = here("import", asked, "--collection", name, "--url", server.url, "--key", server.key)
+    done = here("import", source, "--collection", name, "--url", server.url, "--key", server.key)
 
     assert done.code == 0, done.err
     assert "60 documents stored" in done.out
@@ -318,7 +318,7 @@ def test_a_folder_of_files_goes_to_a_server(
 def test_a_bad_row_of_a_folder_names_its_file_and_stores_nothing(
     here: Command, documents: pa.Table, tmp_path: Path
 ) -> None:
-    folder = in_parts(documents, tmp_path / "parts")
+    folder = write_parts(documents, tmp_path / "parts")
     pq.write_table(documents.slice(0, 20), folder / "part-2.parquet")
 
     done = here("import", folder, "--collection", "questions", "--data", "stored")

@@ -1,4 +1,4 @@
-"""A run that is stopped, or that the disk does not take, leaves one line and nothing half written."""
+"""An interrupted run, or one on a full disk, prints one line and leaves nothing half written."""
 
 import os
 import resource
@@ -22,16 +22,16 @@ import shoal.cli.output.progress as progress
 
 from contextlib import contextmanager
 
-wanted, least = sys.argv[1:3]
+target, least = sys.argv[1:3]
 
 @contextmanager
-def drawn(quiet):
+def interrupt(quiet):
     def draw(stage, fraction):
-        if stage == wanted and fraction >= float(least):
+        if stage == target and fraction >= float(least):
             os.kill(os.getpid(), signal.SIGINT)
     yield draw
 
-progress._draw_bar = drawn
+progress._draw_bar = interrupt
 sys.argv = ["shoal", *sys.argv[3:]]
 from shoal.cli.start import main
 main()
@@ -63,9 +63,9 @@ def test_ctrl_c_at_any_stage_leaves_nothing_half_written(
     assert done.returncode == 130, done.stderr
     assert done.stdout == ""
     assert done.stderr.strip() in ("", "Aborted!", "Aborted.")
-    left = {one.name for one in tmp_path.iterdir()}
-    assert left <= {"docs.parquet", "found"}  # the folder of results is whole before the file is begun
-    assert ("found" in left) == (stage == "write_back")
+    remaining = {path.name for path in tmp_path.iterdir()}
+    assert remaining <= {"docs.parquet", "found"}  # the results are complete before the file is started
+    assert ("found" in remaining) == (stage == "write_back")
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "json.gz"])
@@ -87,12 +87,12 @@ def test_a_full_disk_is_reported_and_nothing_is_left(ending: str, tmp_path: Path
         text=True,
         cwd=tmp_path,
         check=False,
-        preexec_fn=at_most_three_mebibytes,  # nothing else runs in this process
+        preexec_fn=at_most_three_mebibytes,  # single-threaded process
     )
 
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines() == [f"shoal: File too large: out.{ending}."]
-    assert {one.name for one in tmp_path.iterdir()} == {"docs.parquet", "shoal-out"}
+    assert {path.name for path in tmp_path.iterdir()} == {"docs.parquet", "shoal-out"}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

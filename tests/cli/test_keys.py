@@ -23,7 +23,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture
 def data(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder as the first start of a server leaves it."""
+    """A data folder as after the first start of a server."""
     data = tmp_path / "data"
     monkeypatch.setenv("SHOAL_DATA", str(data))
     services = assemble(Settings.read())
@@ -32,8 +32,8 @@ def data(here: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return data
 
 
-def secret_in(shown: str) -> str:
-    return shown.rsplit(maxsplit=1)[-1]
+def secret_in(output: str) -> str:
+    return output.rsplit(maxsplit=1)[-1]
 
 
 @pytest.mark.parametrize(
@@ -48,25 +48,25 @@ def secret_in(shown: str) -> str:
     ],
     ids=" ".join,
 )
-def test_a_mistyped_folder_is_refused_and_not_made(here: Command, tmp_path: Path, command: list[str]) -> None:
-    ended = here(*command, "--data", tmp_path / "typo")
+def test_a_mistyped_folder_is_refused_and_not_created(here: Command, tmp_path: Path, command: list[str]) -> None:
+    done = here(*command, "--data", tmp_path / "typo")
 
-    assert ended.code == 2
-    assert "--data: is not a data folder" in ended.complaint
+    assert done.code == 2
+    assert "--data: is not a data folder" in done.complaint
     assert not (tmp_path / "typo").exists()
 
 
-def test_the_key_file_gets_the_new_secret_of_a_key_it_holds(here: Command, data: Path) -> None:
-    kept = data / "key"
+def test_rotating_the_key_in_the_key_file_updates_the_file(here: Command, data: Path) -> None:
+    key_file = data / "key"
     other = secret_in(here("keys", "create", "other").out)
-    before = kept.read_text()
+    before = key_file.read_text()
     here("keys", "rotate", "other")
-    assert kept.read_text() == before != other
+    assert key_file.read_text() == before != other
 
     rotated = secret_in(here("keys", "rotate", "first").out)
 
-    assert kept.read_text().strip() == rotated
-    assert kept.stat().st_mode & 0o777 == 0o600
+    assert key_file.read_text().strip() == rotated
+    assert key_file.stat().st_mode & 0o777 == 0o600
     with ServerProcess(data, workers=0) as server:
         answer = httpx.get(f"{server.url}/v1/me", headers={"Authorization": f"Bearer {rotated}"}, trust_env=False)
     assert answer.status_code == 200
@@ -93,7 +93,7 @@ def test_a_key_file_that_cannot_be_written_is_unchanged_and_reported(
     assert not list(data.glob(".key*"))
 
 
-def test_of_two_rotations_at_once_the_file_gets_the_later_secret(data: Path) -> None:
+def test_concurrent_rotations_leave_the_latest_secret_in_the_file(data: Path) -> None:
     command = [sys.executable, "-m", "shoal.cli.main", "keys", "rotate", "first"]
 
     for process in [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(4)]:
@@ -104,7 +104,7 @@ def test_of_two_rotations_at_once_the_file_gets_the_later_secret(data: Path) -> 
     services.close()
 
 
-def test_a_key_for_some_days_says_so_and_one_for_none_is_refused(here: Command, data: Path) -> None:
+def test_a_key_can_expire_after_days_but_not_after_0(here: Command, data: Path) -> None:
     here("keys", "create", "guest", "--days", "30")
 
     until = datetime.now(UTC) + timedelta(days=30)
@@ -121,9 +121,9 @@ def test_keys_are_shown_as_a_table_that_fits(here: Command, data: Path) -> None:
     assert any(line.split()[0:1] == ["first"] for line in lines)
 
 
-def test_an_organisation_has_keys_of_its_own_and_sees_nothing_of_the_others(here: Command, data: Path) -> None:
-    made = here("organizations", "create", "acme")
-    secret = secret_in(made.out)
+def test_an_organisation_has_its_own_keys_and_cannot_see_other_organisations(here: Command, data: Path) -> None:
+    created = here("organizations", "create", "acme")
+    secret = secret_in(created.out)
     more = secret_in(here("keys", "create", "ci", "--organization", "acme").out)
 
     assert "An organization called 'acme' already exists" in here("organizations", "create", "acme").complaint

@@ -32,9 +32,7 @@ def test_an_unknown_command_ends_with_2(here: Command) -> None:
     assert "cluster" in done.err
 
 
-def test_a_file_in_the_place_of_a_command_is_answered_with_the_line_that_clusters_it(
-    here: Command, parquet: Path
-) -> None:
+def test_a_file_in_place_of_a_command_suggests_the_cluster_command(here: Command, parquet: Path) -> None:
     done = here(parquet, "--clusters", 3)
 
     assert done.code == 2
@@ -78,8 +76,8 @@ def test_file_names_and_options_cannot_control_the_terminal(here: Command, parqu
         assert not set("\x1b\x07\x9b\u202e\r") & set(done.out + done.err), arguments
 
 
-def test_ctrl_c_while_it_still_loads_is_no_trace() -> None:
-    """The interrupt comes when the first foreign module is asked for."""
+def test_ctrl_c_during_imports_prints_no_traceback() -> None:
+    """The interrupt arrives at the first import of a third-party module."""
     code = """
 import sys
 class Interrupt:

@@ -28,7 +28,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterato
         yield running
 
 
-def test_an_answer_on_a_kept_connection_is_not_held_back(server: ServerProcess) -> None:
+def test_answers_on_a_keepalive_connection_are_not_delayed(server: ServerProcess) -> None:
     """With Nagle's algorithm on, the second half of each answer waits 40 ms for the client to acknowledge the first."""
     seconds = []
     with httpx.Client(base_url=server.url) as client:
@@ -40,7 +40,7 @@ def test_an_answer_on_a_kept_connection_is_not_held_back(server: ServerProcess) 
     assert statistics.median(seconds) < 0.025
 
 
-def test_headers_without_an_end_are_refused_before_they_fill_the_memory(server: ServerProcess) -> None:
+def test_endless_headers_are_refused_before_they_fill_the_memory(server: ServerProcess) -> None:
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as line:
         line.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
@@ -48,7 +48,7 @@ def test_headers_without_an_end_are_refused_before_they_fill_the_memory(server: 
             line.sendall(b"".join(f"X-{number}: ".encode() + b"a" * 65_536 + b"\r\n" for number in range(1000)))
 
 
-def test_the_schema_is_served_and_no_page_that_loads_from_elsewhere(server: ServerProcess) -> None:
+def test_the_schema_is_served_without_pages_that_load_external_scripts(server: ServerProcess) -> None:
     with server.client() as client:
         schema = client.get("/openapi.json")
         pages = {path: client.get(path) for path in ("/docs", "/redoc", "/docs/oauth2-redirect")}
@@ -60,7 +60,7 @@ def test_the_schema_is_served_and_no_page_that_loads_from_elsewhere(server: Serv
     }
 
 
-def test_a_second_server_on_the_folder_says_so_and_the_next_one_alone_does_not(tmp_path: Path) -> None:
+def test_only_a_second_server_on_a_folder_reports_the_first(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0) as first, ServerProcess(tmp_path / "data", workers=0) as second:
         assert "another server" not in "".join(first.output)
         assert "another server already uses this data folder" in "".join(second.output)
@@ -70,23 +70,23 @@ def test_a_second_server_on_the_folder_says_so_and_the_next_one_alone_does_not(t
 
 
 def test_the_first_key_is_shown_on_a_terminal_and_nowhere_else(tmp_path: Path) -> None:
-    """What is no terminal ends in a log."""
+    """Output that is not a terminal ends up in a log."""
     with FreshServer(tmp_path / "piped", workers=0) as piped:
         assert piped.key not in "".join(piped.output)
         assert str(piped.data / "key") in "".join(piped.output)
 
-    terminal, its = pty.openpty()
+    terminal, terminal_end = pty.openpty()
     command = [sys.executable, "-m", "shoal.cli.main", "serve", "--port", "0", "--workers", "0", "--data"]
-    with subprocess.Popen([*command, str(tmp_path / "seen")], stdout=its, stderr=its) as shown:
-        told = b""
-        while b"Try: curl" not in told:
-            told += os.read(terminal, 4096)
+    with subprocess.Popen([*command, str(tmp_path / "seen")], stdout=terminal_end, stderr=terminal_end) as shown:
+        output = b""
+        while b"Try: curl" not in output:
+            output += os.read(terminal, 4096)
         shown.terminate()
 
-    assert (tmp_path / "seen" / "key").read_bytes().strip() in told
+    assert (tmp_path / "seen" / "key").read_bytes().strip() in output
 
 
-def test_ports_that_meet_and_an_address_that_is_not_here_are_told_by_their_option(here: Command) -> None:
+def test_a_port_conflict_and_an_unavailable_address_name_their_options(here: Command) -> None:
     assert "--metrics-port: is the port of the API" in here("serve", "--port", 9, "--metrics-port", 9).complaint
     assert "Choose another address with --host" in here("serve", "--host", "192.0.2.1").complaint
 
@@ -101,16 +101,16 @@ def test_a_data_folder_that_is_a_file_is_reported(here: Command, tmp_path: Path)
 def test_a_backup_is_not_a_data_folder_and_the_error_names_the_command_that_restores_it(
     here: Command, tmp_path: Path, command: str
 ) -> None:
-    kept = tmp_path / "kept"
-    (kept / "data").mkdir(parents=True)
-    (kept / "shoal-backup.json").write_text("{}")
+    backup = tmp_path / "backup"
+    (backup / "data").mkdir(parents=True)
+    (backup / "shoal-backup.json").write_text("{}")
 
-    refused = here(*command.split(), "--data", kept)
+    refused = here(*command.split(), "--data", backup)
 
     assert refused.code == 2
     assert "--data: is a backup, not a data folder" in refused.complaint
-    assert f"shoal restore {kept} --data NEW_FOLDER" in refused.complaint
-    assert sorted(path.name for path in kept.iterdir()) == ["data", "shoal-backup.json"]
+    assert f"shoal restore {backup} --data NEW_FOLDER" in refused.complaint
+    assert sorted(path.name for path in backup.iterdir()) == ["data", "shoal-backup.json"]
 
 
 @pytest.mark.parametrize("command", [("serve", "--port", 0), ("worker",)])
@@ -131,9 +131,9 @@ def test_serving_a_network_without_tls_prints_a_warning_and_a_working_address(
     tmp_path: Path,
 ) -> None:
     with ServerProcess(tmp_path / "open", workers=0, SHOAL_HOST="0.0.0.0") as server:
-        said = "".join(server.output)
-        assert "server.plain_http" in said and "SHOAL_TRUSTED_PROXIES" in said
-        assert f"Shoal is serving {server.url}/v1" in said and "http://0.0.0.0" not in said
+        output = "".join(server.output)
+        assert "server.plain_http" in output and "SHOAL_TRUSTED_PROXIES" in output
+        assert f"Shoal is serving {server.url}/v1" in output and "http://0.0.0.0" not in output
 
     behind = {"SHOAL_HOST": "0.0.0.0", "SHOAL_TRUSTED_PROXIES": "10.0.0.0/8"}
     with ServerProcess(tmp_path / "behind", workers=0, **behind) as proxied:
@@ -162,7 +162,7 @@ def test_in_json_logs_the_start_is_one_event(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o755, 0o700], ids=["open", "private"])
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to run as another user")
 def test_a_folder_of_another_user_is_refused_with_its_owner_the_user_and_the_remedy(tmp_path: Path, mode: int) -> None:
-    nobody = 65534
+    other_user = 65534
     data = tmp_path / "data"
     data.mkdir()
     data.chmod(mode)
@@ -175,7 +175,7 @@ def test_a_folder_of_another_user_is_refused_with_its_owner_the_user_and_the_rem
         "from shoal.assemble import assemble\n"
         "from shoal.errors import InvalidField\n"
         "from shoal.settings import Settings\n"
-        f"os.setgid({nobody}); os.setuid({nobody})\n"
+        f"os.setgid({other_user}); os.setuid({other_user})\n"
         "for folder in sys.argv[1:]:\n"
         "    try:\n"
         "        assemble(Settings(data=Path(folder)))\n"
@@ -183,11 +183,13 @@ def test_a_folder_of_another_user_is_refused_with_its_owner_the_user_and_the_rem
         "        print(error.message)\n"
     )
 
-    ran = subprocess.run([sys.executable, "-c", script, *map(str, folders)], capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", script, *map(str, folders)], capture_output=True, text=True, check=True
+    )
 
-    lines = ran.stdout.splitlines()
-    assert len(lines) == len(folders), ran.stderr
+    lines = process.stdout.splitlines()
+    assert len(lines) == len(folders), process.stderr
     for line in lines:
         assert f"--data: the folder {data} belongs to root (0), mode {mode:04o}, and Shoal runs as" in line
-        assert f"({nobody})" in line and f"chown -R {nobody}:{nobody} {data}" in line
+        assert f"({other_user})" in line and f"chown -R {other_user}:{other_user} {data}" in line
     assert list(data.iterdir()) == []

@@ -11,18 +11,18 @@ from cli.conftest import Command
 
 pytestmark = pytest.mark.process
 
-FOUND = ("--algorithm", "kmeans", "--clusters", 3, "--out", "found", "--keep", "topic")
+OPTIONS = ("--algorithm", "kmeans", "--clusters", 3, "--out", "found", "--keep", "topic")
 
 
 @pytest.fixture
 def folder(here: Command, parquet: Path, tmp_path: Path) -> Path:
     """Results of three clusters, by topic."""
-    assert here("cluster", parquet, *FOUND).code == 0
+    assert here("cluster", parquet, *OPTIONS).code == 0
     return tmp_path / "found"
 
 
-def test_the_table_is_shown_again(here: Command, parquet: Path) -> None:
-    printed = here("cluster", parquet, *FOUND).out
+def test_show_prints_the_table_again(here: Command, parquet: Path) -> None:
+    printed = here("cluster", parquet, *OPTIONS).out
     shown = here("show", "found")
 
     assert shown.code == 0
@@ -30,8 +30,8 @@ def test_the_table_is_shown_again(here: Command, parquet: Path) -> None:
     assert "60 documents, 3 clusters, 0.0% in none, named from text" in shown.out
 
 
-def test_the_tree_is_shown_again(here: Command, parquet: Path) -> None:
-    printed = here("cluster", parquet, *FOUND, "--tree").out
+def test_show_prints_the_tree_again(here: Command, parquet: Path) -> None:
+    printed = here("cluster", parquet, *OPTIONS, "--tree").out
     shown = here("show", "found", "--tree").out
 
     assert shown.partition("\n\n")[0] == printed.partition("\n\n")[0]
@@ -42,21 +42,21 @@ def test_json_is_the_summary(here: Command, folder: Path) -> None:
     assert json.loads(here("show", folder, "--json").out) == json.loads((folder / "summary.json").read_bytes())
 
 
-@pytest.mark.parametrize("asked", ["cl_1", "1", "label", "LABEL", "part"])
-def test_the_documents_of_one_cluster_are_shown(asked: str, here: Command, folder: Path) -> None:
-    one = json.loads((folder / "summary.json").read_bytes())["clusters"][1]
-    words = {"label": one["label"], "LABEL": one["label"].upper(), "part": one["label"][1:-1]}
-    done = here("show", folder, "--cluster", words.get(asked, asked))
+@pytest.mark.parametrize("reference", ["cl_1", "1", "label", "LABEL", "part"])
+def test_the_documents_of_one_cluster_are_shown(reference: str, here: Command, folder: Path) -> None:
+    cluster = json.loads((folder / "summary.json").read_bytes())["clusters"][1]
+    words = {"label": cluster["label"], "LABEL": cluster["label"].upper(), "part": cluster["label"][1:-1]}
+    done = here("show", folder, "--cluster", words.get(reference, reference))
 
     assert done.code == 0, done.err
-    assert done.out.startswith(f"{one['label']}  cl_1, 20 documents, 33.3% of all")
-    assert all(f"“{example}”" in done.out for example in one["examples"])
+    assert done.out.startswith(f"{cluster['label']}  cl_1, 20 documents, 33.3% of all")
+    assert all(f"“{example}”" in done.out for example in cluster["examples"])
     members = pq.read_table(folder / "members.parquet").filter(pa.compute.field("cluster_id") == "cl_1")
     assert [id for id in members["document_id"].to_pylist() if id not in done.out] == []
     assert members["topic"][0].as_py() in done.out
 
 
-def test_members_are_strongest_first_and_all_of_them_on_demand(
+def test_members_are_sorted_by_strength_and_all_shown_on_demand(
     here: Command, documents: pa.Table, tmp_path: Path
 ) -> None:
     pq.write_table(documents, tmp_path / "one.parquet")
@@ -64,25 +64,27 @@ def test_members_are_strongest_first_and_all_of_them_on_demand(
     short, whole, as_json = (
         here("show", "found", "--cluster", "cl_0", *more).out for more in ([], ["--all"], ["--json"])
     )
-    told = json.loads(as_json)
+    content = json.loads(as_json)
 
     assert "… and 20 more: --all" in short and "more" not in whole
-    assert told["size"] == len(told["members"]) == 40
-    strengths = [row["membership_strength"] for row in told["members"]]
+    assert content["size"] == len(content["members"]) == 40
+    strengths = [row["membership_strength"] for row in content["members"]]
     assert strengths == sorted(strengths, reverse=True)
-    assert [row["document_id"] in short for row in told["members"]] == [True] * 20 + [False] * 20
-    assert all(row["document_id"] in whole for row in told["members"])
+    assert [row["document_id"] in short for row in content["members"]] == [True] * 20 + [False] * 20
+    assert all(row["document_id"] in whole for row in content["members"])
 
 
 def test_documents_in_no_cluster_are_shown(here: Command, parquet: Path) -> None:
     here("cluster", parquet, "--algorithm", "hdbscan", "--param", "min_cluster_size=18", "--out", "found")
     noise = json.loads(here("show", "found", "--json").out)["noise"]
 
-    for asked in ("noise", "cl_noise"):
-        assert here("show", "found", "--cluster", asked).out.startswith(f"in no cluster  cl_noise, {noise} document")
+    for reference in ("noise", "cl_noise"):
+        assert here("show", "found", "--cluster", reference).out.startswith(
+            f"in no cluster  cl_noise, {noise} document"
+        )
 
 
-def test_a_cluster_or_folder_that_is_not_there_is_an_error_with_a_remedy(here: Command, folder: Path) -> None:
+def test_a_missing_cluster_or_folder_is_an_error_with_a_remedy(here: Command, folder: Path) -> None:
     (folder.parent / "empty").mkdir()
     (folder / "members.parquet").write_bytes(b"PAR1")
     cases = {
@@ -102,14 +104,14 @@ def test_a_cluster_or_folder_that_is_not_there_is_an_error_with_a_remedy(here: C
 
 def test_a_foreign_folder_cannot_control_the_terminal(here: Command, folder: Path) -> None:
     summary = json.loads((folder / "summary.json").read_bytes())
-    for one in summary["clusters"]:
-        one["cluster_id"] = f"\x1b]0;mine\x07[red]{one['cluster_id']}[/blue]"
+    for cluster in summary["clusters"]:
+        cluster["cluster_id"] = f"\x1b]0;mine\x07[red]{cluster['cluster_id']}[/blue]"
     (folder / "summary.json").write_text(json.dumps(summary))
 
-    for found in (here("show", str(folder)), here("show", str(folder), "--cluster", summary["clusters"][0]["label"])):
-        assert found.code == 0
-        assert "[red]cl_" in found.out
-        assert not {"\x1b", "\x07"} & set(found.out)
+    for done in (here("show", str(folder)), here("show", str(folder), "--cluster", summary["clusters"][0]["label"])):
+        assert done.code == 0
+        assert "[red]cl_" in done.out
+        assert not {"\x1b", "\x07"} & set(done.out)
 
 
 EDITED: dict[str, dict[str, object]] = {
@@ -143,8 +145,8 @@ def test_a_summary_of_another_shape_is_refused_in_one_line(here: Command, folder
 def test_a_summary_without_what_later_versions_added_is_shown(here: Command, folder: Path) -> None:
     path = folder / "summary.json"
     summary = json.loads(path.read_bytes())
-    for one in summary["clusters"]:
-        del one["examples"], one["parent"], one["share"]
+    for cluster in summary["clusters"]:
+        del cluster["examples"], cluster["parent"], cluster["share"]
     path.write_text(json.dumps(summary))
 
     for options in ((), ("--tree",), ("--cluster", "0")):

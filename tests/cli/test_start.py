@@ -1,4 +1,4 @@
-"""How the process of a command ends."""
+"""Exit of a command's process."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ CODE = """
 import atexit, sys, threading, time
 class Module:
     def __del__(self): print("taken down", flush=True)
-kept = Module()
+module = Module()
 atexit.register(print, "handlers ran")
 threading.Thread(target=lambda: (time.sleep(1.5), print("threads ended"))).start()
 sys.argv = ["shoal", {arguments}]
@@ -20,22 +20,22 @@ main()
 """
 
 
-def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_to_end(*arguments: str) -> subprocess.CompletedProcess[str]:
     code = CODE.format(arguments=", ".join(map(repr, arguments)))
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_command_waits_for_what_it_began_and_leaves_the_interpreter_as_it_is() -> None:
-    """Taken down while Arrow reads ahead, it aborts (2 of 30 refused runs on a CSV file of 3,000 rows)."""
-    found = ended("--version")
+def test_a_command_joins_its_threads_and_skips_the_interpreter_teardown() -> None:
+    """An interpreter torn down while Arrow reads ahead aborts (2 of 30 refused runs on a CSV file of 3,000 rows)."""
+    process = run_to_end("--version")
 
-    assert found.returncode == 0
-    assert set(found.stdout.splitlines()) >= {"threads ended", "handlers ran"}
-    assert "taken down" not in found.stdout
+    assert process.returncode == 0
+    assert set(process.stdout.splitlines()) >= {"threads ended", "handlers ran"}
+    assert "taken down" not in process.stdout
 
 
-def test_a_refused_command_ends_with_2_and_its_line() -> None:
-    found = ended("cluster", "not-there.csv")
+def test_a_refused_command_exits_with_2_and_its_message() -> None:
+    process = run_to_end("cluster", "not-there.csv")
 
-    assert found.returncode == 2
-    assert found.stderr.startswith("shoal: not-there.csv") and found.stderr.count("\n") == 1
+    assert process.returncode == 2
+    assert process.stderr.startswith("shoal: not-there.csv") and process.stderr.count("\n") == 1

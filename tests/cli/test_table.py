@@ -100,7 +100,7 @@ def test_all_shows_every_cluster(here: Command, parquet: Path) -> None:
 
 
 @pytest.mark.process
-def test_json_is_printed_alone_also_with_quiet(here: Command, parquet: Path) -> None:
+def test_quiet_json_prints_only_json(here: Command, parquet: Path) -> None:
     for more in (["--json"], ["--json", "-q"], ["-q", "--json"]):
         done = here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, *more)
         assert json.loads(done.out)["num_clusters"] == 3
@@ -108,7 +108,7 @@ def test_json_is_printed_alone_also_with_quiet(here: Command, parquet: Path) -> 
 
 
 @pytest.mark.process
-def test_without_map_and_labels_there_are_none(here: Command, parquet: Path, tmp_path: Path) -> None:
+def test_no_map_and_no_labels_omit_both(here: Command, parquet: Path, tmp_path: Path) -> None:
 
     done = here(
         "cluster", parquet, "--algorithm", "kmeans", "--clusters", 3, "--no-map", "--no-labels", "--write", "w.csv"
@@ -121,7 +121,7 @@ def test_without_map_and_labels_there_are_none(here: Command, parquet: Path, tmp
     assert (tmp_path / "w.csv").read_text("utf-8-sig").splitlines()[0].endswith(",cluster_id,cluster_label,strength")
 
 
-def test_one_is_not_counted_in_the_plural(here: Command, tmp_path: Path) -> None:
+def test_a_count_of_one_is_singular(here: Command, tmp_path: Path) -> None:
     rows = ['{"id": 1, "embedding": [1.0, 0.0]}', '{"id": 2, "embedding": [1.0, 0.1]}', '{"id": 3, "embedding": null}']
     (tmp_path / "few.jsonl").write_text("\n".join(rows))
     done = here("cluster", "few.jsonl", "--algorithm", "kmeans", "--clusters", 1)
@@ -137,7 +137,7 @@ def test_one_is_not_counted_in_the_plural(here: Command, tmp_path: Path) -> None
 
 
 @pytest.mark.process
-def test_a_reader_that_has_seen_enough_ends_it_quietly(here: Command, parquet: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_the_output_quietly(here: Command, parquet: Path, tmp_path: Path) -> None:
     here("cluster", parquet, "--algorithm", "kmeans", "--clusters", 45, "--out", "found")
     for more in ("", "--json"):
         command = f"set -o pipefail; {sys.executable} -m shoal.cli.main show found {more} | true"

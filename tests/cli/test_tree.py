@@ -34,14 +34,14 @@ def layers() -> list[NamedLayer]:
     return [NamedLayer(rows, broad, False), NamedLayer(rows, chosen, True), NamedLayer(rows, fine, False)]
 
 
-def drawn(given: Sequence[NamedLayer], width: int, *, every: bool = False) -> list[str]:
+def draw(layers_: Sequence[NamedLayer], width: int, *, every: bool = False) -> list[str]:
     out = io.StringIO()
-    print_tree(Console(file=out, width=width, highlight=False), given, every=every)
+    print_tree(Console(file=out, width=width, highlight=False), layers_, every=every)
     return out.getvalue().splitlines()
 
 
 def test_parts_stand_below_the_whole_with_their_sizes_and_keywords() -> None:
-    assert drawn(layers(), 120) == [
+    assert draw(layers(), 120) == [
         "900  Payment, refund",
         "├── 600  Card payment  pending payment, payment declined",
         "└── 300  Refund  item refunded",
@@ -52,7 +52,7 @@ def test_parts_stand_below_the_whole_with_their_sizes_and_keywords() -> None:
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120, 300])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    lines = drawn(layers(), width)
+    lines = draw(layers(), width)
 
     assert len(lines) == 5
     assert max(cell_len(line) for line in lines) <= min(width, 120)
@@ -60,12 +60,12 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
 def test_of_many_parts_the_largest_are_shown_and_the_rest_is_counted() -> None:
     parts = [cluster(f"cl_{n}", f"Part {n}", 100 - n, "broad_0") for n in range(30)]
-    given = [
+    layers_ = [
         NamedLayer(np.zeros(1, np.int32), [cluster("broad_0", "All", 2565)], False),
         NamedLayer(np.zeros(1, np.int32), parts, True),
     ]
 
-    some, everything = drawn(given, 80), drawn(given, 80, every=True)
+    some, everything = draw(layers_, 80), draw(layers_, 80, every=True)
 
     assert len(some) == 14
     assert "18 more with 1,431 documents" in some[-1]
@@ -73,9 +73,9 @@ def test_of_many_parts_the_largest_are_shown_and_the_rest_is_counted() -> None:
 
 
 def test_one_layer_is_a_list() -> None:
-    one = [NamedLayer(np.zeros(1, np.int32), [cluster("cl_0", "Rain", 3), cluster("cl_1", "Bread", 2)], True)]
+    layer = [NamedLayer(np.zeros(1, np.int32), [cluster("cl_0", "Rain", 3), cluster("cl_1", "Bread", 2)], True)]
 
-    assert drawn(one, 80) == ["3  Rain", "2  Bread"]
+    assert draw(layer, 80) == ["3  Rain", "2  Bread"]
 
 
 @pytest.mark.process

@@ -1,4 +1,4 @@
-"""What `--where field=value` means."""
+"""Parsing and meaning of `--where field=value`."""
 
 import datetime
 import json
@@ -26,13 +26,13 @@ DOCUMENTS: Documents = [
 ]
 
 
-def chosen(*given: str) -> list[int]:
-    filter = parse_filter(parse_where(list(given)), "--where")
+def select(*conditions: str) -> list[int]:
+    filter = parse_filter(parse_where(list(conditions)), "--where")
     return [document["n"] for document in DOCUMENTS if matches(filter, document)]
 
 
 @pytest.mark.parametrize(
-    ("given", "rows"),
+    ("condition", "rows"),
     [
         ("lang=en", [0, 3]),
         ("lang==en", [0, 3]),
@@ -79,16 +79,16 @@ def chosen(*given: str) -> list[int]:
         ("name~hello,say", [1, 2]),
     ],
 )
-def test_a_condition_chooses_what_its_words_say(given: str, rows: list[int]) -> None:
-    assert chosen(given) == rows
+def test_a_condition_selects_the_matching_rows(condition: str, rows: list[int]) -> None:
+    assert select(condition) == rows
 
 
 def test_several_conditions_all_hold() -> None:
-    assert chosen("lang=en,de,fr", "created>=2024-05-01", "score=null") == [1, 2]
+    assert select("lang=en,de,fr", "created>=2024-05-01", "score=null") == [1, 2]
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("condition", "message"),
     [
         ("lang", "field=value"),
         ("=en", "field=value"),
@@ -107,25 +107,27 @@ def test_several_conditions_all_hold() -> None:
         ("created=2024-02-30", "Write dates as 2024-05-01"),
     ],
 )
-def test_an_ambiguous_condition_is_rejected_with_a_remedy(given: str, says: str) -> None:
+def test_an_ambiguous_condition_is_rejected_with_a_remedy(condition: str, message: str) -> None:
     with pytest.raises(InvalidField) as refused:
-        parse_where([given])
+        parse_where([condition])
 
     assert refused.value.field == "--where"
-    assert says in refused.value.message
+    assert message in refused.value.message
 
 
-@pytest.mark.parametrize(("given", "values"), [("True", [True, "True"]), ("FALSE", [False, "FALSE"]), ("7", [7, "7"])])
-def test_a_flag_as_python_writes_it_is_a_flag_and_a_text(given: str, values: list[object]) -> None:
-    assert parse_where([f"seen={given}"]) == {"field": "seen", "operator": "in", "value": values}
+@pytest.mark.parametrize(
+    ("condition", "values"), [("True", [True, "True"]), ("FALSE", [False, "FALSE"]), ("7", [7, "7"])]
+)
+def test_a_python_boolean_matches_booleans_and_text(condition: str, values: list[object]) -> None:
+    assert parse_where([f"seen={condition}"]) == {"field": "seen", "operator": "in", "value": values}
 
 
 @pytest.mark.parametrize("number", ["12345678901234567890", "-99999999999999999999"])
 def test_a_whole_number_beyond_64_bits_is_sought_as_the_text_that_files_hold(number: str) -> None:
-    found = parse_where([f"account={number}"])
+    filter = parse_where([f"account={number}"])
 
-    assert found == {"field": "account", "operator": "eq", "value": number}
-    parse_filter(found, "--where")
+    assert filter == {"field": "account", "operator": "eq", "value": number}
+    parse_filter(filter, "--where")
 
 
 @pytest.mark.process
@@ -141,18 +143,18 @@ def test_a_whole_number_beyond_64_bits_is_sought_as_the_text_that_files_hold(num
         "'{blanks}",
     ],
 )
-def test_blanks_take_no_longer_the_more_of_them_there_are(text: str) -> None:
-    """In a process of its own: a pattern that goes back and forth cannot be stopped from Python. 200,000 blanks take
-    some milliseconds, and hours where their time grows with the square."""
-    given = text.format(blanks=" " * 200_000)
+def test_parsing_time_does_not_grow_with_the_square_of_blanks(text: str) -> None:
+    """In a separate process, because a backtracking pattern cannot be interrupted from Python. 200,000 blanks take
+    milliseconds, but hours if the time is quadratic."""
+    condition = text.format(blanks=" " * 200_000)
     lines = (
         "import sys",
         "from shoal.cli.where import parse_where as parse",
-        "from shoal.errors import InvalidField as Refused",
+        "from shoal.errors import InvalidField",
     )
-    code = "\n".join((*lines, "try: parse([sys.stdin.read()])", "except Refused: pass"))
+    code = "\n".join((*lines, "try: parse([sys.stdin.read()])", "except InvalidField: pass"))
 
-    subprocess.run([sys.executable, "-c", code], input=given, text=True, check=True, timeout=20)
+    subprocess.run([sys.executable, "-c", code], input=condition, text=True, check=True, timeout=20)
 
 
 def file_of_documents(folder: Path) -> Path:
@@ -171,7 +173,7 @@ def file_of_documents(folder: Path) -> Path:
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("condition", "message"),
     [
         ("langg=en", "names 'langg', which is not a column of the file"),
         ("Lang=en", "Did you mean 'lang'?"),
@@ -184,18 +186,18 @@ def file_of_documents(folder: Path) -> Path:
         ("seen<May", "Write the date as 2024-05-01"),
     ],
 )
-def test_a_condition_that_does_not_fit_the_file_is_refused_with_what_is_there(
-    given: str, says: str, here: Any, tmp_path: Path
+def test_a_condition_that_does_not_fit_the_file_is_rejected_with_actual_values(
+    condition: str, message: str, here: Any, tmp_path: Path
 ) -> None:
-    done = here("cluster", file_of_documents(tmp_path), "--where", given)
+    done = here("cluster", file_of_documents(tmp_path), "--where", condition)
 
     assert done.code == 2
     assert done.complaint.startswith("shoal: --where: ")
-    assert says in done.complaint
+    assert message in done.complaint
 
 
 @pytest.mark.parametrize(
-    ("given", "hint"),
+    ("condition", "hint"),
     [
         ("created=May", " created holds dates: write a day as 2024-05-01, and a month as 2024-05."),
         ("created=05.2026", " created holds dates: write a day as 2024-05-01, and a month as 2024-05."),
@@ -204,13 +206,13 @@ def test_a_condition_that_does_not_fit_the_file_is_refused_with_what_is_there(
         ("priority=medium", ""),
     ],
 )
-def test_a_condition_that_matches_nothing_says_how_the_values_that_are_there_are_written(
-    given: str, hint: str, here: Any, tmp_path: Path
+def test_a_condition_that_matches_nothing_shows_how_values_are_written(
+    condition: str, hint: str, here: Any, tmp_path: Path
 ) -> None:
     rows = ['a,2026-05-01T10:00:00Z,high,"[1, 2]"', 'b,2026-05-02T10:00:00Z,,"[2, 1]"']
     (tmp_path / "docs.csv").write_text("\n".join(["id,created,priority,embedding", *rows]))
 
-    done = here("cluster", "docs.csv", "--where", given)
+    done = here("cluster", "docs.csv", "--where", condition)
 
     assert done.code == 2
     assert "matches none of 2 documents" in done.complaint
@@ -219,7 +221,7 @@ def test_a_condition_that_matches_nothing_says_how_the_values_that_are_there_are
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("given", "count"),
+    ("condition", "count"),
     [
         ("ticket>=1007", 6),
         ("ticket=1001,1002", 2),
@@ -229,16 +231,16 @@ def test_a_condition_that_matches_nothing_says_how_the_values_that_are_there_are
         ("lang=en,fr", 8),
     ],
 )
-def test_ids_dates_and_lists_choose_rows_of_a_file(given: str, count: int, here: Any, tmp_path: Path) -> None:
+def test_ids_dates_and_lists_select_rows_of_a_file(condition: str, count: int, here: Any, tmp_path: Path) -> None:
     path = file_of_documents(tmp_path)
-    done = here("cluster", path, "--where", given, "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
+    done = here("cluster", path, "--where", condition, "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
 
     assert done.code == 0, done.err
     assert pq.read_table(tmp_path / "found" / "members.parquet").num_rows == count
 
 
 def vector_rows(folder: Path, **columns: list[Any]) -> Path:
-    """JSON lines of these values, each with a vector."""
+    """Write JSON lines of these values, each with a vector."""
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     lines = [json.dumps({**row, "embedding": [float(n % 3 == at) for at in range(3)]}) for n, row in enumerate(rows)]
     (folder / "rows.jsonl").write_text("\n".join(lines))
@@ -246,7 +248,7 @@ def vector_rows(folder: Path, **columns: list[Any]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("values", "given"),
+    ("values", "condition"),
     [
         (["n/a"] * 3_000 + [float(n % 10) for n in range(1_000)], "v>5"),
         ([f"n/a {n}" for n in range(3_000)] + [float(n % 10) for n in range(1_000)], "v>5"),
@@ -254,18 +256,18 @@ def vector_rows(folder: Path, **columns: list[Any]) -> Path:
     ],
     ids=["one text", "many texts", "dates"],
 )
-def test_a_condition_is_judged_by_the_values_of_all_rows(
-    values: list[Any], given: str, here: Any, tmp_path: Path
+def test_a_condition_is_checked_against_the_values_of_all_rows(
+    values: list[Any], condition: str, here: Any, tmp_path: Path
 ) -> None:
     path = vector_rows(tmp_path, v=values)
-    done = here("cluster", path, "--where", given, "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
+    done = here("cluster", path, "--where", condition, "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
 
     assert done.code == 0, done.err
     assert pq.read_table(tmp_path / "found" / "members.parquet").num_rows == 400
 
 
 @pytest.mark.parametrize(
-    ("given", "months"),
+    ("condition", "months"),
     [
         ("month=2024-05", ["2024-05"]),
         ("month=2024-05,2024-06", ["2024-05", "2024-06"]),
@@ -279,28 +281,28 @@ def test_a_condition_is_judged_by_the_values_of_all_rows(
     ],
 )
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
-def test_a_month_chooses_from_a_column_of_months(
-    given: str, months: list[str], ending: str, here: Any, tmp_path: Path
+def test_a_month_selects_from_a_column_of_months(
+    condition: str, months: list[str], ending: str, here: Any, tmp_path: Path
 ) -> None:
-    held = ["2023-12", "2024-04", "2024-05", "2024-06"] * 4
-    path = vector_rows(tmp_path, month=held, id=[f"{month} {n}" for n, month in enumerate(held)])
+    months_ = ["2023-12", "2024-04", "2024-05", "2024-06"] * 4
+    path = vector_rows(tmp_path, month=months_, id=[f"{month} {n}" for n, month in enumerate(months_)])
     if ending == "csv":
         path = tmp_path / "rows.csv"
-        lines = [f"{n},{month} {n},{month},[{n}.5 1]" for n, month in enumerate(held)]
+        lines = [f"{n},{month} {n},{month},[{n}.5 1]" for n, month in enumerate(months_)]
         path.write_text("n,id,month,embedding\n" + "\n".join(lines))
-    done = here("cluster", path, "--where", given, "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
+    done = here("cluster", path, "--where", condition, "--algorithm", "kmeans", "--clusters", 2, "--out", "found")
 
     if not months:
         assert done.code == 2
         return
     assert done.code == 0, done.err
     ids = pq.read_table(tmp_path / "found" / "members.parquet")["document_id"].to_pylist()
-    assert sorted(ids) == sorted(f"{month} {n}" for n, month in enumerate(held) if month in months)
+    assert sorted(ids) == sorted(f"{month} {n}" for n, month in enumerate(months_) if month in months)
 
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (("--clusters", "50"), "--clusters: "),
         (("--param", "n_inti=3"), "--param n_inti: "),
@@ -309,9 +311,7 @@ def test_a_month_chooses_from_a_column_of_months(
         (("--delimiter", "ab"), "--delimiter: "),
     ],
 )
-def test_an_error_names_the_option_that_was_typed(
-    options: tuple[str, str], says: str, here: Any, tmp_path: Path
-) -> None:
+def test_an_error_names_the_option_as_typed(options: tuple[str, str], message: str, here: Any, tmp_path: Path) -> None:
     path = file_of_documents(tmp_path)
     if "--delimiter" in options:
         path = tmp_path / "docs.csv"
@@ -319,4 +319,4 @@ def test_an_error_names_the_option_that_was_typed(
     done = here("cluster", path, "--algorithm", "kmeans", *options)
 
     assert done.code == 2
-    assert done.complaint.startswith(f"shoal: {says}")
+    assert done.complaint.startswith(f"shoal: {message}")

@@ -1,7 +1,7 @@
 """D6: bits flip, files are cut, zeroed, missing. Damage is reported or repaired, never served.
 
 A folder with two runs of each cluster is damaged repeatedly, one place at a time, opened, and sent the same
-requests as the intact folder. A verdict is `same`, `error` (it reports damage), `rebuilt` (same answers, and the file was
+requests as the intact folder. A verdict is `same`, `error` (it reports damage), `rebuilt` (same answers, file
 recreated), `silent` (an answer changed without an error) or `crash` (the process ended).
 """
 

@@ -62,7 +62,7 @@ def preload_environ_if_possible() -> dict[str, str]:
 
 def fail(folder: Path, calls: str, nth: int, error: str, *, times: int = 1) -> None:
     """Make the n-th of these calls (letters) below the folder, and `times` - 1 more, fail with `EIO` or `ENOSPC`;
-    with `times` 0 all fail from there on. With `nth` 0 the count restarts and nothing fails. Needs a preloaded process."""
+    with `times` 0 all fail from there on. With `nth` 0 calls are only counted anew. Needs a preloaded process."""
     _library().io_arm(os.fsencode(folder), calls.encode(), nth, times, getattr(errno, error))
 
 

@@ -22,7 +22,7 @@ from faults.suites import SUITES, Suite
 from faults.template import Template
 from real_runs import cancel_at_random, children_of, make_cluster, run_folders, upload, wait_for, worker_processes
 from server_process import ServerProcess
-from simulation.run import STEPS, broken_in_pieces
+from simulation.run import STEPS, find_broken_in_parallel
 
 __all__ = ["PARTS", "Options", "Unsupported"]
 
@@ -184,7 +184,7 @@ def _disks(options: Options) -> Iterator[Row]:
         f"file systems of {SIZES[0]} to {SIZES[-1]} MiB filled by ingest, then room made",
         result.disks,
         None,
-        f"0 acknowledged lost; refusals: {_format_counts(result.statuses)}; writes again after {result.slowest_s:.1f} s",
+        f"0 acknowledged lost; refusals: {_format_counts(result.statuses)}; writable after {result.slowest_s:.1f} s",
         _describe_bugs(result.statuses) + result.violations,
     )
 
@@ -271,7 +271,7 @@ def _cancels(options: Options) -> Iterator[Row]:
 
 
 def _simulation(options: Options) -> Iterator[Row]:
-    failures = broken_in_pieces(range(1, options.seeds + 1))
+    failures = find_broken_in_parallel(range(1, options.seeds + 1))
     yield Row(
         "A2–A5, A8, A9: workers, queue and store under a virtual clock",
         f"seeds 1 to {options.seeds:,}, {STEPS} steps each: crashes, stalls, clock jumps, unresponsive stores",

@@ -1,4 +1,4 @@
-"""Many seeds, or one again: `python -m simulation.run --seeds 10000`, `python -m simulation.run --seed 4711`."""
+"""Run many seeds, or repeat one: `python -m simulation.run --seeds 10000`, `python -m simulation.run --seed 4711`."""
 
 import argparse
 import logging
@@ -13,39 +13,39 @@ from pathlib import Path
 from simulation.simulation import Simulation
 from simulation.world import MemoryStore, Store
 
-__all__ = ["STEPS", "broken", "broken_in_pieces", "fresh_store", "main"]
+__all__ = ["STEPS", "find_broken", "find_broken_in_parallel", "main", "open_store"]
 
 STEPS = 200
 _IN_MEMORY = Path("/dev/shm")
 
 
-def fresh_store(folder: Path, kind: str = "sqlite") -> Store | MemoryStore:
+def open_store(folder: Path, kind: str = "sqlite") -> Store | MemoryStore:
     return Store(folder / "simulated.sqlite") if kind == "sqlite" else MemoryStore()
 
 
 def memory_folder() -> str | None:
-    """A file system in memory, where there is one."""
+    """Return a folder on an in-memory file system, if there is one."""
     return str(_IN_MEMORY) if _IN_MEMORY.is_dir() else None
 
 
-def broken(seeds: Sequence[int], steps: int = STEPS, kind: str = "sqlite") -> list[tuple[int, str]]:
-    """The seeds that break a promise, each with where."""
-    found = []
-    with _quiet(), tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
-        store = fresh_store(Path(folder), kind)
+def find_broken(seeds: Sequence[int], steps: int = STEPS, kind: str = "sqlite") -> list[tuple[int, str]]:
+    """Return the seeds that break a promise, each with its traceback."""
+    failures = []
+    with _silence_warnings(), tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+        store = open_store(Path(folder), kind)
         for seed in seeds:
             store.empty()
             try:
                 Simulation(store, seed).run(steps)
-            except Exception:  # noqa: BLE001  # whatever it is, the seed is told and the others go on
-                found.append((seed, traceback.format_exc()))
+            except Exception:  # noqa: BLE001  # any failure is reported with its seed, and the other seeds run
+                failures.append((seed, traceback.format_exc()))
         store.close()
-    return found
+    return failures
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without warnings: crashes happen here all the time."""
+def _silence_warnings() -> Iterator[None]:
+    """Disable warnings: crashes are expected here."""
     logging.disable(logging.WARNING)
     try:
         yield
@@ -53,32 +53,36 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def broken_in_pieces(
+def find_broken_in_parallel(
     seeds: Sequence[int], steps: int = STEPS, processes: int = 2, kind: str = "sqlite"
 ) -> list[tuple[int, str]]:
-    """The same on several processes, 50 seeds at a time."""
-    pieces = [seeds[start : start + 50] for start in range(0, len(seeds), 50)]
+    """Like `find_broken`, on several processes, 50 seeds at a time."""
+    chunks = [seeds[start : start + 50] for start in range(0, len(seeds), 50)]
     with ProcessPoolExecutor(processes) as pool:
-        return [one for found in pool.map(broken, pieces, [steps] * len(pieces), [kind] * len(pieces)) for one in found]
+        return [
+            failure
+            for failures in pool.map(find_broken, chunks, [steps] * len(chunks), [kind] * len(chunks))
+            for failure in failures
+        ]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 1 where a promise was broken."""
+    """Return exit code 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m simulation.run", description=__doc__)
-    parser.add_argument("--seed", type=int, help="this one only")
+    parser.add_argument("--seed", type=int, help="only this seed")
     parser.add_argument("--seeds", type=int, default=300)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--store", choices=["sqlite", "memory"], default="sqlite")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     began = time.monotonic()
-    seeds = [given.seed] if given.seed is not None else list(range(given.first, given.first + given.seeds))
-    failures = broken_in_pieces(seeds, given.steps, given.processes, given.store)
+    seeds = [options.seed] if options.seed is not None else list(range(options.first, options.first + options.seeds))
+    failures = find_broken_in_parallel(seeds, options.steps, options.processes, options.store)
     for seed, where in failures[:5]:
         print(f"seed {seed}\n{where}")  # noqa: T201
     seconds = time.monotonic() - began
-    print(f"{len(seeds):,} seeds × {given.steps} steps in {seconds:.0f} s: {len(failures)} broke a promise")  # noqa: T201
+    print(f"{len(seeds):,} seeds × {options.steps} steps in {seconds:.0f} s: {len(failures)} broke a promise")  # noqa: T201
     if failures:
         print(f"again: python -m simulation.run --seed {failures[0][0]}")  # noqa: T201
     return 1 if failures else 0

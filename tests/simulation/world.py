@@ -1,7 +1,7 @@
-"""The world of a simulation: a clock that tests move, and a store in which faults can be asked for at each call.
+"""The world of a simulation: a clock moved by the test, and a store that can inject faults at each call.
 
-The store is a real one: SQLite on a file in memory and without waiting for a disk, or the optimistic store. What is
-simulated is everything around it: time, who gets to act next, processes that die, stores that do not answer.
+The store is real: SQLite on an in-memory file without syncs, or the optimistic store. Everything around it is
+simulated: time, scheduling, processes that die, stores that do not answer.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -34,14 +34,14 @@ from shoal.storage.sqlite.metadata import SqliteMetadata
 from shoal.storage.sqlite.metadata_schema import METADATA_SCHEMA
 from shoal.storage.transaction_bodies import TransactionBodies
 
-__all__ = ["Artifacts", "Checkpoints", "Clock", "Died", "Documents", "JobSeen", "MemoryStore", "Store"]
+__all__ = ["Artifacts", "Checkpoints", "Clock", "Died", "Documents", "JobSnapshot", "MemoryStore", "Store"]
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-_NOT_FROM_THE_LIVING = """
+_NO_CLAIM_FROM_THE_LIVING = """
 CREATE TEMP TRIGGER claims BEFORE UPDATE OF fence ON main.jobs
 WHEN NEW.fence > OLD.fence AND OLD.state <> 'queued' AND OLD.lease_until > NEW.updated_at
 BEGIN SELECT RAISE(ABORT, 'a job was taken from a worker that holds it'); END
@@ -49,12 +49,12 @@ BEGIN SELECT RAISE(ABORT, 'a job was taken from a worker that holds it'); END
 
 
 class Died(BaseException):
-    """The process that acts has been killed: nothing it would have done now happens."""
+    """The acting process was killed: the rest of its step does not happen."""
 
 
 @dataclass
 class Clock:
-    """The wall clock, which may be set, and the steady one, which only goes forward."""
+    """The wall clock, which may be set, and the monotonic clock."""
 
     steady: float = 0.0
     wall: datetime = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,8 +73,8 @@ class Clock:
         self.wall += timedelta(seconds=seconds)
 
 
-class JobSeen(NamedTuple):
-    """What an onlooker sees of a job."""
+class JobSnapshot(NamedTuple):
+    """The state of a job as stored."""
 
     job_id: str
     organization_id: str
@@ -88,26 +88,26 @@ class JobSeen(NamedTuple):
 
     @property
     def cluster(self) -> tuple[str, str, str | None]:
-        """The cluster of the job, in its namespace."""
+        """The cluster of the job with organisation and namespace."""
         return self.organization_id, self.namespace_id, self.subject
 
 
 class Hooks:
-    """What a simulation asks of its store.
+    """Hooks of a simulation into its store.
 
     `before` is called before each read and each transaction: it may let others act, raise Died, or raise Unavailable.
-    `lost` tells whether the answer of a transaction that was stored gets lost.
+    `is_answer_lost` returns whether the answer to a committed transaction is lost.
     """
 
     def __init__(self) -> None:
         self.before: Callable[[], None] = lambda: None
-        self.lost: Callable[[], bool] = lambda: False
+        self.is_answer_lost: Callable[[], bool] = lambda: False
         self.writes = 0
         self._quiet = 0
 
     @contextmanager
-    def quietly(self) -> Iterator[None]:
-        """No faults and no others inside: for those who look on from outside."""
+    def without_faults(self) -> Iterator[None]:
+        """Inject no faults and let no others act: for observers."""
         self._quiet += 1
         try:
             yield
@@ -115,46 +115,46 @@ class Hooks:
             self._quiet -= 1
 
     @contextmanager
-    def uninterrupted(self) -> Iterator[None]:
-        """One step of somebody who looks first: others act before it, and its answer may get lost after it."""
-        self.called()
-        with self.quietly():
+    def atomic_step(self) -> Iterator[None]:
+        """Run the block as one step: others act before it, and its answer may be lost after it."""
+        self.before_call()
+        with self.without_faults():
             yield
-        self.answered()
+        self.after_write()
 
-    def called(self) -> None:
+    def before_call(self) -> None:
         if not self._quiet:
             self.before()
 
-    def answered(self) -> None:
+    def after_write(self) -> None:
         self.writes += 1
-        if not self._quiet and self.lost():
+        if not self._quiet and self.is_answer_lost():
             raise Unavailable("The answer was lost; the write is stored.")
 
 
 class Store(Hooks, SqliteMetadata):
-    """The metadata store in SQLite. Whoever is inside a transaction is not interrupted."""
+    """The metadata store in SQLite. Transactions are not interrupted."""
 
     def __init__(self, path: Path) -> None:
         Hooks.__init__(self)
         self._bodies = TransactionBodies()
-        self._database = _Hooked(path, self)
+        self._database = _HookedDatabase(path, self)
         self._database.read().execute("PRAGMA synchronous=OFF")
-        self._database.read().execute(_NOT_FROM_THE_LIVING)
+        self._database.read().execute(_NO_CLAIM_FROM_THE_LIVING)
 
     def wait_for_change(self, version: int | None, seconds: float) -> int:
-        """All actors share one connection here, which does not see its own writes as changes."""
+        """Count writes: all actors share one connection, which does not see its own writes as changes."""
         self._database.read()
         return self.writes
 
     def empty(self) -> None:
-        """As new."""
-        with self.quietly(), self._database.transaction() as connection:
+        """Delete everything."""
+        with self.without_faults(), self._database.transaction() as connection:
             for table in ("records", "jobs", "turns"):
                 connection.execute(f"DELETE FROM {table}")
         self.writes = 0
 
-    # ── for onlookers ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── for observers ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def versions(self) -> dict[tuple[str, str, str, str], int]:
         """The version of each record by (kind, organisation, namespace, id)."""
@@ -167,19 +167,19 @@ class Store(Hooks, SqliteMetadata):
         body: Json = orjson.loads(self._rows(f"SELECT body FROM records WHERE {where}", *key)[0][0])
         return body
 
-    def jobs(self) -> list[JobSeen]:
+    def jobs(self) -> list[JobSnapshot]:
         """All jobs."""
         columns = "job_id, organization_id, namespace_id, state, fence, attempts, worker, subject, lease_until"
         rows = self._rows(f"SELECT {columns} FROM jobs")
-        return [JobSeen._make((*row[:-1], row[-1] and datetime.fromisoformat(row[-1]))) for row in rows]
+        return [JobSnapshot._make((*row[:-1], row[-1] and datetime.fromisoformat(row[-1]))) for row in rows]
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self.quietly():
+        with self.without_faults():
             return self._database.read().execute(statement, values).fetchall()
 
 
-class _Hooked(Database):
-    """A database that tells its store before it is used."""
+class _HookedDatabase(Database):
+    """A database that calls the hooks of its store."""
 
     def __init__(self, path: Path, store: Store) -> None:
         self._store: Store | None = None
@@ -188,73 +188,73 @@ class _Hooked(Database):
 
     def read(self) -> Any:
         if self._store is not None and not self._session().connection.in_transaction:
-            self._store.called()
+            self._store.before_call()
         return super().read()
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         outermost = self._store is not None and not self._session().connection.in_transaction
         if outermost and self._store is not None:
-            self._store.called()
+            self._store.before_call()
         with super().transaction() as connection:
             yield connection
         if outermost and self._store is not None:
-            self._store.answered()
+            self._store.after_write()
 
 
 class MemoryStore(Hooks, MemoryMetadata):
-    """The metadata store in memory, with conflicts. Others act also between two reads of a transaction, as they may
-    where nothing is locked; what they changed is then found at the commit."""
+    """The metadata store in memory, with conflicts. Others may also act between two reads of a transaction, since
+    nothing is locked; the commit then detects their changes."""
 
     def __init__(self) -> None:
         Hooks.__init__(self)
         self.empty()
 
     def empty(self) -> None:
-        """As new, and the same conflicts again."""
+        """Delete everything and restart the sequence of conflicts."""
         conflicts = Conflicts(rate=0.05, seed=1)
         MemoryMetadata.__init__(self, conflicts, Retries(random=Random(1), sleep=lambda _: None))
         self.writes = 0
 
     def wait_for_change(self, version: int | None, seconds: float) -> int:
-        """Time stands still while a simulated worker waits."""
-        self.called()
+        """Return at once: time does not pass while a simulated worker waits."""
+        self.before_call()
         return super().wait_for_change(version, 0.0)
 
     def transact(self, body: Callable[[Transaction], T]) -> T:
-        self.called()
+        self.before_call()
         result = super().transact(body)
-        self.answered()
+        self.after_write()
         return result
 
     def claim(
         self, queue: str, worker: str, now: datetime, lease_until: datetime, most_of_one: int | None = None
     ) -> Job | None:
-        before = {seen.job_id: seen for seen in self.jobs()}
+        before = {snapshot.job_id: snapshot for snapshot in self.jobs()}
         job = super().claim(queue, worker, now, lease_until, most_of_one)
-        if job is not None and self._quiet:  # nobody acted in between
-            seen = before[job.job_id]
-            living = seen.state != "queued" and seen.lease_until is not None and seen.lease_until > now
+        if job is not None and self._quiet:  # no other actor in between
+            snapshot = before[job.job_id]
+            living = snapshot.state != "queued" and snapshot.lease_until is not None and snapshot.lease_until > now
             assert not living, "a job was taken from a worker that holds it"
         return job
 
-    def called(self) -> None:
-        """Others may act in the middle of a transaction: they are not inside it."""
+    def before_call(self) -> None:
+        """Let others act during a transaction, outside of it."""
         bodies, self._bodies = self._bodies, TransactionBodies()
         try:
-            super().called()
+            super().before_call()
         finally:
             self._bodies = bodies
 
     def _look(self, read: Callable[[OutboxView], T]) -> T:
-        self.called()
+        self.before_call()
         return super()._look(read)
 
     def _change(self, body: Callable[[OutboxTransaction], T]) -> T:
-        self.called()
-        with self.quietly():
+        self.before_call()
+        with self.without_faults():
             result = super()._change(body)
-        self.answered()
+        self.after_write()
         return result
 
     @contextmanager
@@ -264,7 +264,7 @@ class MemoryStore(Hooks, MemoryMetadata):
             cast(_Interrupted, transaction).store = self
             yield transaction
 
-    # ── for onlookers ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── for observers ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def versions(self) -> dict[tuple[str, str, str, str], int]:
         """The version of each record by (kind, organisation, namespace, id)."""
@@ -279,32 +279,32 @@ class MemoryStore(Hooks, MemoryMetadata):
         body: Json = orjson.loads(record.text)
         return body
 
-    def jobs(self) -> list[JobSeen]:
+    def jobs(self) -> list[JobSnapshot]:
         """All jobs."""
         return [
-            JobSeen(job.job_id, job.scope.organization_id, job.scope.namespace_id, job.state, job.fence, job.attempts,
-                    job.worker, place.subject, job.lease_until)
+            JobSnapshot(job.job_id, job.scope.organization_id, job.scope.namespace_id, job.state, job.fence,
+                        job.attempts, job.worker, place.subject, job.lease_until)
             for place in OutboxView(self._state, self._state.moment).places() for job in (place.job,)
         ]  # fmt: skip
 
 
 class _Interrupted(OutboxTransaction):
-    """A transaction that others interrupt at each read."""
+    """A transaction in which others may act before each read."""
 
     store: MemoryStore
 
     def row(self, table: Table[K, V], key: K) -> V | None:
-        self.store.called()
+        self.store.before_call()
         return super().row(table, key)
 
     def rows(self, table: Table[K, V], group: Hashable) -> list[tuple[K, V]]:
-        self.store.called()
+        self.store.before_call()
         return super().rows(table, group)
 
 
 @dataclass
 class Artifacts:
-    """Which claim of a run wrote its tables last."""
+    """The claim (fence) that last wrote the tables of each run."""
 
     written: dict[str, int] = field(default_factory=dict)
 
@@ -330,7 +330,7 @@ class Artifacts:
 
 
 class Checkpoints:
-    """None are kept."""
+    """A checkpoint store that keeps nothing."""
 
     def delete(self, *_: object) -> None: ...
 
@@ -339,9 +339,9 @@ class Checkpoints:
 
 
 class Documents:
-    """Always two documents that match and hold no words, never one that is written."""
+    """A document store that counts two documents and lists none."""
 
-    def find(self, *_: object, **_more: object) -> Listing[StoredDocument]:
+    def find(self, *_: object, **_options: object) -> Listing[StoredDocument]:
         return Listing([], 0, more=False)
 
     def result_fields(self, *_: object) -> frozenset[str]:
@@ -358,7 +358,7 @@ class Documents:
 
     def drop_collection(self, *_: object) -> None: ...
 
-    def clear_all_results(self, *_: object, **_more: object) -> bool:
+    def clear_all_results(self, *_: object, **_options: object) -> bool:
         return False
 
     def forget_results(self, *_: object) -> None: ...
