@@ -1,67 +1,67 @@
-"""What a new description takes away from clients of an old one.
+"""Detect changes of an API description that break clients.
 
-A client breaks when something it may send is no longer taken, when something it may read is no longer sent, or when it
-is sent something it has not heard of where the list was closed.
+A client breaks when something it may send is no longer accepted, when something it may read is no longer sent, or when
+a closed list gains a value that it does not expect.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
-__all__ = ["added", "broken"]
+__all__ = ["find_additions", "find_breaks"]
 
 Json: TypeAlias = Mapping[str, Any]
-Way: TypeAlias = Literal["sent", "read"]
-Seen: TypeAlias = frozenset[tuple[str, str]]
+Direction: TypeAlias = Literal["sent", "read"]
+Visited: TypeAlias = frozenset[tuple[str, str]]
 
 _METHODS: Final = ("get", "put", "post", "delete", "patch")
-_LEAST: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems")
-_MOST: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
+_LOWER_LIMITS: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems")
+_UPPER_LIMITS: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 _EXACT: Final = ("pattern", "format", "const")
 
 
-def broken(old: Json, new: Json) -> list[str]:
-    """One line for each thing a client of `old` misses in `new`."""
+def find_breaks(old: Json, new: Json) -> list[str]:
+    """Describe each incompatibility for a client of `old`, one line each."""
     return sorted(set(_Comparison(old, new).operations()))
 
 
-def added(old: Json, new: Json) -> list[str]:
-    """One line for each operation, parameter, status and field that only `new` has."""
+def find_additions(old: Json, new: Json) -> list[str]:
+    """List each operation, parameter, status and field that only `new` has."""
     return sorted(set(_names(new)) - set(_names(old)))
 
 
-def _names(described: Json) -> Iterator[str]:
-    for label, operation in _operations(described):
+def _names(description: Json) -> Iterator[str]:
+    for label, operation in _operations(description):
         yield label
         yield from (f"{label}: parameter {name}" for name in _parameters(operation))
         yield from (f"{label}: status {status}" for status in operation["responses"])
-    for name, schema in described["components"]["schemas"].items():
+    for name, schema in description["components"]["schemas"].items():
         yield from (f"{name}.{field}" for field in schema.get("properties", {}))
 
 
-def _operations(described: Json) -> Iterator[tuple[str, Json]]:
-    for path, methods in described["paths"].items():
+def _operations(description: Json) -> Iterator[tuple[str, Json]]:
+    for path, methods in description["paths"].items():
         for method in _METHODS:
             if method in methods:
                 yield f"{method.upper()} {path}", methods[method]
 
 
 def _parameters(operation: Json) -> dict[str, Json]:
-    return {f"{one['name']} in {one['in']}": one for one in operation.get("parameters", [])}
+    return {f"{parameter['name']} in {parameter['in']}": parameter for parameter in operation.get("parameters", [])}
 
 
 class _Comparison:
-    """Two descriptions; every method yields what is broken."""
+    """Comparison of two descriptions; every method yields incompatibilities."""
 
     def __init__(self, old: Json, new: Json) -> None:
         self._old, self._new = old, new
 
     def operations(self) -> Iterator[str]:
-        known = dict(_operations(self._new))
+        operations = dict(_operations(self._new))
         for label, old in _operations(self._old):
-            if label not in known:
+            if label not in operations:
                 yield f"{label} is gone"
                 continue
-            new = known[label]
+            new = operations[label]
             if old.get("operationId") != new.get("operationId"):
                 yield f"{label}: the operationId is now {new.get('operationId')}"
             if old.get("security") == [] and new.get("security") != []:
@@ -95,89 +95,93 @@ class _Comparison:
             if status not in new:
                 yield f"{label}: status {status} is gone"
                 continue
-            before, after = self._resolved(self._old, answer), self._resolved(self._new, new[status])
+            before, after = self._resolve(self._old, answer), self._resolve(self._new, new[status])
             yield from self._content(f"{label}: {status}", before.get("content", {}), after.get("content", {}), "read")
 
-    def _content(self, where: str, old: Json, new: Json, way: Way) -> Iterator[str]:
+    def _content(self, where: str, old: Json, new: Json, direction: Direction) -> Iterator[str]:
         for media, content in old.items():
             if media not in new:
                 yield f"{where}: {media} is gone"
             else:
-                yield from self._schema(where, content.get("schema", {}), new[media].get("schema", {}), way)
+                yield from self._schema(where, content.get("schema", {}), new[media].get("schema", {}), direction)
 
-    def _schema(self, where: str, old: Json, new: Json, way: Way, seen: Seen = frozenset()) -> Iterator[str]:
+    def _schema(
+        self, where: str, old: Json, new: Json, direction: Direction, visited: Visited = frozenset()
+    ) -> Iterator[str]:
         pair = (repr(old), repr(new))
-        if "$ref" in pair[0] and "$ref" in pair[1]:  # also within alternatives: a model may hold itself
-            if pair in seen:
+        if "$ref" in pair[0] and "$ref" in pair[1]:  # also within alternatives: a model may be recursive
+            if pair in visited:
                 return
-            seen |= {pair}
+            visited |= {pair}
         before, after = self._kinds(self._old, old), self._kinds(self._new, new)
-        narrower, wider = (after, before) if way == "sent" else (before, after)
+        narrower, wider = (after, before) if direction == "sent" else (before, after)
         for kind in wider:
             if kind not in narrower and "any" not in narrower and not (kind == "integer" and "number" in narrower):
-                yield f"{where}: {kind} {'is no longer taken' if way == 'sent' else 'may be sent now'}"
+                yield f"{where}: {kind} {'is no longer taken' if direction == 'sent' else 'may be sent now'}"
         for kind in before.keys() & after.keys():
-            yield from self._same_kind(where, before[kind], after[kind], way, seen)
+            yield from self._same_kind(where, before[kind], after[kind], direction, visited)
 
-    def _same_kind(self, where: str, old: list[Json], new: list[Json], way: Way, seen: Seen) -> Iterator[str]:
+    def _same_kind(
+        self, where: str, old: list[Json], new: list[Json], direction: Direction, visited: Visited
+    ) -> Iterator[str]:
         if len(old) != len(new):
-            if (len(new) < len(old)) == (way == "sent"):
+            if (len(new) < len(old)) == (direction == "sent"):
                 yield f"{where}: {len(old)} alternatives are now {len(new)}"
             return
         for before, after in zip(old, new, strict=True):
-            yield from self._limits(where, before, after, way)
-            yield from self._fields(where, before, after, way, seen)
+            yield from self._limits(where, before, after, direction)
+            yield from self._fields(where, before, after, direction, visited)
             for inner in ("items", "additionalProperties"):
                 if isinstance(before.get(inner), Mapping) and isinstance(after.get(inner), Mapping):
-                    yield from self._schema(f"{where}[]", before[inner], after[inner], way, seen)
+                    yield from self._schema(f"{where}[]", before[inner], after[inner], direction, visited)
 
-    def _fields(self, where: str, old: Json, new: Json, way: Way, seen: Seen) -> Iterator[str]:
+    def _fields(self, where: str, old: Json, new: Json, direction: Direction, visited: Visited) -> Iterator[str]:
         after = new.get("properties", {})
         for name, field in old.get("properties", {}).items():
             if name not in after:
                 yield f"{where}.{name} is gone"
             else:
-                yield from self._schema(f"{where}.{name}", field, after[name], way, seen)
-        needed, given = set(new.get("required", ())), set(old.get("required", ()))
-        if way == "sent":
-            yield from (f"{where}.{name} is required now" for name in needed - given)
+                yield from self._schema(f"{where}.{name}", field, after[name], direction, visited)
+        required, formerly_required = set(new.get("required", ())), set(old.get("required", ()))
+        if direction == "sent":
+            yield from (f"{where}.{name} is required now" for name in required - formerly_required)
         else:
-            yield from (f"{where}.{name} may be missing now" for name in (given - needed) & after.keys())
+            yield from (f"{where}.{name} may be missing now" for name in (formerly_required - required) & after.keys())
 
-    def _limits(self, where: str, old: Json, new: Json, way: Way) -> Iterator[str]:
+    def _limits(self, where: str, old: Json, new: Json, direction: Direction) -> Iterator[str]:
         before, after = old.get("enum"), new.get("enum")
         lost, gained = set(before or ()) - set(after or ()), set(after or ()) - set(before or ())
-        if way == "sent":
+        if direction == "sent":
             if after is not None and (before is None or lost):
                 yield f"{where}: takes only {after} now"
-            yield from (f"{where}: {name} is {new[name]} now" for name in _tightened(old, new))
+            yield from (f"{where}: {name} is {new[name]} now" for name in _find_tightened(old, new))
         elif before is not None and (after is None or gained):
             yield f"{where}: may be {sorted(map(str, gained)) or 'anything'} now"
 
     @staticmethod
-    def _resolved(described: Json, node: Json) -> Json:
+    def _resolve(description: Json, node: Json) -> Json:
         while "$ref" in node:
-            found: Any = described
+            target: Any = description
             for part in node["$ref"].removeprefix("#/").split("/"):
-                found = found[part]
-            node = found
+                target = target[part]
+            node = target
         return node
 
-    def _kinds(self, described: Json, schema: Json) -> dict[str, list[Json]]:
-        """The alternatives of a schema by their type; `any` where nothing is told."""
-        found: dict[str, list[Json]] = {}
-        schema = self._resolved(described, schema)
+    def _kinds(self, description: Json, schema: Json) -> dict[str, list[Json]]:
+        """Return the alternatives of a schema by type; `any` if it has no type."""
+        shapes_by_kind: dict[str, list[Json]] = {}
+        schema = self._resolve(description, schema)
         alternatives = schema.get("anyOf") or schema.get("oneOf")
         if alternatives:
             for alternative in alternatives:
-                for kind, shapes in self._kinds(described, alternative).items():
-                    found.setdefault(kind, []).extend(shapes)
-            return found
+                for kind, shapes in self._kinds(description, alternative).items():
+                    shapes_by_kind.setdefault(kind, []).extend(shapes)
+            return shapes_by_kind
         kinds = schema.get("type", "any")
         return {kind: [schema] for kind in ([kinds] if isinstance(kinds, str) else kinds)}
 
 
-def _tightened(old: Json, new: Json) -> Iterator[str]:
-    yield from (name for name in _LEAST if name in new and (name not in old or new[name] > old[name]))
-    yield from (name for name in _MOST if name in new and (name not in old or new[name] < old[name]))
+def _find_tightened(old: Json, new: Json) -> Iterator[str]:
+    yield from (name for name in _LOWER_LIMITS if name in new and (name not in old or new[name] > old[name]))
+    yield from (name for name in _UPPER_LIMITS if name in new and (name not in old or new[name] < old[name]))
     yield from (name for name in _EXACT if name in new and new[name] != old.get(name))

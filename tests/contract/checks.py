@@ -1,4 +1,4 @@
-"""What is asked of every answer, beyond what Schemathesis asks by itself."""
+"""Checks of every answer, beyond those of Schemathesis."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
     use_after_free,
 )
 
-__all__ = ["ALWAYS", "AUTHORIZATION", "IN_SEQUENCES", "every_number", "is_finite", "undescribed"]
+__all__ = ["ALWAYS", "AUTHORIZATION", "IN_SEQUENCES", "find_undescribed", "is_finite", "iterate_numbers"]
 
 Json = Mapping[str, Any]
 
@@ -29,31 +29,31 @@ _CODE: Final = ('File "', "Traceback", ".py", "sqlite3.", "site-packages")
 
 
 def numbers_are_finite(ctx: CheckContext, response: Response, case: Any) -> None:
-    """JSON has no NaN, and 1e999 is infinite once it is read."""
+    """Numbers are finite: JSON has no NaN, and 1e999 becomes infinite when parsed."""
     if _is_json(response) and not is_finite(response.content):
         raise Failure(operation=case.operation.label, title="A number that is not finite", message=response.text[:500])
 
 
 def answers_are_described(ctx: CheckContext, response: Response, case: Any) -> None:
-    """A field that the description does not know is a promise nobody reviewed."""
+    """Every field is described: an undescribed field is an unreviewed promise."""
     if not _is_json(response) or response.status_code >= 400:
         return
-    described = case.operation.schema.raw_schema
-    schema = _schema_of(described, case.path, case.method, response.status_code)
-    if found := sorted(set(undescribed(response.json(), schema, described))):
-        raise Failure(operation=case.operation.label, title="Fields that are not described", message=", ".join(found))
+    description = case.operation.schema.raw_schema
+    schema = _schema_of(description, case.path, case.method, response.status_code)
+    if fields := sorted(set(find_undescribed(response.json(), schema, description))):
+        raise Failure(operation=case.operation.label, title="Fields that are not described", message=", ".join(fields))
 
 
-def refusals_tell_no_code(ctx: CheckContext, response: Response, case: Any) -> None:
-    """An error is the contract's error, with a request id, and shows nothing of the inside."""
+def errors_reveal_no_internals(ctx: CheckContext, response: Response, case: Any) -> None:
+    """An error has the contract's form and a request id, and reveals no internals."""
     if "x-request-id" not in response.headers:
         raise Failure(operation=case.operation.label, title="No request id", message=str(response.headers))
     if response.status_code < 400:
         return
     error = response.json()["error"]
-    told = [word for word in _CODE if word in error["message"]]
-    if told or not error["message"]:
-        raise Failure(operation=case.operation.label, title="An error that is no help", message=response.text[:500])
+    leaks = [word for word in _CODE if word in error["message"]]
+    if leaks or not error["message"]:
+        raise Failure(operation=case.operation.label, title="An error that does not help", message=response.text[:500])
 
 
 ALWAYS: Final = [
@@ -65,10 +65,10 @@ ALWAYS: Final = [
     negative_data_rejection,
     numbers_are_finite,
     answers_are_described,
-    refusals_tell_no_code,
+    errors_reveal_no_internals,
 ]
 AUTHORIZATION: Final = [ignored_auth]
-"""Sends two more calls for a success, so it is asked once an operation."""
+"""Sends two more calls per success, so it runs once per operation."""
 
 IN_SEQUENCES: Final = [
     *(check for check in ALWAYS if check is not negative_data_rejection),
@@ -78,33 +78,33 @@ IN_SEQUENCES: Final = [
 
 
 def is_finite(body: bytes) -> bool:
-    """Whether a JSON body holds finite numbers and null alone."""
+    """Return whether all numbers of a JSON body are finite."""
 
     def refuse(word: str) -> float:
         return math.nan
 
-    return all(math.isfinite(number) for number in every_number(json.loads(body, parse_constant=refuse)))
+    return all(math.isfinite(number) for number in iterate_numbers(json.loads(body, parse_constant=refuse)))
 
 
-def every_number(value: Any) -> Iterator[float]:
-    """Every number in a JSON value, integers too."""
+def iterate_numbers(value: Any) -> Iterator[float]:
+    """Iterate over every number in a JSON value, integers included."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
         for item in value:
-            yield from every_number(item)
+            yield from iterate_numbers(item)
     elif isinstance(value, (int, float)):
         yield value
 
 
-def undescribed(value: Any, schema: Json, described: Json, path: str = "") -> Iterator[str]:
-    """The dotted paths of the fields in a JSON value that a schema does not name."""
-    kinds = list(_alternatives(schema, described))
+def find_undescribed(value: Any, schema: Json, description: Json, path: str = "") -> Iterator[str]:
+    """Yield the dotted paths of fields in a JSON value that a schema does not describe."""
+    kinds = list(_alternatives(schema, description))
     if isinstance(value, list):
         for kind in kinds:
             if "items" in kind:
                 for item in value:
-                    yield from undescribed(item, kind["items"], described, f"{path}[]")
+                    yield from find_undescribed(item, kind["items"], description, f"{path}[]")
                 return
     if not isinstance(value, dict):
         return
@@ -118,24 +118,24 @@ def undescribed(value: Any, schema: Json, described: Json, path: str = "") -> It
         if not shapes:
             yield f"{path}.{name}"
         else:
-            yield from undescribed(inner, {"anyOf": shapes}, described, f"{path}.{name}")
+            yield from find_undescribed(inner, {"anyOf": shapes}, description, f"{path}.{name}")
 
 
-def _alternatives(schema: Json, described: Json) -> Iterator[Json]:
+def _alternatives(schema: Json, description: Json) -> Iterator[Json]:
     if "$ref" in schema:
-        found: Any = described
+        target: Any = description
         for part in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        yield from _alternatives(found, described)
+            target = target[part]
+        yield from _alternatives(target, description)
         return
     yield schema
     for keyword in ("anyOf", "oneOf", "allOf"):
         for inner in schema.get(keyword, ()):
-            yield from _alternatives(inner, described)
+            yield from _alternatives(inner, description)
 
 
-def _schema_of(described: Json, path: str, method: str, status: int) -> Json:
-    answer = described["paths"][path][method.lower()]["responses"].get(str(status), {})
+def _schema_of(description: Json, path: str, method: str, status: int) -> Json:
+    answer = description["paths"][path][method.lower()]["responses"].get(str(status), {})
     schema: Json = answer.get("content", {}).get("application/json", {}).get("schema", {})
     return schema
 

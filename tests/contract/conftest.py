@@ -1,4 +1,4 @@
-"""One server with everything planted for each file of tests, and how many calls were made on it."""
+"""One populated server per test module, and the number of calls made to it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from contract.planted import Planted, planted
+from contract.planted import Planted, serve_planted
 
 _HERE = Path(__file__).parent
 _CALLS = pytest.StashKey[Counter[str]]()
@@ -48,14 +48,14 @@ def calls(request: pytest.FixtureRequest) -> Counter[str]:
 
 
 @pytest.fixture(scope="module")
-def planted_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
-    with planted(tmp_path_factory.mktemp("contract") / "data") as made:
-        yield made
+def contract_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
+    with serve_planted(tmp_path_factory.mktemp("contract") / "data") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def connection() -> Iterator[requests.Session]:
-    """What generated calls are sent through; the proxy settings of the machine play no part."""
+    """The session for generated calls, independent of proxy settings."""
     with requests.Session() as session:
         session.trust_env = False
         yield session

@@ -1,6 +1,6 @@
-"""The reviewed description of the API and the one that is served now.
+"""The reviewed description of the API and the currently served one.
 
-`make openapi` writes the served one over the reviewed one, after it has told what changed.
+`make openapi` writes the served one over the reviewed one, after printing the changes.
 """
 
 import json
@@ -8,48 +8,48 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from contract.breaking import added, broken
+from contract.breaking import find_additions, find_breaks
 from shoal.api.app import create_app
 from shoal.assemble import assemble
 from shoal.settings import Settings
 
-__all__ = ["REVIEWED", "Json", "canonical", "reviewed", "served"]
+__all__ = ["REVIEWED", "Json", "build_served", "load_reviewed", "to_canonical"]
 
 Json: TypeAlias = dict[str, Any]
 REVIEWED: Final = Path(__file__).with_name("openapi.json")
 
 
-def reviewed() -> Json:
-    """The description that people have looked at."""
-    found: Json = json.loads(REVIEWED.read_bytes())
-    return found
+def load_reviewed() -> Json:
+    """Load the reviewed description."""
+    description_: Json = json.loads(REVIEWED.read_bytes())
+    return description_
 
 
-def served() -> Json:
-    """What `GET /v1/openapi.json` answers, but for the version of the package."""
+def build_served() -> Json:
+    """Build the answer of `GET /v1/openapi.json`, without the package version."""
     with tempfile.TemporaryDirectory() as folder:
         services = assemble(Settings(data=Path(folder) / "data", workers=0))
         try:
-            described: Json = json.loads(json.dumps(create_app(services).openapi()))
+            description: Json = json.loads(json.dumps(create_app(services).openapi()))
         finally:
             services.close()
-    described["info"]["version"] = "0"
-    return described
+    description["info"]["version"] = "0"
+    return description
 
 
-def canonical(described: Json) -> str:
-    """The same text for the same description."""
-    return json.dumps(described, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def to_canonical(description: Json) -> str:
+    """Serialize a description to canonical text."""
+    return json.dumps(description, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def renew() -> None:
-    """Tell what changed and write the served description."""
-    new = served()
-    old = reviewed() if REVIEWED.exists() else new
-    for title, found in (("Breaks clients", broken(old, new)), ("New", added(old, new))):
-        for line in found:
+    """Print the changes and write the served description."""
+    new = build_served()
+    old = load_reviewed() if REVIEWED.exists() else new
+    for title, changes in (("Breaks clients", find_breaks(old, new)), ("New", find_additions(old, new))):
+        for line in changes:
             print(f"{title}: {line}")  # noqa: T201  # this is a command
-    REVIEWED.write_text(canonical(new))
+    REVIEWED.write_text(to_canonical(new))
 
 
 if __name__ == "__main__":

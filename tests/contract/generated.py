@@ -1,7 +1,7 @@
-"""Schemathesis over the reviewed description: what is generated, and how values that exist get into it.
+"""Schemathesis over the reviewed description: generators, and the substitution of existing values.
 
-Every third generated reference is left as it came, so that what does not exist is asked for as well. Nothing here
-depends on the order of calls: which value is taken is decided by the generated one.
+Every third generated reference stays as generated, so that missing resources are requested as well. Nothing here
+depends on the order of calls: the generated value decides which existing value replaces it.
 """
 
 import re
@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
 
-from contract.description import reviewed
+from contract.description import load_reviewed
 from contract.formats import file, lines, parquet, stream
 
-__all__ = ["SEED", "Case", "load", "named_in", "operations", "reachable"]
+__all__ = ["SEED", "Case", "load", "operations", "parse_parameters", "use_existing"]
 
 SEED: Final = 20261128
 
 Case: TypeAlias = schemathesis.Case[Any]
 Choices = Callable[[str, str], Sequence[str]]
-_LEFT: Final = 3
-_SELDOM: Final = 12
+_KEEP_EVERY: Final = 3
+_KEEP_NAMESPACE_EVERY: Final = 12
 _REFERENCES: Final[Mapping[str, Any]] = {
     "collection_ids": ["docs"],
     "source_collection_id": "docs",
@@ -35,23 +35,23 @@ _REFERENCES: Final[Mapping[str, Any]] = {
     "clustering_id": "groups",
     "feature_uris": ["v"],
     "feature_uri": "v",
-    "document_ids": ["d0000", "nobody"],
+    "document_ids": ["d0000", "missing"],
     "attributes": ["kind"],
     "field": "kind",
     "distinct_field": "row",
     "unwind": "text",
     "clustering_method": "kmeans",
 }
-"""Keys of bodies that name something, with what is planted under that name."""
+"""Body keys that refer to resources, with existing values."""
 
 
 def operations() -> set[str]:
-    """Every operation, as Schemathesis calls it: `GET /v1/clusters`."""
-    return {f"{method.upper()} {path}" for path, methods in reviewed()["paths"].items() for method in methods}
+    """List every operation by its Schemathesis label: `GET /v1/clusters`."""
+    return {f"{method.upper()} {path}" for path, methods in load_reviewed()["paths"].items() for method in methods}
 
 
-def named_in(path: str) -> list[str]:
-    """The parameters of a path template."""
+def parse_parameters(path: str) -> list[str]:
+    """Return the parameters of a path template."""
     return re.findall(r"{(\w+)}", path)
 
 
@@ -62,7 +62,7 @@ def load(
     modes: Sequence[str] = ("positive", "negative"),
     raw: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The description with its generators: `examples` calls an operation, and those of the coverage phase."""
+    """Load the description with its generators: `examples` calls an operation, and those of the coverage phase."""
     config = schemathesis.Config.from_dict(
         {
             "seed": SEED,
@@ -80,33 +80,36 @@ def load(
                 "coverage": {"enabled": coverage, "unexpected-methods": []},
                 "fuzzing": {"enabled": True},
             },
-            # A body that is wrong may be too large as well.
+            # An invalid body may also be too large.
             "checks": {"negative_data_rejection": {"expected-statuses": [400, 401, 403, 404, 409, 413, 415, 422, 429]}},
             "cache": {"enabled": False},
         }
     )
-    return schemathesis.openapi.from_dict(dict(raw or reviewed()), config=config)
+    return schemathesis.openapi.from_dict(dict(raw or load_reviewed()), config=config)
 
 
-def reachable(case: Case, choices: Choices) -> None:
-    """Let two of three references of a case name what exists. What was made invalid on purpose stays so."""
+def use_existing(case: Case, choices: Choices) -> None:
+    """Let two of three references of a case name existing resources. Deliberately invalid values stay."""
     for name, value in case.path_parameters.items():
-        known = choices(name, case.method)
-        if known and _valid(case, ParameterLocation.PATH) and (place := _hash(value)) % _LEFT:
-            case.path_parameters[name] = known[place % len(known)]
+        existing = choices(name, case.method)
+        if existing and _valid(case, ParameterLocation.PATH) and (place := _hash(value)) % _KEEP_EVERY:
+            case.path_parameters[name] = existing[place % len(existing)]
     if _valid(case, ParameterLocation.QUERY):
         for name in ("run_id", "feature"):
-            known = choices(name, case.method)
-            if name in (case.query or {}) and known and _hash(case.query[name]) % _LEFT:
-                case.query[name] = known[0]
-    if _valid(case, ParameterLocation.HEADER) and _hash(case.headers.get("X-Namespace", case.body)) % _SELDOM:
+            existing = choices(name, case.method)
+            if name in (case.query or {}) and existing and _hash(case.query[name]) % _KEEP_EVERY:
+                case.query[name] = existing[0]
+    if (
+        _valid(case, ParameterLocation.HEADER)
+        and _hash(case.headers.get("X-Namespace", case.body)) % _KEEP_NAMESPACE_EVERY
+    ):
         case.headers["X-Namespace"] = "default"
     if isinstance(case.body, dict) and _valid(case, ParameterLocation.BODY):
-        case.body = _named(case.body)
+        case.body = _use_existing_names(case.body)
 
 
 def _files(write: Callable[[pa.Table], bytes]) -> st.SearchStrategy[bytes]:
-    """Small files with vectors, whole and cut off, and bytes that are no file."""
+    """Small files with vectors, complete and truncated, and bytes that are not a file."""
     sizes = st.integers(0, 3)
     whole = sizes.map(lambda rows: write(_table(rows)))
     return whole | whole.map(lambda content: content[: len(content) // 2]) | st.binary(max_size=64)
@@ -126,19 +129,19 @@ for _media, _write in {
     schemathesis.openapi.media_type(_media, _files(_write))
 
 
-def _named(value: Any) -> Any:
+def _use_existing_names(value: Any) -> Any:
     if isinstance(value, list):
-        return [_named(item) for item in value]
+        return [_use_existing_names(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {name: _known(name, inner) if inner is not None else None for name, inner in value.items()}
+    return {name: _use_existing_name(name, inner) if inner is not None else None for name, inner in value.items()}
 
 
-def _known(name: str, inner: Any) -> Any:
-    known = _REFERENCES.get(name)
-    if known is not None and type(known) is type(inner) and _hash(inner) % _LEFT:
-        return known
-    return _named(inner)
+def _use_existing_name(name: str, inner: Any) -> Any:
+    existing = _REFERENCES.get(name)
+    if existing is not None and type(existing) is type(inner) and _hash(inner) % _KEEP_EVERY:
+        return existing
+    return _use_existing_names(inner)
 
 
 def _valid(case: Any, location: ParameterLocation) -> bool:

@@ -21,7 +21,7 @@ GOOD: Final[dict[str, Any]] = {
     "POST /v1/collections/{collection}/documents/batch": {
         "updates": [{"document_id": "d0000", "update_data": {"seen": True}}]
     },
-    "DELETE /v1/collections/{collection}/documents/batch": {"document_ids": ["d0020", "nobody"]},
+    "DELETE /v1/collections/{collection}/documents/batch": {"document_ids": ["d0020", "missing"]},
     "POST /v1/collections/{collection}/documents/list": {"group_by": "kind", "return_vectors": True},
     "POST /v1/collections/{collection}/documents/distinct": {"field": "kind"},
     "PATCH /v1/clusters/{cluster_identifier}/executions/{run_id}/name": {"run_name": "good"},

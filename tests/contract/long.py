@@ -1,4 +1,4 @@
-"""Whether the long form was asked for: `SHOAL_CONTRACT=long`, as `make contract` does."""
+"""Whether the long form was requested: `SHOAL_CONTRACT=long`, as `make contract` does."""
 
 import os
 from typing import Final

@@ -1,7 +1,7 @@
-"""A served installation with something of everything in it, so that generated calls can name what exists.
+"""A served installation that holds resources of every kind, so that generated calls can name existing ones.
 
 One organisation: documents, a finished run of k-means and one by values, a bucket with an object, a task, a key; and
-spares of each, which are what a generated DELETE may take.
+spares of each, which generated DELETEs may remove.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from shoal.api.app import create_app
 from shoal.assemble import Services, assemble
 from shoal.settings import Settings
 
-__all__ = ["Planted", "planted"]
+__all__ = ["Planted", "serve_planted"]
 
 SPARE_USER: Final = "spare@example.org"
 _PARTS: Final = ("docs", "spare")
@@ -44,14 +44,14 @@ class Planted:
         self._keys()
 
     def _namespaces(self) -> None:
-        self._made("/namespaces/spare-space", "/namespaces", {"namespace_name": "spare-space"})
+        self._ensure("/namespaces/spare-space", "/namespaces", {"namespace_name": "spare-space"})
         self.client.headers["X-Namespace"] = "default"
         self.values["namespace"] = ["default", self._id("/namespaces/default", "namespace_id")]
         self.spare["namespace"] = ["spare-space"]
 
     def _documents(self) -> None:
         for name in _PARTS:
-            self._made(
+            self._ensure(
                 f"/collections/{name}", "/collections", {"collection_name": name, "source": {"type": "direct_upsert"}}
             )
             if self.client.get(f"/collections/{name}/documents/count").json()["count"] < 12:
@@ -69,7 +69,7 @@ class Planted:
             {**by_value, "cluster_name": "by_kind", "attribute_config": {"attributes": ["kind"]}},
             vector_body(name="spare"),
         ):
-            self._made(f"/clusters/{body['cluster_name']}", "/clusters", body)
+            self._ensure(f"/clusters/{body['cluster_name']}", "/clusters", body)
         for name in ("groups", "by_kind"):
             if self.client.get(f"/clusters/{name}").json()["current_run_id"] is None:
                 self.client.post(f"/clusters/{name}/execute").raise_for_status()
@@ -84,7 +84,7 @@ class Planted:
 
     def _buckets(self) -> None:
         for name in ("things", "spare"):
-            self._made(f"/buckets/{name}", "/buckets", {"bucket_name": name, "bucket_schema": {"properties": {}}})
+            self._ensure(f"/buckets/{name}", "/buckets", {"bucket_name": name, "bucket_schema": {"properties": {}}})
             if self.client.get(f"/buckets/{name}").json()["object_count"] < 2:
                 self.client.post(f"/buckets/{name}/objects", json={"title": "a thing"}).raise_for_status()
                 self.client.post(f"/buckets/{name}/objects", json={"title": "another"}).raise_for_status()
@@ -93,25 +93,25 @@ class Planted:
         self.spare["bucket"] = ["spare"]
         self.values["object_id"] = [objects[-1]["object_id"]]
         spares = self.client.get("/buckets/spare/objects").json()["results"]
-        self.spare["object_id"] = [one["object_id"] for one in spares]
+        self.spare["object_id"] = [spare["object_id"] for spare in spares]
 
     def _keys(self) -> None:
         keys = f"/organizations/users/{SPARE_USER}/api-keys"
         for name in ("kept", "spare"):
-            self._made(f"{keys}/{name}", keys, {"name": name})
+            self._ensure(f"{keys}/{name}", keys, {"name": name})
         self.values["user_email"] = self.spare["user_email"] = [SPARE_USER]
         self.values["key_name"], self.spare["key_name"] = ["kept"], ["spare"]
 
-    def _made(self, path: str, home: str, body: Mapping[str, Any]) -> None:
+    def _ensure(self, path: str, home: str, body: Mapping[str, Any]) -> None:
         if self.client.get(path).status_code == 404:
             self.client.post(home, json=body).raise_for_status()
 
     def _id(self, path: str, field: str) -> str:
-        found: str = self.client.get(path).json()[field]
-        return found
+        value: str = self.client.get(path).json()[field]
+        return value
 
     def good(self, parameter: str, method: str, path: str) -> str:
-        """The one value that a call which has to succeed takes."""
+        """Return the parameter value for a call that must succeed."""
         if path.endswith("/cancel") and parameter in ("cluster_identifier", "run_id"):
             task = self.client.post("/clusters/spare/execute").raise_for_status().json()
             return "spare" if parameter == "cluster_identifier" else str(task["additional_data"]["run_id"])
@@ -122,21 +122,21 @@ class Planted:
         return self.choices(parameter, method)[0]
 
     def choices(self, parameter: str, method: str) -> Sequence[str]:
-        """Values of a path parameter that exist; only spares where something may be removed or renamed."""
+        """Return existing values of a path parameter; only spares for calls that may remove or rename."""
         if method in _CHANGING and parameter in self.spare:
             return self.spare[parameter]
         return self.values.get(parameter, ())
 
 
 @contextmanager
-def planted(data: Path) -> Iterator[Planted]:
-    """A server in this process on a loopback port, without workers: runs are carried out by `restore`."""
+def serve_planted(data: Path) -> Iterator[Planted]:
+    """Start a server in this process on a loopback port, without workers: `restore` executes runs."""
     services = assemble(Settings(data=data, workers=0, max_body_mib=1, max_upload_mib=2))
     key = services.keys.bootstrap(data / "key")
     assert key is not None
     with serve_app(create_app(services)) as address:
-        made = Planted(address, services, key)
-        made.restore()
-        yield made
-        made.client.close()
+        server = Planted(address, services, key)
+        server.restore()
+        yield server
+        server.client.close()
     services.close()

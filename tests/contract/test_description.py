@@ -1,4 +1,4 @@
-"""The description itself: complete, reviewed, and compatible with what was reviewed before."""
+"""The description itself: complete, reviewed, and compatible with the reviewed version."""
 
 import copy
 from collections import Counter
@@ -7,41 +7,41 @@ from typing import Any, Final
 
 import pytest
 
-from contract.breaking import added, broken
-from contract.description import REVIEWED, Json, canonical, reviewed, served
+from contract.breaking import find_additions, find_breaks
+from contract.description import REVIEWED, Json, build_served, load_reviewed, to_canonical
 
-RENEW: Final = "Look at the change; if it is meant, `make openapi` renews tests/contract/openapi.json."
+RENEW: Final = "Review the change; if it is intended, `make openapi` renews tests/contract/openapi.json."
 CLUSTER, CREATE = "/v1/clusters/{cluster_identifier}", "/v1/clusters"
 
 
 @pytest.fixture(scope="module")
-def now() -> Json:
-    return served()
+def current() -> Json:
+    return build_served()
 
 
-def operations(described: Json) -> list[tuple[str, Any]]:
+def operations(description: Json) -> list[tuple[str, Any]]:
     return [
         (f"{method.upper()} {path}", operation)
-        for path, methods in described["paths"].items()
+        for path, methods in description["paths"].items()
         for method, operation in methods.items()
     ]
 
 
-def test_nothing_that_clients_rely_on_is_gone(now: Json) -> None:
-    assert broken(reviewed(), now) == [], RENEW
+def test_nothing_that_clients_rely_on_is_gone(current: Json) -> None:
+    assert find_breaks(load_reviewed(), current) == [], RENEW
 
 
-def test_what_is_served_was_reviewed(now: Json) -> None:
-    assert added(reviewed(), now) == [], RENEW
-    assert canonical(now) == REVIEWED.read_text(), RENEW
+def test_the_served_description_was_reviewed(current: Json) -> None:
+    assert find_additions(load_reviewed(), current) == [], RENEW
+    assert to_canonical(current) == REVIEWED.read_text(), RENEW
 
 
-def test_every_operation_has_its_texts_a_stable_id_and_a_known_tag(now: Json) -> None:
-    tags = {tag["name"] for tag in now["tags"]}
-    ids = Counter(operation["operationId"] for _, operation in operations(now))
+def test_every_operation_has_texts_a_stable_id_and_a_known_tag(current: Json) -> None:
+    tags = {tag["name"] for tag in current["tags"]}
+    ids = Counter(operation["operationId"] for _, operation in operations(current))
 
     assert [id for id, times in ids.items() if times > 1 or not id.isidentifier()] == []
-    for label, operation in operations(now):
+    for label, operation in operations(current):
         assert operation["summary"] and operation["description"], label
         assert len(operation["tags"]) == 1 and set(operation["tags"]) <= tags, label
         for parameter in operation.get("parameters", []):
@@ -49,23 +49,23 @@ def test_every_operation_has_its_texts_a_stable_id_and_a_known_tag(now: Json) ->
             assert parameter.get("description") or parameter["in"] == "query", (label, parameter["name"])
 
 
-def test_every_operation_tells_how_it_can_be_refused(now: Json) -> None:
-    answers = now["components"]["responses"]
-    for label, operation in operations(now):
+def test_every_operation_documents_its_errors(current: Json) -> None:
+    answers = current["components"]["responses"]
+    for label, operation in operations(current):
         refusals = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
         public = operation.get("security") == []
         assert {"429", "500", "503"} <= refusals.keys(), label
         assert public or {"401", "403"} <= refusals.keys(), label
         assert public or operation["x-permission"] in ("read", "write", "delete", "admin"), label
         for status, answer in refusals.items():
-            told = answers[answer["$ref"].rpartition("/")[2]]
-            schema = told["content"]["application/json"]["schema"]
+            body = answers[answer["$ref"].rpartition("/")[2]]
+            schema = body["content"]["application/json"]["schema"]
             assert schema == {"$ref": "#/components/schemas/ErrorResponse"}, (label, status)
-            assert ("Retry-After" in told["headers"]) == (status in ("429", "503")), (label, status)
+            assert ("Retry-After" in body["headers"]) == (status in ("429", "503")), (label, status)
 
 
-def test_successes_are_described_down_to_their_fields(now: Json) -> None:
-    for label, operation in operations(now):
+def test_successes_are_described_down_to_their_fields(current: Json) -> None:
+    for label, operation in operations(current):
         (status,) = [status for status in operation["responses"] if status < "300"]
         answer = operation["responses"][status]
         assert "X-Request-ID" in answer["headers"], label
@@ -77,78 +77,78 @@ def test_successes_are_described_down_to_their_fields(now: Json) -> None:
             assert content["schema"], (label, media)
 
 
-def test_only_the_probes_need_no_key(now: Json) -> None:
-    open_to_all = {label for label, operation in operations(now) if operation.get("security") == []}
+def test_only_the_probes_need_no_key(current: Json) -> None:
+    open_to_all = {label for label, operation in operations(current) if operation.get("security") == []}
 
     assert open_to_all == {
         f"GET /v1/{path}" for path in ("health", "health/beat", "health/liveness", "livez", "readyz")
     }
 
 
-def remove_route(described: Json) -> None:
-    del described["paths"][CLUSTER]["get"]
+def remove_route(description: Json) -> None:
+    del description["paths"][CLUSTER]["get"]
 
 
-def remove_status(described: Json) -> None:
-    del described["paths"][CLUSTER]["get"]["responses"]["404"]
+def remove_status(description: Json) -> None:
+    del description["paths"][CLUSTER]["get"]["responses"]["404"]
 
 
-def remove_answered_field(described: Json) -> None:
-    del described["components"]["schemas"]["Cluster"]["properties"]["num_clusters"]
+def remove_answered_field(description: Json) -> None:
+    del description["components"]["schemas"]["Cluster"]["properties"]["num_clusters"]
 
 
-def let_answered_field_be_missing(described: Json) -> None:
-    described["components"]["schemas"]["Cluster"]["required"].remove("status")
+def let_answered_field_be_missing(description: Json) -> None:
+    description["components"]["schemas"]["Cluster"]["required"].remove("status")
 
 
-def change_answered_type(described: Json) -> None:
-    described["components"]["schemas"]["Cluster"]["properties"]["cluster_name"]["type"] = "integer"
+def change_answered_type(description: Json) -> None:
+    description["components"]["schemas"]["Cluster"]["properties"]["cluster_name"]["type"] = "integer"
 
 
-def let_answered_field_be_null(described: Json) -> None:
-    field = described["components"]["schemas"]["Cluster"]["properties"]["cluster_name"]
-    described["components"]["schemas"]["Cluster"]["properties"]["cluster_name"] = {"anyOf": [field, {"type": "null"}]}
+def let_answered_field_be_null(description: Json) -> None:
+    field = description["components"]["schemas"]["Cluster"]["properties"]["cluster_name"]
+    description["components"]["schemas"]["Cluster"]["properties"]["cluster_name"] = {"anyOf": [field, {"type": "null"}]}
 
 
-def add_answered_state(described: Json) -> None:
-    described["components"]["schemas"]["Task"]["properties"]["status"]["enum"].append("QUEUED")
+def add_answered_state(description: Json) -> None:
+    description["components"]["schemas"]["Task"]["properties"]["status"]["enum"].append("QUEUED")
 
 
-def remove_taken_field(described: Json) -> None:
-    del described["components"]["schemas"]["CreateCluster"]["properties"]["filters"]
+def remove_taken_field(description: Json) -> None:
+    del description["components"]["schemas"]["CreateCluster"]["properties"]["filters"]
 
 
-def require_field(described: Json) -> None:
-    described["components"]["schemas"]["CreateBucket"]["required"].append("description")
+def require_field(description: Json) -> None:
+    description["components"]["schemas"]["CreateBucket"]["required"].append("description")
 
 
-def refuse_null(described: Json) -> None:
-    described["components"]["schemas"]["CreateBucket"]["properties"]["description"] = {"type": "string"}
+def refuse_null(description: Json) -> None:
+    description["components"]["schemas"]["CreateBucket"]["properties"]["description"] = {"type": "string"}
 
 
-def lower_a_limit(described: Json) -> None:
-    described["components"]["schemas"]["UpsertDocuments"]["properties"]["documents"]["maxItems"] = 10
+def lower_a_limit(description: Json) -> None:
+    description["components"]["schemas"]["UpsertDocuments"]["properties"]["documents"]["maxItems"] = 10
 
 
-def refuse_a_method(described: Json) -> None:
-    described["components"]["schemas"]["VectorConfig"]["properties"]["clustering_method"]["enum"].remove("hdbscan")
+def refuse_a_method(description: Json) -> None:
+    description["components"]["schemas"]["VectorConfig"]["properties"]["clustering_method"]["enum"].remove("hdbscan")
 
 
-def require_parameter(described: Json) -> None:
+def require_parameter(description: Json) -> None:
     extra = {"name": "why", "in": "query", "required": True, "schema": {"type": "string"}}
-    described["paths"][CREATE]["get"]["parameters"].append(extra)
+    description["paths"][CREATE]["get"]["parameters"].append(extra)
 
 
-def remove_parameter(described: Json) -> None:
-    described["paths"][CREATE]["get"]["parameters"].pop()
+def remove_parameter(description: Json) -> None:
+    description["paths"][CREATE]["get"]["parameters"].pop()
 
 
-def remove_media_type(described: Json) -> None:
-    del described["paths"][f"{CLUSTER}/data"]["post"]["responses"]["200"]["content"]["application/x-ndjson"]
+def remove_media_type(description: Json) -> None:
+    del description["paths"][f"{CLUSTER}/data"]["post"]["responses"]["200"]["content"]["application/x-ndjson"]
 
 
-def rename_operation(described: Json) -> None:
-    described["paths"][CREATE]["get"]["operationId"] = "clusters"
+def rename_operation(description: Json) -> None:
+    description["paths"][CREATE]["get"]["operationId"] = "clusters"
 
 
 BREAKS: Final[list[tuple[Callable[[Json], None], str]]] = [
@@ -171,23 +171,23 @@ BREAKS: Final[list[tuple[Callable[[Json], None], str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "told"), BREAKS, ids=[change.__name__ for change, _ in BREAKS])
-def test_a_breaking_change_is_told(now: Json, change: Callable[[Json], None], told: str) -> None:
-    changed = copy.deepcopy(now)
+@pytest.mark.parametrize(("change", "expected"), BREAKS, ids=[change.__name__ for change, _ in BREAKS])
+def test_a_breaking_change_is_detected(current: Json, change: Callable[[Json], None], expected: str) -> None:
+    changed = copy.deepcopy(current)
     change(changed)
 
-    assert any(line.startswith(told) for line in broken(now, changed)), broken(now, changed)
+    assert any(line.startswith(expected) for line in find_breaks(current, changed)), find_breaks(current, changed)
 
 
-def test_what_is_only_added_breaks_nobody(now: Json) -> None:
-    changed = copy.deepcopy(now)
+def test_additions_do_not_break_clients(current: Json) -> None:
+    changed = copy.deepcopy(current)
     changed["paths"]["/v1/more"] = {"get": {"responses": {"200": {"description": "more"}}}}
     changed["components"]["schemas"]["Cluster"]["properties"]["mood"] = {"type": "string"}
     changed["components"]["schemas"]["CreateCluster"]["properties"]["mood"] = {"type": "string"}
     changed["paths"][CREATE]["get"]["responses"]["418"] = {"description": "a teapot"}
 
-    assert broken(now, changed) == []
-    assert added(now, changed) == [
+    assert find_breaks(current, changed) == []
+    assert find_additions(current, changed) == [
         "Cluster.mood",
         "CreateCluster.mood",
         "GET /v1/clusters: status 418",

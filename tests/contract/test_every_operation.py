@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from contract.checks import ALWAYS, AUTHORIZATION
-from contract.generated import Case, load, named_in, operations, reachable
+from contract.generated import Case, load, operations, parse_parameters, use_existing
 from contract.good_bodies import GOOD
 from contract.long import LONG
 from contract.planted import Planted
@@ -26,13 +26,13 @@ succeeded: set[str] = set()
 @schema.parametrize()  # type: ignore[untyped-decorator]  # the schema is read at run time
 @pytest.mark.timeout(600)
 def test_answers_as_described(
-    case: Case, planted_server: Planted, connection: requests.Session, calls: Counter[str]
+    case: Case, contract_server: Planted, connection: requests.Session, calls: Counter[str]
 ) -> None:
     label = case.operation.label
     calls[label] += 1
-    reachable(case, planted_server.choices)
-    headers = {"Authorization": f"Bearer {planted_server.key}"}
-    server: dict[str, Any] = {"base_url": planted_server.address, "session": connection}
+    use_existing(case, contract_server.choices)
+    headers = {"Authorization": f"Bearer {contract_server.key}"}
+    server: dict[str, Any] = {"base_url": contract_server.address, "session": connection}
 
     answer = case.call(headers=headers, **server)
 
@@ -42,15 +42,15 @@ def test_answers_as_described(
     if answer.status_code < 300:
         succeeded.add(label)
         if case.method in ("DELETE", "PATCH", "PUT"):  # it may have removed or renamed what others name
-            planted_server.restore()
+            contract_server.restore()
 
 
 @pytest.mark.parametrize("label", sorted(operations()))
 def test_a_good_call_succeeds_as_described(
-    label: str, planted_server: Planted, connection: requests.Session, calls: Counter[str]
+    label: str, contract_server: Planted, connection: requests.Session, calls: Counter[str]
 ) -> None:
     method, path = label.split(" ")
-    planted_server.restore()
+    contract_server.restore()
     operation = schema[path][method]
     sent: dict[str, Any] = {}
     if operation.body:
@@ -60,12 +60,12 @@ def test_a_good_call_succeeds_as_described(
             sent["body"] = b'{"document_id": "line", "vectors": {"v": [1, 2, 3, 4, 5, 6, 7, 8]}}'
             sent["media_type"] = "application/x-ndjson"
     case = operation.Case(
-        path_parameters={name: planted_server.good(name, method, path) for name in named_in(path)},
+        path_parameters={name: contract_server.good(name, method, path) for name in parse_parameters(path)},
         headers={"X-Namespace": "default"},
         **sent,
     )
-    headers = {"Authorization": f"Bearer {planted_server.key}"}
-    server: dict[str, Any] = {"base_url": planted_server.address, "session": connection}
+    headers = {"Authorization": f"Bearer {contract_server.key}"}
+    server: dict[str, Any] = {"base_url": contract_server.address, "session": connection}
     calls[label] += 1
 
     answer = case.call(headers=headers, **server)

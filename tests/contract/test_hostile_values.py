@@ -1,4 +1,4 @@
-"""Values that break servers, in every place of every operation: never a 5xx, and never left unexplained."""
+"""Values that break servers, in every place of every operation: never a 5xx, always an explained error."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from contract.checks import is_finite
-from contract.description import Json, reviewed
+from contract.description import Json, load_reviewed
 from contract.good_bodies import GOOD
 from contract.long import LONG
 from contract.planted import Planted
@@ -35,12 +35,12 @@ _PER_PLACE: Final = len(VALUES) if LONG else 4
 
 
 @pytest.fixture(scope="module")
-def described() -> Json:
-    return reviewed()
+def description() -> Json:
+    return load_reviewed()
 
 
-def explained(answer: httpx.Response) -> None:
-    """No 5xx; a refusal is the contract's error and says something; numbers are finite."""
+def check_answer(answer: httpx.Response) -> None:
+    """Check an answer: no 5xx, errors in the contract's form with a message, finite numbers."""
     assert answer.status_code < 500, (
         answer.request.method,
         answer.request.url,
@@ -55,40 +55,42 @@ def explained(answer: httpx.Response) -> None:
         assert body["error"]["message"] and body["error"]["type"] and body["error"]["code"], answer.text
 
 
-def operations(described: Json, *, with_body: bool = False) -> Iterator[tuple[str, str, Any]]:
-    for path, methods in described["paths"].items():
+def operations(description: Json, *, with_body: bool = False) -> Iterator[tuple[str, str, Any]]:
+    for path, methods in description["paths"].items():
         for method, operation in methods.items():
             if not with_body or "application/json" in operation.get("requestBody", {}).get("content", {}):
                 yield method.upper(), path, operation
 
 
-def filled(planted: Planted, method: str, path: str, **instead: str) -> str:
-    """A path with values that exist, but for those given."""
+def fill_path(planted: Planted, method: str, path: str, **replacements: str) -> str:
+    """Fill a path with existing values, except for `replacements`."""
     for part in [part[1:-1] for part in path.split("/") if part.startswith("{")]:
-        value = instead.get(part) or quote(planted.choices(part, method)[0], safe="")
+        value = replacements.get(part) or quote(planted.choices(part, method)[0], safe="")
         path = path.replace(f"{{{part}}}", value)
     return path.removeprefix("/v1")
 
 
-def list_input_fields(described: Json, operation: Any) -> list[str]:
-    """The fields of a JSON body, and one that nobody knows."""
+def list_input_fields(description: Json, operation: Any) -> list[str]:
+    """List the fields of a JSON body, and one unknown field."""
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     for option in schema.get("anyOf", [schema]):
         if "$ref" in option:
-            schema = described["components"]["schemas"][option["$ref"].rpartition("/")[2]]
+            schema = description["components"]["schemas"][option["$ref"].rpartition("/")[2]]
     return [*schema.get("properties", {}), "unheard_of"]
 
 
-def test_no_value_in_a_body_breaks_an_operation(planted_server: Planted, described: Json) -> None:
+def test_no_value_in_a_body_breaks_an_operation(contract_server: Planted, description: Json) -> None:
     turn = itertools.cycle(range(len(VALUES)))
-    for method, path, operation in operations(described, with_body=True):
+    for method, path, operation in operations(description, with_body=True):
         good = GOOD.get(f"{method} {path}", {})
-        planted_server.restore()
-        for field in list_input_fields(described, operation):
+        contract_server.restore()
+        for field in list_input_fields(description, operation):
             for number in itertools.islice(turn, _PER_PLACE):
                 others = {name: value for name, value in good.items() if name != field}
                 body = json.dumps(others)[:-1] + (", " if others else "") + f"{json.dumps(field)}: {VALUES[number]}}}"
-                explained(planted_server.client.request(method, filled(planted_server, method, path), content=body))
+                check_answer(
+                    contract_server.client.request(method, fill_path(contract_server, method, path), content=body)
+                )
 
 
 NESTED: Final[dict[str, tuple[str, dict[str, Any], str | None]]] = {
@@ -103,52 +105,54 @@ NESTED: Final[dict[str, tuple[str, dict[str, Any], str | None]]] = {
 
 
 @pytest.mark.parametrize("label", NESTED)
-def test_no_value_deeper_in_a_body_breaks_an_operation(planted_server: Planted, described: Json, label: str) -> None:
+def test_no_value_deeper_in_a_body_breaks_an_operation(contract_server: Planted, description: Json, label: str) -> None:
     method, path = label.split(" ")
     field, good, model = NESTED[label]
-    planted_server.restore()
-    names = described["components"]["schemas"][model]["properties"] if model else ["vectors", "payload", "features"]
+    contract_server.restore()
+    names = description["components"]["schemas"][model]["properties"] if model else ["vectors", "payload", "features"]
     for name, value in itertools.product(names, VALUES if LONG else VALUES[::2]):
         inner = json.dumps({**good, name: "PLACE"}).replace('"PLACE"', value)
-        rest = {key: one for key, one in GOOD[label].items() if key != field}
+        rest = {key: value for key, value in GOOD[label].items() if key != field}
         wrapped = inner if field == "vector_config" else f"[{inner}]"
         body = json.dumps(rest)[:-1] + (", " if rest else "") + f'"{field}": {wrapped}}}'
-        answer = planted_server.client.request(method, filled(planted_server, method, path), content=body)
-        explained(answer)
+        answer = contract_server.client.request(method, fill_path(contract_server, method, path), content=body)
+        check_answer(answer)
         if label == "POST /v1/clusters" and answer.status_code == 200:
-            planted_server.client.delete(f"/clusters/{answer.json()['cluster_id']}").raise_for_status()
+            contract_server.client.delete(f"/clusters/{answer.json()['cluster_id']}").raise_for_status()
 
 
-def test_no_text_in_a_path_breaks_an_operation(planted_server: Planted, described: Json) -> None:
-    for method, path, _ in operations(described):
+def test_no_text_in_a_path_breaks_an_operation(contract_server: Planted, description: Json) -> None:
+    for method, path, _ in operations(description):
         for part in [part[1:-1] for part in path.split("/") if part.startswith("{")]:
             for text in TEXTS:
-                url = filled(planted_server, method, path, **{part: text})
+                url = fill_path(contract_server, method, path, **{part: text})
                 body = b"{}" if method in ("POST", "PUT", "PATCH") else b""
-                explained(planted_server.client.request(method, url, content=body))
+                check_answer(contract_server.client.request(method, url, content=body))
 
 
-def test_no_value_in_a_query_breaks_an_operation(planted_server: Planted, described: Json) -> None:
-    for method, path, operation in operations(described):
+def test_no_value_in_a_query_breaks_an_operation(contract_server: Planted, description: Json) -> None:
+    for method, path, operation in operations(description):
         if method != "GET":
             continue
         for parameter in operation.get("parameters", []):
             for text in QUERIES if parameter["in"] == "query" else ():
-                url = f"{filled(planted_server, method, path)}?{parameter['name']}={text}"
-                explained(planted_server.client.get(url))
+                url = f"{fill_path(contract_server, method, path)}?{parameter['name']}={text}"
+                check_answer(contract_server.client.get(url))
 
 
 @pytest.mark.parametrize(
     "name", ["X-Namespace", "X-Request-ID", "Accept", "Content-Type", "Authorization", "Host", "Range"]
 )
-def test_no_header_breaks_a_server(planted_server: Planted, name: str) -> None:
-    run = planted_server.values["run_id"][0]
+def test_no_header_breaks_a_server(contract_server: Planted, name: str) -> None:
+    run = contract_server.values["run_id"][0]
     paths = ["/clusters", f"/clusters/groups/executions/{run}/export", f"/clusters/groups/executions/{run}/download"]
     for path, value in itertools.product(paths, [*HEADERS, "[", "bytes=abc", "bytes=5-1", "bytes=0-1,2-3"]):
         raw = [(name.encode(), value.strip().encode("latin-1"))]
-        kept = [(key, one) for key, one in planted_server.client.headers.raw if key.lower() != name.lower().encode()]
-        request = httpx.Request("GET", f"{planted_server.address}/v1{path}", headers=[*kept, *raw])
-        answer = planted_server.client.send(request)
+        headers = [
+            (key, header) for key, header in contract_server.client.headers.raw if key.lower() != name.lower().encode()
+        ]
+        request = httpx.Request("GET", f"{contract_server.address}/v1{path}", headers=[*headers, *raw])
+        answer = contract_server.client.send(request)
         assert answer.status_code < 500, (path, value, answer.text)
 
 
@@ -178,59 +182,59 @@ BOMBS: Final = {
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_a_text_that_is_no_json_or_too_deep_is_a_400(planted_server: Planted, method: str, path: str) -> None:
+def test_text_that_is_not_json_or_nested_too_deeply_is_a_400(contract_server: Planted, method: str, path: str) -> None:
     for name, bomb in BOMBS.items():
-        answer = planted_server.client.request(method, path, content=bomb)
+        answer = contract_server.client.request(method, path, content=bomb)
 
         assert answer.status_code == 400, (name, answer.text)
-        explained(answer)
+        check_answer(answer)
 
 
-def test_a_hundred_thousand_keys_are_too_large_for_a_document_and_harmless_elsewhere(planted_server: Planted) -> None:
+def test_a_hundred_thousand_keys_are_too_large_for_a_document_and_harmless_elsewhere(contract_server: Planted) -> None:
     keys = ",".join(f'"k{number}":0' for number in range(90_000))
     assert len(keys) < 2**20
     for method, path in ROUTES:
         for body in (f"{{{keys}}}", f'{{"metadata": {{{keys}}}}}', f'{{"filters": {{{keys}}}}}'):
-            explained(planted_server.client.request(method, path, content=body))
+            check_answer(contract_server.client.request(method, path, content=body))
 
 
-def test_a_million_keys_are_a_413(planted_server: Planted) -> None:
+def test_a_million_keys_are_a_413(contract_server: Planted) -> None:
     body = ("{" + ",".join(f'"k{number}":0' for number in range(1_000_000)) + "}").encode()
 
-    answer = planted_server.client.post("/collections/docs/documents", content=body)
+    answer = contract_server.client.post("/collections/docs/documents", content=body)
 
     assert answer.status_code == 413
-    explained(answer)
+    check_answer(answer)
 
 
-def test_of_a_key_that_comes_twice_the_last_value_counts(planted_server: Planted) -> None:
+def test_the_last_value_of_a_repeated_key_counts(contract_server: Planted) -> None:
     body = b'{"document_id": "twice", "n": 1, "n": 2, "vectors": {"v": [1]}, "vectors": {"v": [1,2,3,4,5,6,7,8]}}'
 
-    made = planted_server.client.post("/collections/docs/documents", content=body).raise_for_status().json()
+    document = contract_server.client.post("/collections/docs/documents", content=body).raise_for_status().json()
 
-    assert made["n"] == 2
-    planted_server.client.delete("/collections/docs/documents/twice").raise_for_status()
+    assert document["n"] == 2
+    contract_server.client.delete("/collections/docs/documents/twice").raise_for_status()
 
 
 @pytest.mark.parametrize("value", [True, "5", 5.5, [5], {"n": 5}, 2**63, 1e30])
-def test_what_is_no_integer_is_not_taken_for_one(planted_server: Planted, value: object) -> None:
+def test_a_value_that_is_not_an_integer_is_rejected(contract_server: Planted, value: object) -> None:
     body = {"limit": value} if value != 2**63 else {"limit": 2**63}
 
-    answer = planted_server.client.post("/clusters/list", json=body)
+    answer = contract_server.client.post("/clusters/list", json=body)
 
     assert answer.status_code == 422
     assert answer.json()["error"]["details"]["validation_errors"][0]["location"] == ["body", "limit"]
 
 
 @pytest.mark.parametrize("value", [1, 0, "true", "no", 1.0])
-def test_what_is_neither_true_nor_false_is_not_taken_for_it(planted_server: Planted, value: object) -> None:
-    answer = planted_server.client.post("/collections/docs/documents/list", json={"return_vectors": value})
+def test_a_value_that_is_not_a_boolean_is_rejected(contract_server: Planted, value: object) -> None:
+    answer = contract_server.client.post("/collections/docs/documents/list", json={"return_vectors": value})
 
     assert answer.status_code == 422
     assert answer.json()["error"]["details"]["validation_errors"][0]["location"] == ["body", "return_vectors"]
 
 
-def test_a_whole_number_may_have_a_point(planted_server: Planted) -> None:
-    answer = planted_server.client.post("/clusters/list", content=b'{"limit": 1.0}')
+def test_an_integer_may_be_written_with_a_decimal_point(contract_server: Planted) -> None:
+    answer = contract_server.client.post("/clusters/list", content=b'{"limit": 1.0}')
 
     assert answer.status_code == 200 and len(answer.json()["results"]) == 1

@@ -1,6 +1,6 @@
-"""Sequences of calls that hand on what they made: create, use, change, execute, remove, ask again.
+"""Sequences of calls that pass on what they created: create, use, change, execute, remove, read again.
 
-What leads where is told here in one table; Schemathesis draws the sequences, the same ones each time.
+One table defines the links; Schemathesis draws the sequences deterministically.
 """
 
 from collections import Counter
@@ -15,8 +15,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from cluster_steps import carry_out
 from contract.checks import IN_SEQUENCES
-from contract.description import Json, reviewed
-from contract.generated import SEED, Case, load, named_in, reachable
+from contract.description import Json, load_reviewed
+from contract.generated import SEED, Case, load, parse_parameters, use_existing
 from contract.long import LONG
 from contract.planted import Planted
 
@@ -48,51 +48,51 @@ LEADS: Final[dict[str, dict[str, str]]] = {
         "key_name": "$response.body#/name",
     },
 }
-"""What the answer to a call gives to the paths of other calls."""
+"""Values that the answer to a call supplies to the paths of other calls."""
 
 
-def linked() -> Json:
-    """The description with a link from each of `LEADS` to every operation whose path it can fill."""
-    found = reviewed()
-    for label, given in LEADS.items():
+def add_links() -> Json:
+    """Add a link from each of `LEADS` to every operation whose path it can fill."""
+    description = load_reviewed()
+    for label, values in LEADS.items():
         method, path = label.split(" ")
-        links = found["paths"][path][method.lower()]["responses"]["200"].setdefault("links", {})
-        for other, methods in found["paths"].items():
-            needed = named_in(other)
-            if needed and set(needed) <= given.keys():
+        links = description["paths"][path][method.lower()]["responses"]["200"].setdefault("links", {})
+        for other, methods in description["paths"].items():
+            needed = parse_parameters(other)
+            if needed and set(needed) <= values.keys():
                 for operation in methods.values():
                     links[operation["operationId"]] = {
                         "operationId": operation["operationId"],
-                        "parameters": {name: given[name] for name in needed},
+                        "parameters": {name: values[name] for name in needed},
                     }
-    return found
+    return description
 
 
 @pytest.mark.timeout(900)
 def test_sequences_answer_as_described(
-    planted_server: Planted, connection: requests.Session, calls: Counter[str]
+    contract_server: Planted, connection: requests.Session, calls: Counter[str]
 ) -> None:
     followed: Counter[str] = Counter()
-    machine: Any = load(examples=1, coverage=False, modes=["positive"], raw=linked()).as_state_machine()
+    machine: Any = load(examples=1, coverage=False, modes=["positive"], raw=add_links()).as_state_machine()
 
-    class Sequences(machine):  # type: ignore[misc]  # made at run time
+    class Sequences(machine):  # type: ignore[misc]  # created at run time
         def setup(self) -> None:
-            planted_server.restore()
+            contract_server.restore()
 
         def get_call_kwargs(self, case: Case) -> dict[str, Any]:
-            headers = {"Authorization": f"Bearer {planted_server.key}"}
-            return {"base_url": planted_server.address, "session": connection, "headers": headers}
+            headers = {"Authorization": f"Bearer {contract_server.key}"}
+            return {"base_url": contract_server.address, "session": connection, "headers": headers}
 
         def before_call(self, case: Case) -> None:
             handed_on = any("_" in str(value) and str(value).islower() for value in case.path_parameters.values())
-            reachable(case, (lambda name, method: ()) if handed_on else planted_server.choices)
+            use_existing(case, (lambda name, method: ()) if handed_on else contract_server.choices)
             calls[case.operation.label] += 1
 
         def after_call(self, response: Any, case: Case) -> None:
             if response.status_code < 300:
                 followed[case.operation.label] += 1
                 if case.operation.label.endswith("/execute"):
-                    carry_out(planted_server.services)
+                    carry_out(contract_server.services)
 
         def validate_response(self, response: Any, case: Case, **kwargs: Any) -> None:
             case.validate_response(response, checks=IN_SEQUENCES, transport_kwargs=kwargs, recorder=self.recorder)

@@ -39,8 +39,8 @@ ODD: Final = [
 @fuzzed
 @given(values=st.lists(texts, min_size=_PER_CALL, max_size=_PER_CALL), keys=st.lists(texts, unique=True, max_size=3))
 @example(values=ODD, keys=[key for key in ODD if key not in RESERVED])
-def test_values_and_keys_of_documents_come_back_byte_for_byte(
-    planted_server: Planted, values: list[str], keys: list[str]
+def test_values_and_keys_of_documents_are_returned_byte_for_byte(
+    contract_server: Planted, values: list[str], keys: list[str]
 ) -> None:
     own = {key: key for key in keys if key not in RESERVED and key != "metadata"}
     payload = {
@@ -50,11 +50,11 @@ def test_values_and_keys_of_documents_come_back_byte_for_byte(
     }
     body = {"collection_id": "docs", "documents": [{"document_id": "text", "vectors": {}, "payload": payload}]}
 
-    planted_server.client.post("/namespaces/default/documents/upsert", json=body).raise_for_status()
-    kept = planted_server.client.get("/collections/docs/documents/text").raise_for_status().json()
+    contract_server.client.post("/namespaces/default/documents/upsert", json=body).raise_for_status()
+    stored = contract_server.client.get("/collections/docs/documents/text").raise_for_status().json()
 
-    assert {name: kept[name] for name in payload} == payload
-    assert set(kept) - set(payload) == {"document_id", "collection_id", "_internal"}
+    assert {name: stored[name] for name in payload} == payload
+    assert set(stored) - set(payload) == {"document_id", "collection_id", "_internal"}
 
 
 @fuzzed
@@ -64,37 +64,37 @@ def test_values_and_keys_of_documents_come_back_byte_for_byte(
 @example(name="$where")
 @example(name="e\u0301\u0301")
 @example(name="\U0001f468\u200d\U0001f469")
-def test_names_come_back_byte_for_byte_and_find_what_they_name(planted_server: Planted, name: str) -> None:
+def test_names_are_returned_byte_for_byte_and_can_be_looked_up(contract_server: Planted, name: str) -> None:
     body = {"collection_name": name, "source": {"type": "direct_upsert"}, "description": name}
-    made = planted_server.client.post("/collections", json=body)
-    if made.status_code in (409, 422):
-        assert name in ("docs", "spare", "list") or name.partition("_")[0] in ("col", "ns", "run", "doc"), made.text
+    created = contract_server.client.post("/collections", json=body)
+    if created.status_code in (409, 422):
+        assert name in ("docs", "spare", "list") or name.partition("_")[0] in ("col", "ns", "run", "doc"), created.text
         return
 
-    found = planted_server.client.get(f"/collections/{_quoted(name)}")
+    reply = contract_server.client.get(f"/collections/{_quote(name)}")
 
-    assert found.status_code == 200, (name, found.text)
-    assert (found.json()["collection_name"], found.json()["description"]) == (name, name)
-    planted_server.client.delete(f"/collections/{made.json()['collection_id']}").raise_for_status()
+    assert reply.status_code == 200, (name, reply.text)
+    assert (reply.json()["collection_name"], reply.json()["description"]) == (name, name)
+    contract_server.client.delete(f"/collections/{created.json()['collection_id']}").raise_for_status()
 
 
 @pytest.mark.parametrize("name", ["a\u200bbc", "\ufeffabc", "ab\u2060c", "so\u00adft", "abc\U000e0041", "a\x9bbc"])
-def test_a_name_with_a_character_that_nobody_sees_is_refused(planted_server: Planted, name: str) -> None:
+def test_a_name_with_an_invisible_character_is_refused(contract_server: Planted, name: str) -> None:
     body = {"collection_name": name, "source": {"type": "direct_upsert"}}
-    made = planted_server.client.post("/collections", json=body)
+    created = contract_server.client.post("/collections", json=body)
 
-    assert made.status_code == 422
-    assert f"U+{next(ord(c) for c in name if ord(c) > 127):04X}" in made.json()["error"]["message"]
+    assert created.status_code == 422
+    assert f"U+{next(ord(c) for c in name if ord(c) > 127):04X}" in created.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["00 ", " 00x", "\u3000abc", "abc\u00a0", " \u2003 ab "])
-def test_a_name_with_blanks_around_it_is_refused_with_the_name_to_use(planted_server: Planted, name: str) -> None:
-    """People never see them, and no path that is typed finds such a name."""
+def test_a_name_with_blanks_around_it_is_refused_with_the_name_to_use(contract_server: Planted, name: str) -> None:
+    """Such blanks are invisible, and a typed path would not match the name."""
     body = {"collection_name": name, "source": {"type": "direct_upsert"}}
-    made = planted_server.client.post("/collections", json=body)
+    created = contract_server.client.post("/collections", json=body)
 
-    assert made.status_code == 422
-    details = made.json()["error"]["details"]
+    assert created.status_code == 422
+    details = created.json()["error"]["details"]
     assert (details["field"], details["remedy"]) == ("collection_name", f"Use {name.strip()!r}.")
 
 
@@ -103,37 +103,37 @@ def test_a_name_with_blanks_around_it_is_refused_with_the_name_to_use(planted_se
 @example(id="a/b")
 @example(id="..%2f")
 @example(id="count ")
-def test_ids_of_documents_come_back_byte_for_byte(planted_server: Planted, id: str) -> None:
-    made = planted_server.client.post("/collections/docs/documents", json={"document_id": id, "n": 1})
-    assert made.status_code == 200 and made.json()["document_id"] == id, made.text
+def test_ids_of_documents_are_returned_byte_for_byte(contract_server: Planted, id: str) -> None:
+    created = contract_server.client.post("/collections/docs/documents", json={"document_id": id, "n": 1})
+    assert created.status_code == 200 and created.json()["document_id"] == id, created.text
 
-    found = planted_server.client.get(f"/collections/docs/documents/{_quoted(id)}")
+    reply = contract_server.client.get(f"/collections/docs/documents/{_quote(id)}")
 
-    assert found.status_code == 200 and found.json()["document_id"] == id, found.text
+    assert reply.status_code == 200 and reply.json()["document_id"] == id, reply.text
     body = {"document_ids": [id]}
-    removed = planted_server.client.request("DELETE", "/collections/docs/documents/batch", json=body)
+    removed = contract_server.client.request("DELETE", "/collections/docs/documents/batch", json=body)
     assert removed.json()["deleted_count"] == 1
 
 
 @pytest.mark.parametrize("text", ["\\ud800", "\\udfff", "\\ud83d", "\\ude00\\ud83d"])
 @pytest.mark.parametrize("place", ['{"a": "%s"}', '{"%s": 1}', '{"document_id": "%s"}', '{"a": [{"b": "%s"}]}'])
-def test_half_a_character_is_refused_wherever_it_stands(planted_server: Planted, text: str, place: str) -> None:
-    answer = planted_server.client.post("/collections/docs/documents", content=(place % text).encode())
+def test_a_lone_surrogate_is_refused_anywhere(contract_server: Planted, text: str, place: str) -> None:
+    answer = contract_server.client.post("/collections/docs/documents", content=(place % text).encode())
 
     assert answer.status_code == 400 and answer.json()["error"]["details"]["line"] == 1
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return "".join(f"%{byte:02X}" for byte in text.encode())
 
 
-# ── what cannot be set from outside ──────────────────────────────────────────────────────────────────────────────────
+# ── fields that clients cannot set ───────────────────────────────────────────────────────────────────────────────────
 
 FOREIGN: Final = "foreign"
 
 
 def _foreign(value: Any) -> Any:
-    """Another value of the same kind."""
+    """Return another value of the same kind."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, (int, float)):
@@ -169,8 +169,8 @@ _MOVES: Final = frozenset({"updated_at", "last_used_at"})
 
 
 @pytest.mark.parametrize("kind", RECORDS)
-def test_no_other_field_of_an_answer_can_be_set_by_sending_it_back(planted_server: Planted, kind: str) -> None:
-    client, (path, own) = planted_server.client, RECORDS[kind]
+def test_no_other_field_of_an_answer_can_be_set_by_sending_it_back(contract_server: Planted, kind: str) -> None:
+    client, (path, own) = contract_server.client, RECORDS[kind]
     before = client.get(path).raise_for_status().json()
     sent = {name: _foreign(value) for name, value in before.items() if name not in own.split()}
     sent |= {"_shoal": {"a": 1}, "_internal": {"a": 1}, "organization_id": "org_other", "namespace_id": "ns_other"}
@@ -202,62 +202,62 @@ CREATED: Final[list[tuple[str, dict[str, Any], str]]] = [
         "/clusters/groups",
     ),
 ]
-_SHOALS: Final = frozenset(
+_OWNED_BY_SHOAL: Final = frozenset(
     {
         "status", "created_at", "updated_at", "internal_id", "organization_id", "current_run_id", "last_run_id",
         "schema_version", "object_count", "document_count", "num_clusters", "generation", "is_locked",
         "namespace_ready", "warnings", "collection_id", "bucket_id", "cluster_id", "task_id",
     }
 )  # fmt: skip
-"""Fields that Shoal decides, whoever sends them."""
+"""Fields that only Shoal sets."""
 
 
 @pytest.mark.parametrize(("home", "body", "other"), CREATED, ids=[home for home, _, _ in CREATED])
-def test_what_is_shown_of_one_thing_gives_another_nothing(
-    planted_server: Planted, home: str, body: dict[str, Any], other: str
+def test_fields_owned_by_shoal_cannot_be_copied_to_another_resource(
+    contract_server: Planted, home: str, body: dict[str, Any], other: str
 ) -> None:
-    client = planted_server.client
+    client = contract_server.client
     shown = client.get(other).raise_for_status().json()
-    theirs = {name: value for name, value in shown.items() if name in _SHOALS}
+    owned = {name: value for name, value in shown.items() if name in _OWNED_BY_SHOAL}
 
-    for name, value in theirs.items():
+    for name, value in owned.items():
         refused = client.post(home, json={**body, name: value})
         assert refused.status_code == 422, name
         assert refused.json()["error"]["message"].startswith(f"{name}: "), name
 
-    assert len(theirs) > 5
-    client.post(home, json=body).raise_for_status()  # nothing was made before
+    assert len(owned) > 5
+    client.post(home, json=body).raise_for_status()  # nothing was created before
     client.delete(f"{home}/assigned").raise_for_status()
 
 
-def test_reserved_fields_of_a_document_are_left_out(planted_server: Planted) -> None:
-    client = planted_server.client
+def test_reserved_fields_of_a_document_are_left_out(contract_server: Planted) -> None:
+    client = contract_server.client
     reserved: dict[str, Any] = {"_shoal": {"run_id": "run_x"}, "_internal": {"namespace_id": "ns_x"}}
     reserved |= {"collection_id": "col_x", "document_id": "mine"}
 
-    made = client.post("/collections/docs/documents", json={**reserved, "n": 1}).raise_for_status().json()
+    created = client.post("/collections/docs/documents", json={**reserved, "n": 1}).raise_for_status().json()
     patched = client.patch("/collections/docs/documents/mine", json={**reserved, "n": 2}).raise_for_status().json()
     body = {"collection_id": "docs", "documents": [{"document_id": "mine", "vectors": {}, "payload": reserved}]}
     upserted = client.post("/namespaces/default/documents/upsert", json=body).raise_for_status().json()
-    kept = client.get("/collections/docs/documents/mine").raise_for_status().json()
+    stored = client.get("/collections/docs/documents/mine").raise_for_status().json()
 
-    for document in (made, patched, kept):
+    for document in (created, patched, stored):
         assert document["document_id"] == "mine" and document["collection_id"] != "col_x"
         assert "_shoal" not in document
-        assert document["_internal"]["namespace_id"] == made["_internal"]["namespace_id"] != "ns_x"
+        assert document["_internal"]["namespace_id"] == created["_internal"]["namespace_id"] != "ns_x"
     assert upserted["dropped_payload_fields"] == {"mine": sorted(reserved)}
     client.delete("/collections/docs/documents/mine").raise_for_status()
 
 
-def test_numbers_come_back_as_they_were_sent(planted_server: Planted) -> None:
+def test_numbers_are_returned_as_sent(contract_server: Planted) -> None:
     numbers = "[0, -0.0, 1.5, 1e308, 5e-324, 0.1, 9007199254740993, 9223372036854775807, -9223372036854775808]"
     sent = f'{{"document_id": "numbers", "n": {numbers}}}'.encode()
 
-    planted_server.client.post("/collections/docs/documents", content=sent).raise_for_status()
-    answer: httpx.Response = planted_server.client.get("/collections/docs/documents/numbers")
+    contract_server.client.post("/collections/docs/documents", content=sent).raise_for_status()
+    answer: httpx.Response = contract_server.client.get("/collections/docs/documents/numbers")
 
-    kept = answer.json()["n"]
-    assert [(type(number), str(number)) for number in kept] == [
+    stored = answer.json()["n"]
+    assert [(type(number), str(number)) for number in stored] == [
         (type(number), str(number)) for number in json.loads(numbers)
     ]
-    planted_server.client.delete("/collections/docs/documents/numbers").raise_for_status()
+    contract_server.client.delete("/collections/docs/documents/numbers").raise_for_status()
