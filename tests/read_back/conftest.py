@@ -1,10 +1,10 @@
-"""One server with everything planted, both readers, and what they have read."""
+"""One populated server, both readers, and their counts."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from contract.planted import Planted, planted
+from contract.planted import Planted, serve_planted
 from read_back.official import NEWER, OLDER, Reader
 
 _LINES = pytest.StashKey[list[str]]()
@@ -26,14 +26,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session")
 def summary(request: pytest.FixtureRequest) -> list[str]:
-    """Lines for the end of the session."""
+    """Lines for the summary at the end of the session."""
     return request.config.stash[_LINES]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
-    with planted(tmp_path_factory.mktemp("read_back") / "data") as made:
-        yield made
+    with serve_planted(tmp_path_factory.mktemp("read_back") / "data") as planted_server:
+        yield planted_server
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Both versions of the official SDK as readers of answers, each in a process of its own."""
+"""Both versions of the official SDK as readers of answers, each in its own process."""
 
 import json
 import os
@@ -13,14 +13,14 @@ __all__ = ["NEWER", "OLDER", "OLDER_SDK", "Reader"]
 
 _PROGRAM: Final = Path(__file__).with_name("reader.py")
 OLDER_SDK: Final = Path(sys.prefix) / "sdk-0.81.1"
-"""Where `scripts/set-up` puts the older version: both have one name, so it cannot be installed beside the other."""
+"""Where `scripts/set-up` installs the older version: both share one package name, so they need separate folders."""
 
 NEWER: Final = "1.3.783"
 OLDER: Final = "0.81.1"
 
 
 class Reader:
-    """One version; `agent` is how it calls itself over HTTP. Counts what it has read."""
+    """One SDK version; `agent` is its HTTP user agent. Counts the answers that it read."""
 
     def __init__(self, version: str) -> None:
         self.version, self.agent = version, f"OpenAPI-Generator/{version}/python"
@@ -37,8 +37,8 @@ class Reader:
         """End its process."""
         self._process.communicate()
 
-    def problem(self, method: str, path: str, text: str) -> str | None:
-        """What it raises for the answer of a route; None where it reads it, or has no method for the route."""
+    def find_problem(self, method: str, path: str, text: str) -> str | None:
+        """Return the error it raises for an answer of a route; None if it reads it or has no method for the route."""
         reply = self._ask({"method": method, "path": path, "text": text})
         if reply["known"]:
             self.read_answers[method, path] += 1
@@ -46,9 +46,9 @@ class Reader:
         return error
 
     def fields(self, method: str, path: str) -> list[str]:
-        """The fields it reads in the answer of a route."""
-        found: list[str] = self._ask({"fields": [method, path]})["fields"]
-        return found
+        """List the fields that it reads in the answer of a route."""
+        names: list[str] = self._ask({"fields": [method, path]})["fields"]
+        return names
 
     def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None

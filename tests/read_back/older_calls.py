@@ -1,8 +1,8 @@
-"""The calls of the older SDK (0.81.1) on a served installation. A program, since both versions have one name.
+"""The calls of the older SDK (0.81.1) on a served installation. A program, since both versions share one package name.
 
     python older_calls.py URL KEY
 
-PYTHONPATH says where the older version is. The installation is that of `contract.planted`. One JSON line a step,
+PYTHONPATH locates the older version. The installation is that of `contract.planted`. One JSON line per step,
 `{"step": …, "error": null}`, and a last one, `{"calls": n, "routes": ["GET /v1/clusters/{}", …]}`.
 """
 
@@ -24,13 +24,13 @@ _SCHEMA: Final = {"properties": {"title": {"type": "string"}}}
 
 
 def step(function: Callable[["Older"], None]) -> Callable[["Older"], None]:
-    """A step of the program; they run in the order in which they stand."""
+    """Register a step of the program; steps run in source order."""
     _STEPS.append(function)
     return function
 
 
 class Older:
-    """The older client; a key and a namespace go with every call."""
+    """The older client; every call sends a key and a namespace."""
 
     def __init__(self, url: str, key: str) -> None:
         self.calls = Calls()
@@ -41,19 +41,19 @@ class Older:
 
     def __getattr__(self, name: str) -> Any:
         """`older.clusters` is its ClustersApi."""
-        made = getattr(mixpeek, f"{name}Api")(self._client)
-        setattr(self, name, made)
-        return made
+        created = getattr(mixpeek, f"{name}Api")(self._client)
+        setattr(self, name, created)
+        return created
 
 
-def new(model: str, **fields: Any) -> Any:
-    """A request model, made as its documentation does."""
+def build_model(model: str, **fields: Any) -> Any:
+    """Build a request model as the SDK documentation does."""
     module = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", model).lower()
     return getattr(importlib.import_module(f"mixpeek.models.{module}"), model).from_dict(fields)
 
 
 @step
-def asks_for_health_and_itself(older: Older) -> None:
+def get_health_and_organization(older: Older) -> None:
     older.Health.healthcheck_health_0()
     older.Health.liveness_health_0()
     older.Health.celery_beat_health()
@@ -61,15 +61,15 @@ def asks_for_health_and_itself(older: Older) -> None:
 
 
 @step
-def makes_and_changes_a_namespace(older: Older) -> None:
-    made = older.Namespaces.create_namespace(
-        new("CreateNamespaceRequest", namespace_name="older-space", feature_extractors=_extractors())
+def create_and_change_namespace(older: Older) -> None:
+    created = older.Namespaces.create_namespace(
+        build_model("CreateNamespaceRequest", namespace_name="older-space", feature_extractors=_extractors())
     )
-    assert made.feature_extractors[0].feature_extractor_id == "text_v1"
+    assert created.feature_extractors[0].feature_extractor_id == "text_v1"
     older.Namespaces.patch_namespace(
-        "older-space", new("PatchNamespaceRequest", namespace_name="older-two", description="d")
+        "older-space", build_model("PatchNamespaceRequest", namespace_name="older-two", description="d")
     )
-    older.Namespaces.update_namespace("older-two", new("UpdateNamespaceRequest", payload_indexes=[]))
+    older.Namespaces.update_namespace("older-two", build_model("UpdateNamespaceRequest", payload_indexes=[]))
     assert older.Namespaces.get_namespace("older-two").description == "d"
     assert older.Namespaces.list_namespaces().results
     older.Namespaces.delete_namespace("older-two", force=True)
@@ -80,85 +80,94 @@ def _extractors() -> list[dict[str, Any]]:
 
 
 @step
-def makes_buckets_and_objects(older: Older) -> None:
-    older.Buckets.create_bucket(new("BucketCreateRequest", bucket_name="older", bucket_schema=_SCHEMA))
-    older.Buckets.patch_bucket("older", new("BucketPatchRequest", description="d"))
-    older.Buckets.update_bucket("older", new("BucketUpdateRequest", bucket_name="older"))
+def create_buckets_and_objects(older: Older) -> None:
+    older.Buckets.create_bucket(build_model("BucketCreateRequest", bucket_name="older", bucket_schema=_SCHEMA))
+    older.Buckets.patch_bucket("older", build_model("BucketPatchRequest", description="d"))
+    older.Buckets.update_bucket("older", build_model("BucketUpdateRequest", bucket_name="older"))
     assert older.Buckets.get_bucket("older").description == "d"
     assert older.Buckets.list_buckets().results
     blob = {"property": "text", "type": "text", "data": "hello"}
     objects = older.BucketObjects
-    made = objects.create_object_buckets("older", new("CreateObjectRequest", title="t", blobs=[blob]))
-    objects.create_objects_batch_buckets("older", new("CreateObjectsBatchRequest", objects=[{"title": "u"}]))
-    objects.patch_object_buckets("older", made.object_id, new("PatchObjectRequest", title="v"))
-    objects.update_object_buckets("older", made.object_id, new("UpdateObjectRequest", metadata={"a": 1}))
-    shown = objects.get_object_buckets("older", made.object_id)
-    assert shown.additional_properties["title"] == "v" and shown.additional_properties["metadata"] == {"a": 1}
+    created = objects.create_object_buckets("older", build_model("CreateObjectRequest", title="t", blobs=[blob]))
+    objects.create_objects_batch_buckets("older", build_model("CreateObjectsBatchRequest", objects=[{"title": "u"}]))
+    objects.patch_object_buckets("older", created.object_id, build_model("PatchObjectRequest", title="v"))
+    objects.update_object_buckets("older", created.object_id, build_model("UpdateObjectRequest", metadata={"a": 1}))
+    current = objects.get_object_buckets("older", created.object_id)
+    assert current.additional_properties["title"] == "v" and current.additional_properties["metadata"] == {"a": 1}
     assert len(objects.list_objects_buckets("older", limit=5).results) == 2
-    objects.delete_object_buckets("older", made.object_id)
+    objects.delete_object_buckets("older", created.object_id)
 
 
 @step
-def makes_collections_without_schemas(older: Older) -> None:
+def create_collections_without_schemas(older: Older) -> None:
     source = {"type": "bucket", "bucket_ids": ["older"]}
-    made = older.Collections.create_collection(
-        new("CreateCollectionRequest", collection_name="older_docs", source=source, feature_extractor=_extractors()[0])
+    created = older.Collections.create_collection(
+        build_model(
+            "CreateCollectionRequest", collection_name="older_docs", source=source, feature_extractor=_extractors()[0]
+        )
     )
-    assert made.input_schema.properties == made.output_schema.properties == {}
+    assert created.input_schema.properties == created.output_schema.properties == {}
     older.Collections.update_collection("older_docs", {"description": "d"})
     assert older.Collections.get_collection("older_docs").description == "d"
     older.Collections.describe_collection_features("older_docs")
 
 
 @step
-def reads_collections_that_are_fed_by_upserts(older: Older) -> None:
+def read_collections_fed_by_upserts(older: Older) -> None:
     assert older.Collections.get_collection("docs").source.type.value == "bucket"
-    listed = {one.collection_name: one for one in older.Collections.list_collections(limit=100).results}
+    listed = {
+        collection.collection_name: collection for collection in older.Collections.list_collections(limit=100).results
+    }
     assert "docs" in listed
 
 
 @step
-def makes_and_changes_documents(older: Older) -> None:
+def create_and_change_documents(older: Older) -> None:
     id = older.Collections.get_collection("older_docs").collection_id
     documents = older.CollectionDocuments
     for number in range(4):
         vectors = {"v": [float(number == axis) for axis in range(8)]}
-        made = documents.create_document(
-            "older_docs", new("DocumentCreateRequest", collection_id=id, title=f"t{number}", vectors=vectors)
+        created = documents.create_document(
+            "older_docs", build_model("DocumentCreateRequest", collection_id=id, title=f"t{number}", vectors=vectors)
         )
-    documents.patch_document("older_docs", made.document_id, {"title": "patched"})
-    documents.update_document("older_docs", made.document_id, {"title": "put"})
-    updates = [{"document_id": made.document_id, "update_data": {"seen": 1}}]
-    documents.batch_update("older_docs", new("BatchUpdateDocumentsRequest", updates=updates))
-    documents.bulk_update("older_docs", new("BulkUpdateDocumentsRequest", update_data={"all": 1}))
-    shown = documents.get_document("older_docs", made.document_id, return_vectors=True)
-    assert shown.additional_properties["title"] == "put" and shown.additional_properties["all"] == 1
+    documents.patch_document("older_docs", created.document_id, {"title": "patched"})
+    documents.update_document("older_docs", created.document_id, {"title": "put"})
+    updates = [{"document_id": created.document_id, "update_data": {"seen": 1}}]
+    documents.batch_update("older_docs", build_model("BatchUpdateDocumentsRequest", updates=updates))
+    documents.bulk_update("older_docs", build_model("BulkUpdateDocumentsRequest", update_data={"all": 1}))
+    current = documents.get_document("older_docs", created.document_id, return_vectors=True)
+    assert current.additional_properties["title"] == "put" and current.additional_properties["all"] == 1
     counted = {"aggregations": [{"function": "count", "alias": "n"}], "group_by": [{"field": "all"}]}
-    assert documents.aggregate_documents("older_docs", new("DocumentAggregationRequest", **counted)).total_groups == 1
-    documents.delete_document("older_docs", made.document_id)
+    assert (
+        documents.aggregate_documents("older_docs", build_model("DocumentAggregationRequest", **counted)).total_groups
+        == 1
+    )
+    documents.delete_document("older_docs", created.document_id)
     gone = documents.list_documents("older_docs", limit=5).results[0].document_id
-    documents.batch_delete("older_docs", new("BatchDeleteDocumentsRequest", document_ids=[gone]))
+    documents.batch_delete("older_docs", build_model("BatchDeleteDocumentsRequest", document_ids=[gone]))
 
 
 @step
-def reads_documents_that_were_upserted(older: Older) -> None:
-    found = older.CollectionDocuments.list_documents("docs", limit=5).results
-    assert len(found) == 5
-    one = older.CollectionDocuments.get_document("docs", found[0].document_id)
-    assert one.document_id == found[0].document_id
+def read_upserted_documents(older: Older) -> None:
+    documents = older.CollectionDocuments.list_documents("docs", limit=5).results
+    assert len(documents) == 5
+    document = older.CollectionDocuments.get_document("docs", documents[0].document_id)
+    assert document.document_id == documents[0].document_id
 
 
 @step
-def makes_clusters_of_every_method(older: Older) -> None:
+def create_clusters_of_every_method(older: Older) -> None:
     for method in ("kmeans", "hdbscan", "agglomerative"):
         config = {"feature_uris": ["v"], "clustering_method": method}
-        made = older.Clusters.create_cluster(
-            new("CreateClusterRequest", collection_ids=["docs"], cluster_name=f"older_{method}", vector_config=config)
+        created = older.Clusters.create_cluster(
+            build_model(
+                "CreateClusterRequest", collection_ids=["docs"], cluster_name=f"older_{method}", vector_config=config
+            )
         )
-        assert made.algorithm == method
+        assert created.algorithm == method
     by_value = {"attributes": ["kind"]}
     older.Clusters.create_cluster(
-        new(
+        build_model(
             "CreateClusterRequest",
             collection_ids=["docs"],
             cluster_name="older_values",
@@ -166,13 +175,13 @@ def makes_clusters_of_every_method(older: Older) -> None:
             attribute_config=by_value,
         )
     )
-    older.Clusters.patch_cluster("older_kmeans", new("PatchClusterRequest", metadata={"a": 1}))
+    older.Clusters.patch_cluster("older_kmeans", build_model("PatchClusterRequest", metadata={"a": 1}))
     assert older.Clusters.get_cluster("older_kmeans").metadata == {"a": 1}
     assert older.Clusters.list_clusters(limit=100).results
 
 
 @step
-def executes_and_cancels(older: Older) -> None:
+def execute_and_cancel(older: Older) -> None:
     task = older.Clusters.execute_clustering_clusters("older_kmeans")
     run_id = task.additional_data["run_id"]
     assert older.ClusterExecutions.get_cluster_execution("older_kmeans").status == "pending"
@@ -186,27 +195,27 @@ def executes_and_cancels(older: Older) -> None:
 
 
 @step
-def reads_a_finished_run(older: Older) -> None:
+def read_finished_run(older: Older) -> None:
     run = older.ClusterExecutions.get_cluster_execution("groups")
     assert run.status == "completed" and len(run.centroids) == run.num_clusters == 3
     older.Clusters.apply_cluster_enrichment_enrich(
-        new("ApplyClusterEnrichmentRequest", clustering_ids=["groups"], source_collection_id="docs")
+        build_model("ApplyClusterEnrichmentRequest", clustering_ids=["groups"], source_collection_id="docs")
     )
 
 
 @step
-def makes_and_rotates_keys(older: Older) -> None:
+def create_and_rotate_keys(older: Older) -> None:
     keys = older.OrganizationAPIKeys
-    made = keys.create_key_organizations_users_email(_USER, new("APIKeyCreateRequest", name="older"))
-    assert made.key.startswith(made.key_prefix)
-    keys.update_key_organizations_users_email_name(_USER, "older", new("APIKeyUpdateRequest", description="d"))
+    created = keys.create_key_organizations_users_email(_USER, build_model("APIKeyCreateRequest", name="older"))
+    assert created.key.startswith(created.key_prefix)
+    keys.update_key_organizations_users_email_name(_USER, "older", build_model("APIKeyUpdateRequest", description="d"))
     keys.list_keys_organizations_users_email(_USER, include_revoked=True)
     keys.rotate_key_organizations_users_email_name(_USER, "older")
     keys.delete_key_organizations_users_email_name(_USER, "older")
 
 
 @step
-def removes_what_it_made(older: Older) -> None:
+def remove_everything(older: Older) -> None:
     for name in ("older_kmeans", "older_hdbscan", "older_agglomerative", "older_values"):
         older.Clusters.delete_cluster(name)
     older.Collections.delete_collection("older_docs")
@@ -214,19 +223,19 @@ def removes_what_it_made(older: Older) -> None:
 
 
 def main() -> None:
-    """All steps, each with its outcome."""
+    """Run all steps and print their outcomes."""
     older = Older(sys.argv[1], sys.argv[2])
-    for one in _STEPS:
+    for step_function in _STEPS:
         error = None
         try:
-            one(older)
-        except Exception:  # noqa: BLE001  # whatever it raises is the finding
+            step_function(older)
+        except Exception:  # noqa: BLE001  # any error is the result
             error = traceback.format_exc()
-        _say({"step": one.__name__, "error": error})
-    _say({"calls": older.calls.total(), "routes": sorted(map(str, older.calls.routes(official_routes())))})
+        _print_line({"step": step_function.__name__, "error": error})
+    _print_line({"calls": older.calls.total(), "routes": sorted(map(str, older.calls.routes(official_routes())))})
 
 
-def _say(line: dict[str, Any]) -> None:
+def _print_line(line: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
 
 

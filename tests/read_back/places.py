@@ -1,9 +1,9 @@
-"""Every route that stores what it is sent: a rich body for it, and where the result can be read."""
+"""Every route that stores its body: a rich body for it, and the routes that show the result."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["PLACES", "Place", "fresh"]
+__all__ = ["PLACES", "Place", "with_name"]
 
 Json = dict[str, Any]
 USER: Final = "reader@example.org"
@@ -13,10 +13,10 @@ _NAME: Final = "@"
 
 @dataclass(frozen=True)
 class Place:
-    """A route by method and path, as the SDK writes both; `{}` in the path is the id of a thing made from `first`.
+    """A route by method and path, as the SDK writes both; `{}` in the path is the id of a resource created by `first`.
 
-    `reads` are the routes that show the thing afterwards, `removes` the one that takes it away. `id` is where its id
-    stands in the answer to `first`, or to the body itself where there is no `first`.
+    `reads` are the routes that show the resource, `removes` the one that deletes it. `id` is the path of its id in the
+    answer to `first`, or to the body itself without `first`.
     """
 
     method: str
@@ -31,12 +31,12 @@ class Place:
         return f"{self.method} {self.path}"
 
 
-def fresh(value: Any, name: str) -> Any:
-    """The same with a new name wherever `@` stands."""
+def with_name(value: Any, name: str) -> Any:
+    """Replace `@` by a name throughout a body."""
     if isinstance(value, dict):
-        return {key: fresh(inner, name) for key, inner in value.items()}
+        return {key: with_name(inner, name) for key, inner in value.items()}
     if isinstance(value, list):
-        return [fresh(inner, name) for inner in value]
+        return [with_name(inner, name) for inner in value]
     return name if value == _NAME else value
 
 
@@ -239,12 +239,12 @@ _create_key = Place(
 )  # fmt: skip
 
 
-def _changed(made: Place, method: str, body: Json) -> Place:
-    """The route that changes what another has made."""
-    return Place(method, made.removes, body, made.id, made.reads, made.removes, made)
+def _update_of(first: Place, method: str, body: Json) -> Place:
+    """Return a route that changes the resource that `first` creates."""
+    return Place(method, first.removes, body, first.id, first.reads, first.removes, first)
 
 
-_PATCHED_CLUSTER: Final = {
+_CLUSTER_PATCH: Final = {
     "cluster_name": _NAME,
     "description": "d",
     "metadata": {"team": "y"},
@@ -263,23 +263,23 @@ PLACES: Final = (
         "POST", "/namespaces/standalone", {**_NAMESPACE, "namespace_id": _NAME}, "namespace_id",
         _create_namespace.reads, "/namespaces/{}",
     ),
-    *(_changed(_create_namespace, method, _NAMESPACE) for method in ("PATCH", "PUT")),
+    *(_update_of(_create_namespace, method, _NAMESPACE) for method in ("PATCH", "PUT")),
     _create_bucket,
-    *(_changed(_create_bucket, method, _BUCKET) for method in ("PATCH", "PUT")),
+    *(_update_of(_create_bucket, method, _BUCKET) for method in ("PATCH", "PUT")),
     _create_object,
     Place(
         "POST", _OBJECTS + "/batch", {"objects": [_OBJECT]}, "succeeded.0.object_id", _create_object.reads,
         _create_object.removes,
     ),
-    *(_changed(_create_object, method, _OBJECT) for method in ("PATCH", "PUT")),
+    *(_update_of(_create_object, method, _OBJECT) for method in ("PATCH", "PUT")),
     _create_collection,
-    _changed(
+    _update_of(
         _create_collection,
         "PATCH",
         {name: value for name, value in _COLLECTION.items() if name not in _AT_CREATION},
     ),
     _create_document,
-    *(_changed(_create_document, method, {"vectors": {"v": [0.5] * 8}, **_FIELDS}) for method in ("PATCH", "PUT")),
+    *(_update_of(_create_document, method, {"vectors": {"v": [0.5] * 8}, **_FIELDS}) for method in ("PATCH", "PUT")),
     Place(
         "POST", "/namespaces/default/documents/upsert",
         {
@@ -301,7 +301,7 @@ PLACES: Final = (
     ),
     _create_cluster,
     Place("POST", "/clusters", _BY_VALUE, "cluster_id", _create_cluster.reads, _create_cluster.removes),
-    _changed(_create_cluster, "PATCH", _PATCHED_CLUSTER),
+    _update_of(_create_cluster, "PATCH", _CLUSTER_PATCH),
     Place(
         "POST", "/clusters/{}/execute",
         {
@@ -319,6 +319,6 @@ PLACES: Final = (
         Place("POST", "/clusters", {**_CLUSTER, "filters": None}, "cluster_id", (), "/clusters/{}"),
     ),
     _create_key,
-    _changed(_create_key, "PATCH", {**_create_key.body, "status": "active"}),
+    _update_of(_create_key, "PATCH", {**_create_key.body, "status": "active"}),
 )  # fmt: skip
 """Every route that stores a JSON body, apart from labels and names of runs, which are texts."""

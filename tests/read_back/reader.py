@@ -1,9 +1,9 @@
-"""Reads answers as one version of the official SDK does. A program: one JSON line in, one JSON line out.
+"""Reads answers with one version of the official SDK. A program: one JSON line in, one JSON line out.
 
     {"method": "GET", "path": "/v1/clusters/{}", "text": "…"}  →  {"error": null}, or what the SDK raised
     {"fields": ["GET", "/v1/clusters/{}"]}                     →  {"fields": ["cluster_id", …]}
 
-Both versions are one package, `mixpeek`: PYTHONPATH says which. The type of a route's answer is read from its source.
+Both versions are the package `mixpeek`: PYTHONPATH selects one. The type of a route's answer is read from its source.
 """
 
 import json
@@ -21,50 +21,50 @@ _DECLARED: Final = re.compile(
 _ROUTE: Final = re.compile(r"method='([A-Z]+)',\s*resource_path='([^']+)'")
 
 
-def answers() -> dict[tuple[str, str], str]:
-    """The type of the answer with status 200 by method and path; parameters of paths are `{}`."""
-    found = {}
+def find_answer_types() -> dict[tuple[str, str], str]:
+    """Map (method, path) to the type of the answer with status 200; path parameters are `{}`."""
+    types = {}
     for file in (Path(str(mixpeek.__file__)).parent / "api").glob("*_api.py"):
-        kind = None
-        for line in _pieces(file.read_text("utf-8")):
+        type_name = None
+        for line in _find_types_and_routes(file.read_text("utf-8")):
             if isinstance(line, str):
-                kind = line
-            elif kind is not None:
+                type_name = line
+            elif type_name is not None:
                 method, path = line
-                found[method, re.sub(r"\{[^}]*\}", "{}", path).rstrip("/")] = kind
-    return found
+                types[method, re.sub(r"\{[^}]*\}", "{}", path).rstrip("/")] = type_name
+    return types
 
 
-def _pieces(source: str) -> list[str | tuple[str, str]]:
-    """Types of answers and routes in the order in which they stand: a route comes after its type."""
+def _find_types_and_routes(source: str) -> list[str | tuple[str, str]]:
+    """List answer types and routes in source order: a route follows its type."""
     types = [(match.start(), match.group(1)) for match in _DECLARED.finditer(source)]
     routes = [(match.start(), (match.group(1), match.group(2))) for match in _ROUTE.finditer(source)]
-    pieces: list[tuple[int, Any]] = [*types, *routes]
-    return [piece for _, piece in sorted(pieces, key=lambda pair: pair[0])]
+    matches: list[tuple[int, Any]] = [*types, *routes]
+    return [piece for _, piece in sorted(matches, key=lambda pair: pair[0])]
 
 
-def fields(kind: str) -> list[str]:
-    """The fields of a type, by the names they have on the wire."""
-    model = getattr(mixpeek.models, kind, None)
+def list_fields(type_name: str) -> list[str]:
+    """List the fields of a type by their wire names."""
+    model = getattr(mixpeek.models, type_name, None)
     declared = getattr(model, "model_fields", {})
     return sorted(field.alias or name for name, field in declared.items() if name != "additional_properties")
 
 
 def main() -> None:
     """Answer until there are no more lines."""
-    known, client = answers(), mixpeek.ApiClient()
+    types, client = find_answer_types(), mixpeek.ApiClient()
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "fields" in asked:
-            reply: dict[str, Any] = {"fields": fields(known.get(tuple(asked["fields"]), ""))}
+        question = json.loads(line)
+        if "fields" in question:
+            reply: dict[str, Any] = {"fields": list_fields(types.get(tuple(question["fields"]), ""))}
         else:
-            kind = known.get((asked["method"], asked["path"]))
-            reply = {"known": kind is not None, "error": None}
+            type_name = types.get((question["method"], question["path"]))
+            reply = {"known": type_name is not None, "error": None}
             try:
-                if kind is not None:
-                    client.deserialize(asked["text"], kind, "application/json")
-            except Exception as error:  # noqa: BLE001  # whatever it raises is the finding
-                reply["error"] = f"{kind}: {error}"
+                if type_name is not None:
+                    client.deserialize(question["text"], type_name, "application/json")
+            except Exception as error:  # noqa: BLE001  # any error is the result
+                reply["error"] = f"{type_name}: {error}"
         sys.stdout.write(json.dumps(reply) + "\n")
         sys.stdout.flush()
 

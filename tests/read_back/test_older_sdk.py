@@ -1,4 +1,4 @@
-"""The official SDK before version 1 (0.81.1): every call that it has and the server serves."""
+"""The official SDK before version 1 (0.81.1): every call that it has a method for and the server serves."""
 
 import json
 import os
@@ -19,8 +19,8 @@ _HERE: Final = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
-def told(server: Planted, summary: list[str]) -> list[dict[str, Any]]:
-    """What the program told, step by step."""
+def report(server: Planted, summary: list[str]) -> list[dict[str, Any]]:
+    """Run the program and return its output, one line per step."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(OLDER_SDK), str(_HERE.parent)])}
     done = subprocess.run(
         [sys.executable, str(_PROGRAM), server.address, server.key],
@@ -36,18 +36,18 @@ def told(server: Planted, summary: list[str]) -> list[dict[str, Any]]:
     return lines
 
 
-def test_every_step_of_the_older_sdk_works(told: list[dict[str, Any]]) -> None:
-    failed = [f"{line['step']}:\n{line['error']}" for line in told[:-1] if line["error"]]
-    assert failed == [] and len(told) > 10, "\n".join(failed)
+def test_every_step_of_the_older_sdk_works(report: list[dict[str, Any]]) -> None:
+    failed = [f"{line['step']}:\n{line['error']}" for line in report[:-1] if line["error"]]
+    assert failed == [] and len(report) > 10, "\n".join(failed)
 
 
 def test_every_route_that_the_older_sdk_has_a_method_for_was_called(
-    server: Planted, told: list[dict[str, Any]]
+    server: Planted, report: list[dict[str, Any]]
 ) -> None:
-    from sdk.calls import routes_of  # it loads the SDK, which takes seconds
+    from sdk.calls import routes_of  # imports the SDK, which takes seconds
 
     served = routes_of(server.client.get("/openapi.json").json())
     listing = [sys.executable, "-c", "from sdk.calls import official_routes; print(*official_routes(), sep='\\n')"]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(OLDER_SDK), str(_HERE.parent)])}
-    known = subprocess.run(listing, env=environ, capture_output=True, text=True, check=True).stdout.split("\n")
-    assert sorted(set(map(str, served)) & set(known) - set(told[-1]["routes"])) == []
+    sdk_routes = subprocess.run(listing, env=environ, capture_output=True, text=True, check=True).stdout.split("\n")
+    assert sorted(set(map(str, served)) & set(sdk_routes) - set(report[-1]["routes"])) == []

@@ -1,8 +1,8 @@
-"""Whatever is accepted is read back by the official SDK, in both of its versions.
+"""Everything that the server accepts can be read back by both versions of the official SDK.
 
-For each route that stores what it is sent: a body with every field, one field at a time replaced by values of every
-kind, and bodies that Hypothesis has changed in several places at once. What is answered with 200 has to be read, from
-the answer itself and from every route that shows the thing afterwards.
+For each route that stores its body: a body with every field, one field at a time replaced by values of every kind, and
+bodies that Hypothesis changed in several places at once. Whatever is answered with 200 must be readable, in the answer
+itself and on every route that shows the resource.
 """
 
 import json
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from contract.long import LONG
 from contract.planted import Planted
 from read_back.official import Reader
-from read_back.places import PLACES, Place, fresh
+from read_back.places import PLACES, Place, with_name
 
 pytestmark = pytest.mark.slow
 
@@ -28,82 +28,82 @@ _KINDS: Final[tuple[Any, ...]] = (None, True, 7, -1.5, 2**62, "x", [], ["x"], [1
 _QUICK: Final[tuple[Any, ...]] = (7, "x", [{"x": 1}], {"x": "y"})
 
 
-class Asked:
-    """One server and both readers."""
+class ReadBack:
+    """Sends bodies to one server and reads them back with both readers."""
 
     def __init__(self, server: Planted, readers: tuple[Reader, Reader]) -> None:
         self._client, self._readers = server.client, readers
 
-    def accepted(self, place: Place, body: Any, *, writer: int = 0, everywhere: bool = False) -> bool:
-        """Whether the body was taken; then it has been read back: the thing itself by both readers, the list by one,
-        `everywhere` by both on every route."""
-        id = "" if place.first is None else self._made(place.first)
+    def check(self, place: Place, body: Any, *, writer: int = 0, all_routes: bool = False) -> bool:
+        """Return whether the body was accepted; if so, check that the resource is readable by both readers and the list
+        by one, or with `all_routes` by both on every route."""
+        id = "" if place.first is None else self._create(place.first)
         name = f"name{next(_NUMBERS)}"
         reader = self._readers[writer]
         path = place.path.replace("{}", id)
-        sent = fresh(_named(body, id), name)
+        sent = with_name(_insert_id(body, id), name)
         answer = self._client.request(place.method, path, json=sent, headers={"User-Agent": reader.agent})
         assert answer.status_code < 500, f"{place} {sent} → {answer.text}"
-        taken = answer.status_code == 200
-        if taken:
-            self._reads(reader, place.method, place.path, answer.text, sent)
-            shown = id or str(_at(answer.json(), place.id))
-            readers = self._readers if everywhere else (self._readers[1 - writer],)
-            for method, where in place.reads if everywhere else place.reads[:2]:
-                for one in self._readers if where == place.reads[0][1] else readers:
-                    self._read(one, method, where, shown, sent)
-            id = shown
+        accepted = answer.status_code == 200
+        if accepted:
+            self._check_readable(reader, place.method, place.path, answer.text, sent)
+            shown_id = id or str(_get_at(answer.json(), place.id))
+            readers = self._readers if all_routes else (self._readers[1 - writer],)
+            for method, where in place.reads if all_routes else place.reads[:2]:
+                for reader_ in self._readers if where == place.reads[0][1] else readers:
+                    self._read(reader_, method, where, shown_id, sent)
+            id = shown_id
         if id:
             self._client.delete(place.removes.replace("{}", id))
-        return taken
+        return accepted
 
-    def _made(self, first: Place) -> str:
-        answer = self._client.post(first.path, json=fresh(first.body, f"name{next(_NUMBERS)}"))
+    def _create(self, first: Place) -> str:
+        answer = self._client.post(first.path, json=with_name(first.body, f"name{next(_NUMBERS)}"))
         assert answer.status_code == 200, answer.text
-        return str(_at(answer.json(), first.id))
+        return str(_get_at(answer.json(), first.id))
 
     def _read(self, reader: Reader, method: str, where: str, id: str, sent: Any) -> None:
-        asked = {"limit": 3, "sort": {"field": "created_at", "direction": "desc"}} if method == "POST" else None
+        query = {"limit": 3, "sort": {"field": "created_at", "direction": "desc"}} if method == "POST" else None
         path, agent = where.replace("{}", id), {"User-Agent": reader.agent}
-        answer = self._client.request(method, path, json=asked, headers=agent)
+        answer = self._client.request(method, path, json=query, headers=agent)
         if answer.status_code == 404 and "documents" in sent and sent.get("collection_id") != "docs":
-            return  # it went to the collection `default`
+            return  # it was stored in the collection `default`
         assert answer.status_code == 200, f"{method} {where} after {sent} → {answer.text}"
-        self._reads(reader, method, where, answer.text, sent)
+        self._check_readable(reader, method, where, answer.text, sent)
 
-    def _reads(self, reader: Reader, method: str, where: str, text: str, sent: Any) -> None:
-        problem = reader.problem(method, _anonymous(where), text)
+    def _check_readable(self, reader: Reader, method: str, where: str, text: str, sent: Any) -> None:
+        problem = reader.find_problem(method, _to_template(where), text)
         assert problem is None, f"SDK {reader.version} cannot read {method} {where} after {json.dumps(sent)}: {problem}"
 
 
 @pytest.fixture(scope="module")
-def asked(server: Planted, readers: tuple[Reader, Reader]) -> Asked:
-    return Asked(server, readers)
+def read_back(server: Planted, readers: tuple[Reader, Reader]) -> ReadBack:
+    return ReadBack(server, readers)
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
-def test_a_body_with_every_field_is_accepted_and_read_back(asked: Asked, place: Place) -> None:
-    assert all(asked.accepted(place, place.body, writer=writer, everywhere=True) for writer in (0, 1))
+def test_a_body_with_every_field_is_accepted_and_read_back(read_back: ReadBack, place: Place) -> None:
+    assert all(read_back.check(place, place.body, writer=writer, all_routes=True) for writer in (0, 1))
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
 def test_a_field_of_any_kind_is_refused_or_read_back(
-    asked: Asked, readers: tuple[Reader, Reader], place: Place
+    read_back: ReadBack, readers: tuple[Reader, Reader], place: Place
 ) -> None:
     """Every field of the body, and every field that the SDK reads in the answer, replaced by values of every kind."""
-    names = {name for reader in readers for name in reader.fields(place.method, _anonymous(place.path))}
-    inner, put = _opened(place)
+    names = {name for reader in readers for name in reader.fields(place.method, _to_template(place.path))}
+    inner, put = _open(place)
     turns = count()
     for name in sorted({*inner, *names}):
         for value in _KINDS if LONG else _QUICK:
-            asked.accepted(place, put({**inner, name: value}), writer=next(turns) % 2)
+            read_back.check(place, put({**inner, name: value}), writer=next(turns) % 2)
 
 
 @pytest.mark.parametrize("place", PLACES, ids=str)
 def test_a_body_changed_in_several_places_is_refused_or_read_back(
-    asked: Asked, readers: tuple[Reader, Reader], place: Place
+    read_back: ReadBack, readers: tuple[Reader, Reader], place: Place
 ) -> None:
-    names = {name for reader in readers for name in reader.fields(place.method, _anonymous(place.path))}
+    names = {name for reader in readers for name in reader.fields(place.method, _to_template(place.path))}
 
     @settings(
         max_examples=_EXAMPLES,
@@ -112,71 +112,71 @@ def test_a_body_changed_in_several_places_is_refused_or_read_back(
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(body=_changed(place.body, sorted(names)), writer=st.integers(0, 1))
+    @given(body=_mutations(place.body, sorted(names)), writer=st.integers(0, 1))
     def holds(body: Any, writer: int) -> None:
-        asked.accepted(place, body, writer=writer)
+        read_back.check(place, body, writer=writer)
 
     holds()
 
 
 def test_every_route_that_stores_a_body_is_here(server: Planted) -> None:
-    described = server.client.get("/openapi.json").json()
+    description = server.client.get("/openapi.json").json()
     writing = {
-        (method.upper(), _anonymous(path.removeprefix("/v1")))
-        for path, methods in described["paths"].items()
+        (method.upper(), _to_template(path.removeprefix("/v1")))
+        for path, methods in description["paths"].items()
         for method, operation in methods.items()
         if method in ("post", "put", "patch")
         and "application/json" in operation.get("requestBody", {}).get("content", {})
     }
-    asking = {route for route in writing if route[1].endswith(_ONLY_READ)}
-    here = {(place.method, _anonymous(place.path)) for place in PLACES}
-    assert sorted(writing - asking - here) == []
+    queries = {route for route in writing if route[1].endswith(_ONLY_READ)}
+    covered = {(place.method, _to_template(place.path)) for place in PLACES}
+    assert sorted(writing - queries - covered) == []
 
 
 _NONE: Final[dict[str, Any]] = {"content": {}}
 _ONLY_READ: Final = ("/list", "/distinct", "/aggregate", "/data", "/plan", "/enrich", "/labels", "/name")
-"""Ends of routes whose body is a question, or a text that is stored as it is."""
+"""Suffixes of routes whose body is a query, or text that is stored verbatim."""
 
 
-def _anonymous(path: str) -> str:
-    """As the SDK writes it: `{}` for each parameter, also where a name of ours stands in its place."""
+def _to_template(path: str) -> str:
+    """Return the path as the SDK writes it: `{}` for each parameter, also in place of a fixed name."""
     path = re.sub(r"\{[^}]*\}", "{}", path)
     for name in ("docs", "things", "default", "reader@example.org"):
         path = path.replace(f"/{name}", "/{}")
     return path if path.startswith("/v1") else f"/v1{path}"
 
 
-def _at(value: Any, path: str) -> Any:
+def _get_at(value: Any, path: str) -> Any:
     for part in path.split("."):
         value = value[int(part)] if isinstance(value, list) else value[part]
     return value
 
 
-def _named(body: Any, id: str) -> Any:
-    """The body with the id of the thing wherever `{}` stands as a text."""
+def _insert_id(body: Any, id: str) -> Any:
+    """Replace the text `{}` in the body by the id of the resource."""
     return json.loads(json.dumps(body).replace('"{}"', json.dumps(id)))
 
 
-def _opened(place: Place) -> tuple[dict[str, Any], Any]:
-    """The part of the body that holds the fields which are stored, and how to put it back."""
-    for way in (("objects", 0), ("documents", 0, "payload"), ("updates", 0, "update_data"), ("update_data",)):
-        if way[0] in place.body:
-            return _inside(place.body, way), lambda inner, way=way: _replaced(place.body, way, inner)
+def _open(place: Place) -> tuple[dict[str, Any], Any]:
+    """Return the part of the body with the stored fields, and a function that puts it back."""
+    for path_ in (("objects", 0), ("documents", 0, "payload"), ("updates", 0, "update_data"), ("update_data",)):
+        if path_[0] in place.body:
+            return _get_in(place.body, path_), lambda inner, path_=path_: _set_in(place.body, path_, inner)
     return place.body, lambda inner: inner
 
 
-def _inside(value: Any, way: tuple[Any, ...]) -> dict[str, Any]:
-    for step in way:
+def _get_in(value: Any, path_: tuple[Any, ...]) -> dict[str, Any]:
+    for step in path_:
         value = value[step]
-    found: dict[str, Any] = value
-    return found
+    part: dict[str, Any] = value
+    return part
 
 
-def _replaced(value: Any, way: tuple[Any, ...], new: Any) -> Any:
-    if not way:
+def _set_in(value: Any, path_: tuple[Any, ...], new: Any) -> Any:
+    if not path_:
         return new
     copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[way[0]] = _replaced(value[way[0]], way[1:], new)
+    copy[path_[0]] = _set_in(value[path_[0]], path_[1:], new)
     return copy
 
 
@@ -194,28 +194,28 @@ _VALUES = st.recursive(
 
 
 @st.composite
-def _changed(draw: st.DrawFn, body: dict[str, Any], names: list[str]) -> Any:
-    """The body after one to three changes: a part replaced, taken away, or put where none was."""
+def _mutations(draw: st.DrawFn, body: dict[str, Any], names: list[str]) -> Any:
+    """Draw one to three changes of the body: replace, remove or add a part."""
     changed: Any = json.loads(json.dumps(body))
     for _ in range(draw(st.integers(1, 3))):
-        way = draw(st.sampled_from(list(_ways(changed)) or [()]))
-        if not way:
+        path_ = draw(st.sampled_from(list(_paths(changed)) or [()]))
+        if not path_:
             continue
-        parent = _inside(changed, way[:-1])
+        parent = _get_in(changed, path_[:-1])
         what = draw(st.sampled_from(["replace", "replace", "remove", "add"]))
         if what == "replace":
-            parent[way[-1]] = draw(_VALUES)
+            parent[path_[-1]] = draw(_VALUES)
         elif what == "remove":
-            del parent[way[-1]]
+            del parent[path_[-1]]
         elif isinstance(parent, dict):
-            known = [*names, *parent] if len(way) == 1 else [*parent, "type", "x"]
-            parent[draw(st.sampled_from(known))] = draw(_VALUES)
+            names_ = [*names, *parent] if len(path_) == 1 else [*parent, "type", "x"]
+            parent[draw(st.sampled_from(names_))] = draw(_VALUES)
     return changed
 
 
-def _ways(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to every part of a JSON value."""
+def _paths(value: Any, path_: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Iterate over the paths of all parts of a JSON value."""
     steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for step, inner in steps:
-        yield (*way, step)
-        yield from _ways(inner, (*way, step))
+        yield (*path_, step)
+        yield from _paths(inner, (*path_, step))
