@@ -51,6 +51,6 @@ def parquet(tmp_path: Path, columns: dict[str, object]) -> Path:
     import pyarrow.parquet as pq
 
     path = tmp_path / "documents.parquet"
-    given = {**columns, "embedding": np.asarray(columns["embedding"]).tolist()}
-    pq.write_table(pa.table(given), path)
+    lists = {**columns, "embedding": np.asarray(columns["embedding"]).tolist()}
+    pq.write_table(pa.table(lists), path)
     return path

@@ -44,7 +44,7 @@ IN_MEMORY: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.fixture
-def filled(client: shoal.Client, columns: dict[str, object]) -> shoal.Client:
+def client_with_documents(client: shoal.Client, columns: dict[str, object]) -> shoal.Client:
     """A client whose namespace holds the documents in the collection `docs`."""
     client.collections.create("docs")
     client.documents.upload("docs", columns)
@@ -54,12 +54,12 @@ def filled(client: shoal.Client, columns: dict[str, object]) -> shoal.Client:
 def test_health_needs_no_key_and_me_needs_one(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_DATA", "/nowhere")
     monkeypatch.delenv("SHOAL_API_KEY", raising=False)
-    with shoal.Client(server.url) as nobody, shoal.Client(server.url, server.key) as somebody:
-        assert nobody.health()["status"] == "OK"
-        assert somebody.me().organization_id
+    with shoal.Client(server.url) as anonymous, shoal.Client(server.url, server.key) as authenticated:
+        assert anonymous.health()["status"] == "OK"
+        assert authenticated.me().organization_id
 
         with pytest.raises(Unauthorized, match="There is no key"):
-            nobody.me()
+            anonymous.me()
 
 
 def test_the_key_of_this_machine_is_found(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,11 +88,11 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 
 
 def test_namespaces_are_made_found_changed_and_removed(client: shoal.Client) -> None:
-    made = client.namespaces.create("another-one", vectors={"text": 3}, description="for a test")
+    namespace = client.namespaces.create("another-one", vectors={"text": 3}, description="for a test")
 
-    assert client.namespaces.get("another-one") == client.namespaces.get(made.namespace_id)
+    assert client.namespaces.get("another-one") == client.namespaces.get(namespace.namespace_id)
     assert client.namespaces.patch("another-one", description="changed").description == "changed"
-    assert made.namespace_id in {item.namespace_id for item in client.namespaces.list()}
+    assert namespace.namespace_id in {centroid.namespace_id for centroid in client.namespaces.list()}
     with pytest.raises(AlreadyExists, match="another-one"):
         client.namespaces.create("another-one")
 
@@ -103,11 +103,11 @@ def test_namespaces_are_made_found_changed_and_removed(client: shoal.Client) -> 
 
 
 def test_collections_are_made_found_changed_and_removed(client: shoal.Client) -> None:
-    made = client.collections.create("docs", metadata={"team": "a"})
+    collection = client.collections.create("docs", metadata={"team": "a"})
 
     assert client.collections.get("docs").metadata == {"team": "a"}
-    assert client.collections.patch(made.collection_id, description="mine").description == "mine"
-    assert [item.collection_name for item in client.collections.list(search="doc")] == ["docs"]
+    assert client.collections.patch(collection.collection_id, description="mine").description == "mine"
+    assert [centroid.collection_name for centroid in client.collections.list(search="doc")] == ["docs"]
 
     client.collections.delete("docs")
 
@@ -165,9 +165,9 @@ def test_every_form_of_upload_stores_the_same_documents(
     done = client.documents.upload("docs", source)
 
     assert (done.inserted, done.replaced, done.vectors) == (45, 0, {"embedding": 6})
-    found = client.documents.get("docs", "d07", vectors=True)
-    assert (found["text"], found["n"]) == ("rain today 7", 7)
-    assert np.allclose(found["vectors"]["embedding"], vectors[7])
+    document = client.documents.get("docs", "d07", vectors=True)
+    assert (document["text"], document["n"]) == ("rain today 7", 7)
+    assert np.allclose(document["vectors"]["embedding"], vectors[7])
 
 
 def test_a_file_that_is_read_here_is_stored_whole(client: shoal.Client, tmp_path: Path) -> None:
@@ -221,43 +221,43 @@ def test_only_tables_are_uploaded(client: shoal.Client) -> None:
             client.documents.upload("docs", wrong)
 
 
-def test_documents_one_by_one(filled: shoal.Client) -> None:
-    filled.documents.create("docs", {"text": "new"}, vectors={"embedding": [1, 0, 0, 0, 0, 0]}, document_id="x")
+def test_documents_one_by_one(client_with_documents: shoal.Client) -> None:
+    client_with_documents.documents.create("docs", {"text": "new"}, vectors={"embedding": [1, 0, 0, 0, 0, 0]}, document_id="x")
 
-    assert filled.documents.count("docs") == 46
-    assert filled.documents.patch("docs", "x", text="newer")["text"] == "newer"
-    assert [d["document_id"] for d in filled.documents.list("docs", filters={"text": "newer"})] == ["x"]
-    assert filled.documents.distinct("docs", "text", filters={"n": 3}) == [("rain today 3", 1)]
+    assert client_with_documents.documents.count("docs") == 46
+    assert client_with_documents.documents.patch("docs", "x", text="newer")["text"] == "newer"
+    assert [d["document_id"] for d in client_with_documents.documents.list("docs", filters={"text": "newer"})] == ["x"]
+    assert client_with_documents.documents.distinct("docs", "text", filters={"n": 3}) == [("rain today 3", 1)]
 
-    filled.documents.delete("docs", "x")
+    client_with_documents.documents.delete("docs", "x")
 
     with pytest.raises(NotFound, match="x"):
-        filled.documents.get("docs", "x")
+        client_with_documents.documents.get("docs", "x")
 
 
-def test_a_cluster_is_made_executed_and_read(filled: shoal.Client) -> None:
-    made = filled.clusters.create(
+def test_a_cluster_is_created_executed_and_read(client_with_documents: shoal.Client) -> None:
+    cluster = client_with_documents.clusters.create(
         "topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3}, enrich=True
     )
     stages: list[str] = []
 
-    run = filled.clusters.execute("topics")
+    run = client_with_documents.clusters.execute("topics")
     done = run.wait(60, progress=lambda stage, fraction: stages.append(stage))
 
     assert done.status == "completed"
-    assert [one.num_members for one in done.centroids or []] == [15, 15, 15]
-    assert {group["member_count"] for group in filled.clusters.groups("topics")} == {15}
-    assert filled.clusters.get(made.cluster_id).num_clusters == 3
-    assert filled.clusters.map("topics")["total_points"] == 45
+    assert [centroid.num_members for centroid in done.centroids or []] == [15, 15, 15]
+    assert {group["member_count"] for group in client_with_documents.clusters.groups("topics")} == {15}
+    assert client_with_documents.clusters.get(cluster.cluster_id).num_clusters == 3
+    assert client_with_documents.clusters.map("topics")["total_points"] == 45
     members = run.members()
     assert members.num_rows == 45
     assert len(set(members["cluster_id"].to_pylist()[:15])) == 1
-    assert filled.documents.get("docs", "d00")["cluster_id"] == members["cluster_id"][0].as_py()
+    assert client_with_documents.documents.get("docs", "d00")["cluster_id"] == members["cluster_id"][0].as_py()
     assert stages
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "message"),
     [
         ({"feature": "embedding", "n_clusters": 10}, 'n_clusters: is not an argument of clusters.create, got 10. Did '
          'you mean params={"n_clusters": 10}?'),
@@ -266,53 +266,53 @@ def test_a_cluster_is_made_executed_and_read(filled: shoal.Client) -> None:
         ({}, 'feature: is required. Name a vector of the documents: feature="embedding".'),
     ],
 )  # fmt: skip
-def test_an_unknown_argument_of_create_gets_a_suggestion(given: dict[str, Any], told: str) -> None:
+def test_an_unknown_argument_of_create_gets_a_suggestion(arguments: dict[str, Any], message: str) -> None:
     with shoal.Client("http://127.0.0.1:9", api_key="sk_x") as client, pytest.raises(InvalidField) as refused:
-        client.clusters.create("topics", ["docs"], **given)
+        client.clusters.create("topics", ["docs"], **arguments)
 
-    assert told in refused.value.message
+    assert message in refused.value.message
 
 
-def test_runs_are_listed_named_and_relabelled(filled: shoal.Client) -> None:
-    filled.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
-    assert filled.executions.latest("topics") is None
-    run = filled.clusters.execute("topics")
+def test_runs_are_listed_named_and_relabelled(client_with_documents: shoal.Client) -> None:
+    client_with_documents.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
+    assert client_with_documents.executions.latest("topics") is None
+    run = client_with_documents.clusters.execute("topics")
     run.wait(60)
 
-    filled.executions.rename("topics", run.run_id, "first")
-    done = filled.executions.relabel("topics", run.run_id, {"cl_0": "Mine"})
+    client_with_documents.executions.rename("topics", run.run_id, "first")
+    done = client_with_documents.executions.relabel("topics", run.run_id, {"cl_0": "Mine"})
 
-    latest = filled.executions.latest("topics", vectors=True)
+    latest = client_with_documents.executions.latest("topics", vectors=True)
     assert latest is not None and latest.centroids is not None
     members = latest.centroids[0].num_members
     assert (done.label_overrides, done.documents_relabelled, done.warnings) == ({"cl_0": "Mine"}, members + 1, [])
     assert (latest.run_id, latest.run_name, latest.centroids[0].label) == (run.run_id, "first", "Mine")
     assert len(latest.centroids[0].centroid_vector or []) == 6
-    assert [item.run_id for item in filled.executions.list("topics")] == [run.run_id]
+    assert [centroid.run_id for centroid in client_with_documents.executions.list("topics")] == [run.run_id]
     with pytest.raises(Conflict):
         run.cancel()
 
 
-def test_a_cluster_by_attributes(filled: shoal.Client) -> None:
-    filled.clusters.create_by_attributes("years", ["docs"], ["n"])
+def test_a_cluster_by_attributes(client_with_documents: shoal.Client) -> None:
+    client_with_documents.clusters.create_by_attributes("years", ["docs"], ["n"])
 
-    assert filled.clusters.execute("years").wait(60).num_clusters == 45
+    assert client_with_documents.clusters.execute("years").wait(60).num_clusters == 45
 
 
-def test_clusters_are_changed_listed_and_removed(filled: shoal.Client) -> None:
-    filled.clusters.create("topics", ["docs"], feature="embedding")
+def test_clusters_are_changed_listed_and_removed(client_with_documents: shoal.Client) -> None:
+    client_with_documents.clusters.create("topics", ["docs"], feature="embedding")
 
-    assert filled.clusters.patch("topics", description="mine").description == "mine"
-    assert [item.cluster_name for item in filled.clusters.list(search="topic")] == ["topics"]
+    assert client_with_documents.clusters.patch("topics", description="mine").description == "mine"
+    assert [centroid.cluster_name for centroid in client_with_documents.clusters.list(search="topic")] == ["topics"]
     with pytest.raises(AlreadyExists):
-        filled.clusters.create("topics", ["docs"], feature="embedding")
+        client_with_documents.clusters.create("topics", ["docs"], feature="embedding")
     with pytest.raises(InvalidRequest, match="feature"):
-        filled.clusters.create("others", ["docs"], feature="picture")
+        client_with_documents.clusters.create("others", ["docs"], feature="picture")
 
-    filled.clusters.delete("topics")
+    client_with_documents.clusters.delete("topics")
 
     with pytest.raises(NotFound):
-        filled.clusters.get("topics")
+        client_with_documents.clusters.get("topics")
 
 
 def test_a_run_that_cannot_succeed_says_why(client: shoal.Client) -> None:
@@ -341,25 +341,25 @@ def test_a_cancelled_run_says_so(client: shoal.Client) -> None:
         run.wait(60)
 
 
-def test_tasks_report_runs(filled: shoal.Client) -> None:
-    filled.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
-    run = filled.clusters.execute("topics")
+def test_tasks_report_runs(client_with_documents: shoal.Client) -> None:
+    client_with_documents.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
+    run = client_with_documents.clusters.execute("topics")
     run.wait(60)
 
-    task = filled.tasks.get(run.task_id)
+    task = client_with_documents.tasks.get(run.task_id)
 
     assert (task.status, task.additional_data["run_id"]) == ("COMPLETED", run.run_id)
-    assert run.task_id in {item.task_id for item in filled.tasks.list(status="COMPLETED", limit=50)}
-    assert filled.tasks.kill(run.task_id).status == "COMPLETED"
+    assert run.task_id in {centroid.task_id for centroid in client_with_documents.tasks.list(status="COMPLETED", limit=50)}
+    assert client_with_documents.tasks.kill(run.task_id).status == "COMPLETED"
 
 
-def test_errors_carry_the_servers_words_and_facts(client: shoal.Client) -> None:
-    with pytest.raises(ShoalError) as told:
+def test_errors_carry_the_servers_message_and_details(client: shoal.Client) -> None:
+    with pytest.raises(ShoalError) as error:
         client.clusters.get("nothing-here")
 
-    assert isinstance(told.value, NotFound)
-    assert told.value.details["status"] == 404
-    assert "nothing-here" in told.value.message
+    assert isinstance(error.value, NotFound)
+    assert error.value.details["status"] == 404
+    assert "nothing-here" in error.value.message
 
 
 def test_a_server_of_another_kind_is_reported(tmp_path: Path) -> None:

@@ -23,17 +23,17 @@ from trees import clusters_by_tree
 
 
 def three_groups(seed: int = 0, each: int = 15) -> NDArray[np.float32]:
-    """Rows in order of their group, well apart."""
+    """Well-separated rows in order of their group."""
     rng = np.random.default_rng(seed)
     return (np.eye(6)[:3].repeat(each, axis=0) + rng.normal(0, 0.05, (3 * each, 6))).astype(np.float32)
 
 
-def same_partition(one: NDArray[Any], two: NDArray[Any]) -> bool:
-    return len(set(zip(one.tolist(), two.tolist(), strict=True))) == len(set(one.tolist())) == len(set(two.tolist()))
+def same_partition(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    return len(set(zip(first.tolist(), second.tolist(), strict=True))) == len(set(first.tolist())) == len(set(second.tolist()))
 
 
 class Frame:
-    """What data frames have in common: they become an array on demand."""
+    """The common interface of data frames: conversion to an array."""
 
     def __init__(self, values: NDArray[Any]) -> None:
         self._values = values
@@ -68,10 +68,10 @@ INPUTS: dict[str, Callable[[NDArray[np.float32]], object]] = {
 def test_every_form_of_vectors_gives_the_same_clusters(kind: str) -> None:
     vectors = three_groups()
 
-    found = shoal.cluster(INPUTS[kind](vectors), algorithm="kmeans", n_clusters=3)
+    clustering = shoal.cluster(INPUTS[kind](vectors), algorithm="kmeans", n_clusters=3)
 
-    assert same_partition(found.labels, np.arange(45) // 15)
-    assert found.labels.dtype == np.int32
+    assert same_partition(clustering.labels, np.arange(45) // 15)
+    assert clustering.labels.dtype == np.int32
 
 
 REFUSED: dict[str, tuple[object, str]] = {
@@ -135,19 +135,22 @@ def test_clusters_are_named_from_the_texts() -> None:
     texts = ["rain today"] * 15 + ["bread to bake"] * 15 + [None] * 15
     texts = [None if text is None else f"{text} {n}" for n, text in enumerate(texts)]
 
-    found = shoal.cluster(three_groups(), text=texts, n_clusters=3)
+    clustering = shoal.cluster(three_groups(), text=texts, n_clusters=3)
 
-    by_label = {int(found.labels[row]): found.clusters[int(found.labels[row])].label.lower() for row in (0, 15, 30)}
-    assert "rain" in by_label[int(found.labels[0])]
-    assert "bread" in by_label[int(found.labels[15])]
-    assert by_label[int(found.labels[30])].startswith("cluster")
+    by_label = {
+        int(clustering.labels[row]): clustering.clusters[int(clustering.labels[row])].label.lower()
+        for row in (0, 15, 30)
+    }
+    assert "rain" in by_label[int(clustering.labels[0])]
+    assert "bread" in by_label[int(clustering.labels[15])]
+    assert by_label[int(clustering.labels[30])].startswith("cluster")
 
 
 def test_the_number_of_clusters_is_chosen_and_noted() -> None:
-    found = shoal.cluster(three_groups(), algorithm="kmeans")
+    clustering = shoal.cluster(three_groups(), algorithm="kmeans")
 
-    assert len(found.clusters) == 3
-    assert found.warnings[0].startswith("3 clusters")
+    assert len(clustering.clusters) == 3
+    assert clustering.warnings[0].startswith("3 clusters")
 
 
 @pytest.mark.slow
@@ -163,7 +166,7 @@ def test_the_number_that_kmeans_takes_does_not_depend_on_ids_order_or_seed() -> 
         shoal.cluster(points, algorithm="kmeans", seed=7),
     ]
 
-    assert {len(one.clusters) for one in others} == {len(plain.clusters)}
+    assert {len(other.clusters) for other in others} == {len(plain.clusters)}
     assert same_partition(others[0].labels, plain.labels)
     assert same_partition(others[1].labels, plain.labels[order])
 
@@ -173,10 +176,10 @@ def test_two_notations_of_few_vectors_give_nearly_the_same_clusters() -> None:
     points = vectors(load("banking77"))[::33][:400]
     written = np.round(points, 4)
 
-    one, two = shoal.cluster(points, algorithm="kmeans"), shoal.cluster(written, algorithm="kmeans")
+    clustering, two = shoal.cluster(points, algorithm="kmeans"), shoal.cluster(written, algorithm="kmeans")
 
-    assert len(one.clusters) == len(two.clusters)
-    assert adjusted_rand_score(one.labels, two.labels) >= 0.7
+    assert len(clustering.clusters) == len(two.clusters)
+    assert adjusted_rand_score(clustering.labels, two.labels) >= 0.7
 
 
 @pytest.mark.slow
@@ -185,62 +188,62 @@ def test_pure_noise_is_reported_as_having_no_structure(algorithm: str) -> None:
     for dimensions, normalize in ((2, False), (2, True), (64, True)):
         noise = np.random.default_rng(3).normal(size=(800, dimensions))
 
-        found = shoal.cluster(noise, algorithm=algorithm, normalize=normalize)
+        clustering = shoal.cluster(noise, algorithm=algorithm, normalize=normalize)
 
-        assert any("structure" in warning.lower() for warning in found.warnings)
+        assert any("structure" in warning.lower() for warning in clustering.warnings)
 
 
 def test_the_default_method_needs_no_parameters() -> None:
-    found = shoal.cluster(three_groups())
+    clustering = shoal.cluster(three_groups())
 
-    summary: dict[str, Any] = found.summary()
+    summary: dict[str, Any] = clustering.summary()
     assert summary["algorithm"] == "auto"
-    assert len(found.clusters) == 3
+    assert len(clustering.clusters) == 3
     assert summary["layers"]["reason"]
 
 
 def test_the_summary_describes_the_whole_clustering() -> None:
     vectors = three_groups()
-    found = shoal.cluster(vectors, algorithm="kmeans", n_clusters=3, id=[f"d{n:02d}" for n in range(45)])
+    clustering = shoal.cluster(vectors, algorithm="kmeans", n_clusters=3, id=[f"d{n:02d}" for n in range(45)])
 
-    assert len(found) == 45
-    assert found.strengths.shape == found.distances.shape == (45,)
-    assert found.coordinates is not None and found.coordinates.shape == (45, 2)
-    assert found.metrics["silhouette_score"] == pytest.approx(1, abs=0.1)
-    assert [one.size for one in found.clusters] == [15, 15, 15]
-    assert sum(one.share for one in found.clusters) == pytest.approx(1)
-    for number, one in enumerate(found.clusters):
-        assert found.labels[list(found.ids).index(one.medoid)] == number
-    assert json.loads(json.dumps(found.summary()))["parameters"]["n_init"] == 10
+    assert len(clustering) == 45
+    assert clustering.strengths.shape == clustering.distances.shape == (45,)
+    assert clustering.coordinates is not None and clustering.coordinates.shape == (45, 2)
+    assert clustering.metrics["silhouette_score"] == pytest.approx(1, abs=0.1)
+    assert [cluster.size for cluster in clustering.clusters] == [15, 15, 15]
+    assert sum(cluster.share for cluster in clustering.clusters) == pytest.approx(1)
+    for number, cluster in enumerate(clustering.clusters):
+        assert clustering.labels[list(clustering.ids).index(cluster.medoid)] == number
+    assert json.loads(json.dumps(clustering.summary()))["parameters"]["n_init"] == 10
 
 
 def test_a_clustering_cannot_be_changed() -> None:
-    found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
+    clustering = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
 
     with pytest.raises(AttributeError):
-        found.seconds = 0.0  # type: ignore[misc]
+        clustering.seconds = 0.0  # type: ignore[misc]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["auto", "kmeans"])
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_with_ids_the_order_of_the_rows_does_not_matter(algorithm: str, seed: int) -> None:
+def test_results_do_not_depend_on_row_order_if_ids_are_given(algorithm: str, seed: int) -> None:
     vectors = np.random.default_rng(seed).normal(size=(40, 5)).astype(np.float32)
     ids = [f"d{n:02d}" for n in range(40)]
     order = np.random.default_rng(seed + 1).permutation(40)
 
-    one = shoal.cluster(vectors, id=ids, algorithm=algorithm, n_clusters=4)
+    clustering = shoal.cluster(vectors, id=ids, algorithm=algorithm, n_clusters=4)
     two = shoal.cluster(vectors[order], id=[ids[row] for row in order], algorithm=algorithm, n_clusters=4)
 
-    assert np.array_equal(one.labels[order], two.labels)
-    assert one.clusters == two.clusters
+    assert np.array_equal(clustering.labels[order], two.labels)
+    assert clustering.clusters == two.clusters
     assert list(two.ids) == [ids[row] for row in order]
-    assert np.array_equal(one.distances[order], two.distances, equal_nan=True)
+    assert np.array_equal(clustering.distances[order], two.distances, equal_nan=True)
 
 
-def groups_and_strays() -> tuple[NDArray[np.float32], list[str]]:
-    """Groups of 15, 25 and 20 rows and three rows away from all, shuffled; with ids in no order."""
+def make_groups_and_outliers() -> tuple[NDArray[np.float32], list[str]]:
+    """Make groups of 15, 25 and 20 rows and three outliers, shuffled, with shuffled ids."""
     rng = np.random.default_rng(4)
     rows = np.concatenate([np.eye(6)[:3].repeat([15, 25, 20], axis=0), np.eye(6)[3:]])
     order = rng.permutation(len(rows))
@@ -255,78 +258,80 @@ def cluster_id(label: int) -> str:
 @pytest.mark.parametrize("with_ids", [False, True])
 @pytest.mark.parametrize("sample", [None, 45])
 def test_hdbscan_reports_its_tree_outliers_and_exemplars(with_ids: bool, sample: int | None) -> None:
-    vectors, ids = groups_and_strays()
+    vectors, ids = make_groups_and_outliers()
 
-    found = shoal.cluster(vectors, id=ids if with_ids else None, algorithm="hdbscan", sample_size=sample)
+    clustering = shoal.cluster(vectors, id=ids if with_ids else None, algorithm="hdbscan", sample_size=sample)
 
-    tree, scores, exemplars = found.condensed_tree(), found.outlier_scores, found.exemplars
+    tree, scores, exemplars = clustering.condensed_tree(), clustering.outlier_scores, clustering.exemplars
     assert tree is not None and scores is not None and exemplars is not None
     by_tree = clusters_by_tree(tree)
-    assert len(found.clusters) == 3
-    assert by_tree == {row: cluster_id(found.labels[row]) for row in by_tree}
+    assert len(clustering.clusters) == 3
+    assert by_tree == {row: cluster_id(clustering.labels[row]) for row in by_tree}
     assert sorted(by_tree) == np.flatnonzero(~np.isnan(scores)).tolist()
     assert len(by_tree) == (sample or len(vectors))
-    assert np.nanmin(scores[found.labels < 0]) > np.nanmax(scores[found.labels >= 0])
-    assert [one.size for one in found.clusters] == np.bincount(found.labels[found.labels >= 0]).tolist()
+    assert np.nanmin(scores[clustering.labels < 0]) > np.nanmax(scores[clustering.labels >= 0])
+    assert [cluster.size for cluster in clustering.clusters] == np.bincount(
+        clustering.labels[clustering.labels >= 0]
+    ).tolist()
     for number, own in enumerate(exemplars):
-        rows = [list(found.ids).index(id) for id in own]
-        assert rows and {int(found.labels[row]) for row in rows} == {number}
+        rows = [list(clustering.ids).index(id) for id in own]
+        assert rows and {int(clustering.labels[row]) for row in rows} == {number}
         assert set(scores[rows].tolist()) == {0.0}
-    assert found.members()["outlier_score"].to_numpy().tolist() == pytest.approx(scores.tolist(), nan_ok=True)
-    assert found.members()["outlier_score"].null_count == len(vectors) - len(by_tree)
-    assert found.centroids()["exemplar_ids"].to_pylist() == [own[:10] for own in exemplars]
+    assert clustering.members()["outlier_score"].to_numpy().tolist() == pytest.approx(scores.tolist(), nan_ok=True)
+    assert clustering.members()["outlier_score"].null_count == len(vectors) - len(by_tree)
+    assert clustering.centroids()["exemplar_ids"].to_pylist() == [own[:10] for own in exemplars]
 
 
-def entries_by_id(found: shoal.Clustering) -> dict[object, tuple[object, ...]]:
-    """What the tree tells of each document, by its id, and of each of its clusters, by its number."""
-    tree = found.condensed_tree()
+def entries_by_id(clustering: shoal.Clustering) -> dict[object, tuple[object, ...]]:
+    """Return the tree rows of each document by id and of each cluster by number."""
+    tree = clustering.condensed_tree()
     assert tree is not None
-    children = [found.ids[child] if child < len(found) else child for child in tree["child"].to_pylist()]
+    children = [clustering.ids[child] if child < len(clustering) else child for child in tree["child"].to_pylist()]
     columns = ("parent", "lambda_val", "child_size", "cluster_id")
     return dict(zip(children, zip(*(tree[name].to_pylist() for name in columns), strict=True), strict=True))
 
 
-def test_with_ids_the_order_of_the_rows_moves_nothing_in_the_tree() -> None:
-    vectors, ids = groups_and_strays()
+def test_the_tree_does_not_depend_on_row_order_if_ids_are_given() -> None:
+    vectors, ids = make_groups_and_outliers()
     order = np.random.default_rng(9).permutation(len(ids))
 
-    one = shoal.cluster(vectors, id=ids, algorithm="hdbscan")
+    clustering = shoal.cluster(vectors, id=ids, algorithm="hdbscan")
     two = shoal.cluster(vectors[order], id=[ids[row] for row in order], algorithm="hdbscan")
 
-    assert one.outlier_scores is not None and two.outlier_scores is not None
-    assert np.array_equal(one.outlier_scores[order], two.outlier_scores)
-    assert one.exemplars == two.exemplars
-    assert entries_by_id(one) == entries_by_id(two)
+    assert clustering.outlier_scores is not None and two.outlier_scores is not None
+    assert np.array_equal(clustering.outlier_scores[order], two.outlier_scores)
+    assert clustering.exemplars == two.exemplars
+    assert entries_by_id(clustering) == entries_by_id(two)
 
 
 def test_a_tree_that_is_one_cluster_says_so() -> None:
     vectors = np.random.default_rng(2).normal(1, 0.1, (40, 6)).astype(np.float32)
 
-    found = shoal.cluster(vectors, algorithm="hdbscan", allow_single_cluster=True, min_cluster_size=15)
+    clustering = shoal.cluster(vectors, algorithm="hdbscan", allow_single_cluster=True, min_cluster_size=15)
 
-    tree = found.condensed_tree()
+    tree = clustering.condensed_tree()
     assert tree is not None
     assert json.loads(tree.schema.metadata[b"selected"]) == {"cl_0": 40}
-    assert {found.labels[row] for row, id in clusters_by_tree(tree).items() if id == "cl_0"} >= {0}
+    assert {clustering.labels[row] for row, id in clusters_by_tree(tree).items() if id == "cl_0"} >= {0}
 
 
 def test_kmeans_has_no_tree(tmp_path: Path) -> None:
-    found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
+    clustering = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
 
-    assert found.outlier_scores is None and found.exemplars is None and found.condensed_tree() is None
-    assert "outlier_score" not in found.members().column_names
-    assert "exemplar_ids" not in found.centroids().column_names
-    assert not (found.save(tmp_path / "results") / "condensed_tree.parquet").exists()
+    assert clustering.outlier_scores is None and clustering.exemplars is None and clustering.condensed_tree() is None
+    assert "outlier_score" not in clustering.members().column_names
+    assert "exemplar_ids" not in clustering.centroids().column_names
+    assert not (clustering.save(tmp_path / "results") / "condensed_tree.parquet").exists()
 
 
 def test_the_tree_is_written_beside_the_members_and_goes_with_them(tmp_path: Path) -> None:
-    vectors, ids = groups_and_strays()
-    found = shoal.cluster(vectors, id=ids, algorithm="hdbscan")
+    vectors, ids = make_groups_and_outliers()
+    clustering = shoal.cluster(vectors, id=ids, algorithm="hdbscan")
 
-    folder = found.save(tmp_path / "results")
+    folder = clustering.save(tmp_path / "results")
 
     written = pq.read_table(folder / "condensed_tree.parquet")
-    assert written.equals(found.condensed_tree(), check_metadata=True)
+    assert written.equals(clustering.condensed_tree(), check_metadata=True)
     members = pq.read_table(folder / "members.parquet")["cluster_id"].to_pylist()
     assert clusters_by_tree(written) == dict(enumerate(members))
     shoal.cluster(vectors, algorithm="kmeans", n_clusters=3).save(folder)
@@ -335,19 +340,19 @@ def test_the_tree_is_written_beside_the_members_and_goes_with_them(tmp_path: Pat
 
 def test_what_is_shown_names_the_clusters_and_is_harmless_html() -> None:
     texts = ["<script>alert(1)</script> rain"] * 45
-    found = shoal.cluster(three_groups(), text=texts, algorithm="kmeans", n_clusters=3)
+    clustering = shoal.cluster(three_groups(), text=texts, algorithm="kmeans", n_clusters=3)
 
-    assert repr(found).startswith("<Clustering of 45 documents: 3 clusters, 0 in none>")
-    assert len(repr(found).splitlines()) == 4
-    page = found._repr_html_()
+    assert repr(clustering).startswith("<Clustering of 45 documents: 3 clusters, 0 in none>")
+    assert len(repr(clustering).splitlines()) == 4
+    page = clustering._repr_html_()
     assert "<script" not in page
     assert page.count("<tr>") == 4
 
 
 def test_results_are_written_as_a_folder(tmp_path: Path) -> None:
-    found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
+    clustering = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
 
-    folder = found.save(tmp_path / "a" / "results", note="mine")
+    folder = clustering.save(tmp_path / "a" / "results", note="mine")
 
     assert pq.read_table(folder / "members.parquet").num_rows == 45
     assert pq.read_table(folder / "centroids.parquet")["num_members"].to_pylist() == [15, 15, 15]
@@ -355,12 +360,12 @@ def test_results_are_written_as_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_earlier_results(tmp_path: Path) -> None:
-    found = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
-    folder = found.save(tmp_path / "results")
+    clustering = shoal.cluster(three_groups(), algorithm="kmeans", n_clusters=3)
+    folder = clustering.save(tmp_path / "results")
     before = (folder / "summary.json").read_bytes()
 
     with pytest.raises(TypeError):
-        found.save(folder, note=object())
+        clustering.save(folder, note=object())
 
     assert (folder / "summary.json").read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["results"]
@@ -402,17 +407,20 @@ def test_ids_in_any_order_give_each_document_its_layers_and_duplicates() -> None
     ids = [f"d{number:03d}" for number in range(200)]
     order = rng.permutation(200)
 
-    one = shoal.cluster(points, id=ids, algorithm="auto")
+    clustering = shoal.cluster(points, id=ids, algorithm="auto")
     two = shoal.cluster(points[order], id=[ids[row] for row in order], algorithm="auto")
 
-    for first, second in ((one.near_duplicates(), two.near_duplicates()), (one.layers_table(), two.layers_table())):
+    for first, second in (
+        (clustering.near_duplicates(), two.near_duplicates()),
+        (clustering.layers_table(), two.layers_table()),
+    ):
         assert first is not None
         assert second is not None
         assert first.sort_by("document_id").equals(second.sort_by("document_id"))
-    near = one.near_duplicates()
+    near = clustering.near_duplicates()
     assert near is not None
     assert {"d003", "d007"} <= set(near["document_id"].to_pylist())
-    of_one, of_two = (json.loads(json.dumps(found.summary())) for found in (one, two))
+    of_one, of_two = (json.loads(json.dumps(value.summary())) for value in (clustering, two))
     assert of_one["layers"]["clusters"] == of_two["layers"]["clusters"]
     assert shoal.cluster(points, algorithm="kmeans", n_clusters=3).layers_table() is None
 

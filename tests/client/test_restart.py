@@ -40,16 +40,16 @@ def test_a_wait_and_all_kinds_of_calls_go_on_when_the_server_starts_again(
         starting = threading.Timer(2.0, own_server.start)
         starting.start()
 
-        made = client.documents.create("docs", {"text": "written while it was away"})
+        document = client.documents.create("docs", {"text": "written while it was away"})
 
         starting.join()
         assert run.wait(120).num_points == 45
         own_server.kill(everything=True)
         starting = threading.Timer(2.0, own_server.start)
         starting.start()
-        client.documents.patch("docs", made["document_id"], text="changed")
+        client.documents.patch("docs", document["document_id"], text="changed")
         starting.join()
-        assert client.documents.get("docs", made["document_id"])["text"] == "changed"
+        assert client.documents.get("docs", document["document_id"])["text"] == "changed"
         assert client.documents.count("docs") == 46
 
 
@@ -77,8 +77,8 @@ class Cutting:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-                kept = {name: value for name, value in self.headers.items() if name != "Host"}
-                reply = httpx.post(f"{target}{self.path}", content=body, headers=kept, timeout=60)
+                values = {name: value for name, value in self.headers.items() if name != "Host"}
+                reply = httpx.post(f"{target}{self.path}", content=body, headers=values, timeout=60)
                 self.send_response(reply.status_code if gateway.passes else 504)
                 content = reply.content if gateway.passes else b"<html>Gateway Time-out</html>"
                 self.send_header("Content-Type", "application/json" if gateway.passes else "text/html")
@@ -110,11 +110,11 @@ def test_a_caller_can_find_out_what_was_stored_behind_a_gateway_error(
         gateway.passes = True
 
         with client.repeating(given_up.value):
-            made = client.collections.create("cut")
+            collection = client.collections.create("cut")
 
-        assert direct.collections.get("cut").collection_id == made.collection_id
+        assert direct.collections.get("cut").collection_id == collection.collection_id
         with client.repeating(str(given_up.value.details["idempotency_key"])):
-            assert client.collections.create("cut").collection_id == made.collection_id
+            assert client.collections.create("cut").collection_id == collection.collection_id
         with pytest.raises(InvalidField, match="idempotency key"):
             client.repeating(Unavailable("Cannot reach it."))
     gateway.close()
@@ -132,8 +132,8 @@ def test_a_client_waits_for_a_starting_server_and_its_first_key(
     with shoal.Client(f"http://127.0.0.1:{port}") as client:
         server.spawn()
         try:
-            made = client.collections.create("docs")
-            assert client.collections.get("docs").collection_id == made.collection_id
+            collection = client.collections.create("docs")
+            assert client.collections.get("docs").collection_id == collection.collection_id
         finally:
             server.stop()
 

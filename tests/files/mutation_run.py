@@ -1,7 +1,7 @@
-"""Every mutation over HTTP against a real server, and through the library: `python -m files.mutation_run --count 2400`.
+"""Upload every mutation to a real server and cluster it with the library: `python -m files.mutation_run --count 2400`.
 
-Whatever a file is, the answer is a document count or one sentence: no 5xx, no traceback, and the server stays small and
-answers its probe meanwhile.
+Whatever a file contains, the answer is a document count or an error message: no 5xx, no traceback, and the server stays
+small and answers its probe.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _IMPORT = "/collections/products/documents/import"
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a run. `faults` are sentences; peaks are bytes above idle, `slowest_probe` is in seconds."""
+    """Outcome of a run. `faults` are messages; peaks are bytes above idle, `slowest_probe` is in seconds."""
 
     files: int = 0
     answers: Counter[str] = field(default_factory=Counter)
@@ -52,9 +52,9 @@ def run_server(files: Iterable[Mutation], folder: Path) -> Outcome:
     outcome = Outcome()
     with FreshServer(folder, workers=0) as server, server.client("default", timeout_s=300) as client:
         client.post("/namespaces", json={"namespace_name": "default", "mode": "standalone"})
-        made = client.post("/collections", json={"collection_name": "products", "source": {"type": "bucket"}})
-        assert made.status_code == 200, made.text
-        with PeakMemory(server.pid) as peak, _probed(server.url, outcome):
+        collection = client.post("/collections", json={"collection_name": "products", "source": {"type": "bucket"}})
+        assert collection.status_code == 200, collection.text
+        with PeakMemory(server.pid) as peak, _probe_server(server.url, outcome):
             for file in files:
                 _upload(client, file, outcome)
         outcome.peak_server, outcome.peak_children = peak.server - peak.idle, peak.children
@@ -73,7 +73,7 @@ def _upload(client: httpx.Client, file: Mutation, outcome: Outcome) -> None:
 
 
 @contextmanager
-def _probed(url: str, outcome: Outcome) -> Iterator[None]:
+def _probe_server(url: str, outcome: Outcome) -> Iterator[None]:
     done = threading.Event()
 
     def probe() -> None:
@@ -93,12 +93,12 @@ def _probed(url: str, outcome: Outcome) -> Iterator[None]:
 
 
 def run_library(files: Iterable[Mutation], folder: Path) -> Outcome:
-    """Cluster every file with what `shoal cluster` calls, each in a fork of this process, which may have no threads."""
+    """Cluster every file through the function behind `shoal cluster`, each in a fork of this single-threaded process."""
     outcome = Outcome()
     for file in files:
         path = folder / f"file.{file.format}"
         path.write_bytes(file.content)
-        answer, fault = _forked(path)
+        answer, fault = _cluster_in_fork(path)
         outcome.files += 1
         outcome.answers[answer] += 1
         if fault:
@@ -106,18 +106,18 @@ def run_library(files: Iterable[Mutation], folder: Path) -> Outcome:
     return outcome
 
 
-def _forked(path: Path) -> tuple[str, str]:
-    """How it ended, and a sentence where that was not right."""
-    told, tell = os.pipe()
+def _cluster_in_fork(path: Path) -> tuple[str, str]:
+    """Return the outcome, and a fault if it was not acceptable."""
+    reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
-        os.close(told)
+        os.close(reader)
         resource.setrlimit(resource.RLIMIT_DATA, (_LIBRARY_BYTES, _LIBRARY_BYTES))
-        os.write(tell, json.dumps(_clustered(path)).encode()[:60_000])
+        os.write(writer, json.dumps(_cluster(path)).encode()[:60_000])
         os._exit(0)
-    os.close(tell)
-    with os.fdopen(told, "rb") as said:
-        words = said.read()
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        words = pipe.read()
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code or not words:
         return "ended", f"the process ended with {code}"
@@ -125,34 +125,34 @@ def _forked(path: Path) -> tuple[str, str]:
     return answer, fault
 
 
-def _clustered(path: Path) -> tuple[str, str]:
+def _cluster(path: Path) -> tuple[str, str]:
     try:
         cluster_file(
             Request(path=path, format=path.suffix[1:], cluster_options=ClusterOptions(n_clusters=2, threads=1))
         )
     except ShoalError as error:
         return type(error).__name__, "" if error.message.strip() else "an error without a sentence"
-    except BaseException:  # noqa: BLE001  # the very thing that is looked for
+    except BaseException:  # noqa: BLE001  # what the test looks for
         return "traceback", traceback.format_exc()[-1500:]
     return "clustered", ""
 
 
 def main() -> int:
-    """Run both, and tell the figures. Exit code 1 where there is a fault."""
+    """Run both and print the figures. Returns exit code 1 if there is a fault."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-bombs", action="store_true", help="leave out what takes a while to make")
+    parser.add_argument("--no-bombs", action="store_true", help="leave out files that take long to generate")
     parser.add_argument("--only", choices=["library", "server"])
-    asked = parser.parse_args()
+    args = parser.parse_args()
     faults = 0
     for name, run in (("library", run_library), ("server", run_server)):
-        if asked.only not in (None, name):
+        if args.only not in (None, name):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            outcome = run(mutations(asked.count, asked.seed, bombs=not asked.no_bombs), Path(folder))
-        told = ", ".join(f"{count} x {answer}" for answer, count in sorted(outcome.answers.items()))
-        print(f"{name}: {outcome.files} files: {told}; faults: {len(outcome.faults)}")
+            outcome = run(mutations(args.count, args.seed, bombs=not args.no_bombs), Path(folder))
+        answers = ", ".join(f"{count} x {answer}" for answer, count in sorted(outcome.answers.items()))
+        print(f"{name}: {outcome.files} files: {answers}; faults: {len(outcome.faults)}")
         if name == "server":
             server, children = outcome.peak_server // 2**20, outcome.peak_children // 2**20
             print(f"  peak memory: server {server} MiB above idle, its children {children} MiB")

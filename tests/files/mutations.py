@@ -31,11 +31,11 @@ def mutations(count: int, seed: int = 0, *, bombs: bool = True) -> Iterator[Muta
     """`count` files. The unusual ones come first, evenly thinned out where they are more than half of `count`; the rest
     are damaged in turn. `bombs` take a while to make; `intake/explosions.py` has some of them as well."""
     unusual = [*_unusual(), *(_bombs() if bombs else ())]
-    wanted = min(len(unusual), max(count // 2, 1))
-    yield from (unusual[i * len(unusual) // wanted] for i in range(wanted))
+    target = min(len(unusual), max(count // 2, 1))
+    yield from (unusual[i * len(unusual) // target] for i in range(target))
     sound = list(_sound())
     damages = list(_DAMAGES.items())
-    for i in range(count - wanted):
+    for i in range(count - target):
         base = sound[i % len(sound)]
         what, damage = damages[i // len(sound) % len(damages)]
         random = Random(f"{seed} {i}")
@@ -77,14 +77,14 @@ def _sound() -> Iterator[Mutation]:
     ]
     yield Mutation("JSON documents", "jsonl", b"\n".join(map(orjson.dumps, documents)))
     for kind, mark in (("csv", ","), ("tsv", "\t")):
-        cells = [[row["id"], row["text"], str(row["price"] or ""), _quoted(row["embedding"])] for row in rows]
+        cells = [[row["id"], row["text"], str(row["price"] or ""), _quote(row["embedding"])] for row in rows]
         yield Mutation(kind, kind, "\n".join(map(mark.join, [["id", "text", "price", "embedding"], *cells])).encode())
     sink = io.BytesIO()
     np.save(sink, np.asarray([row["embedding"] for row in rows], np.float32))
     yield Mutation("NumPy", "npy", sink.getvalue())
 
 
-def _quoted(values: list[float]) -> str:
+def _quote(values: list[float]) -> str:
     return f'"{values}"'
 
 
@@ -156,9 +156,9 @@ def _huge(content: bytearray, random: Random) -> bytes:
 
 def _swap(content: bytearray, random: Random) -> bytes:
     length = random.choice((4, 16, 100))
-    one, other = (random.randrange(max(len(content) - length, 1)) for _ in range(2))
-    part = bytes(content[one : one + length])
-    content[one : one + length] = content[other : other + length]
+    target, other = (random.randrange(max(len(content) - length, 1)) for _ in range(2))
+    part = bytes(content[target : target + length])
+    content[target : target + length] = content[other : other + length]
     content[other : other + length] = part
     return bytes(content)
 
@@ -199,14 +199,14 @@ def _unusual_columns() -> Iterator[Mutation]:
         table = pa.table({"id": [f"d{row}" for row in range(len(column))], "it": column})
         with_vectors = table.append_column("embedding", pa.array([[float(row), 1.0] for row in range(len(column))]))
         alone = pa.table({"id": column})
-        for role, one in (
+        for role, value in (
             ("attribute", with_vectors),
             ("vectors", table.rename_columns(["id", "embedding"])),
             ("id", alone),
         ):
             for kind, write in (("parquet", _parquet), ("arrow", _arrow)):
                 try:
-                    content = write(one)
+                    content = write(value)
                 except (pa.ArrowException, OverflowError):  # Parquet has no such type
                     continue
                 yield Mutation(f"{name} as {role}", kind, content)
@@ -286,7 +286,7 @@ def _columns() -> Iterator[tuple[str, pa.Array]]:
     yield "nameless field", pa.StructArray.from_arrays([pa.array([1, 2, 3])], [""])
     yield "dotted field", pa.StructArray.from_arrays([pa.array([1, 2, 3])], ["a.b"])
     for depth in (10, 64, 70, 200):
-        yield f"nested {depth} deep", _nested(depth)
+        yield f"nested {depth} deep", _nest(depth)
     yield "text of arrays", pa.array(["[1.0, 2.0]", None, "[3.0, 4.0]"])
     yield "text of bad arrays", pa.array(["[1.0, 2.0]", "[1.0,", "[[1, 2]]"])
     yield "text of deep arrays", pa.array(["[" * 5000 + "]" * 5000, "[1.0, 2.0]", None])
@@ -303,7 +303,7 @@ def _dictionary(values: pa.Array) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array([0, None, 1], pa.int8()), values)
 
 
-def _nested(depth: int) -> pa.Array:
+def _nest(depth: int) -> pa.Array:
     column = pa.array([1, 2, 3])
     for level in range(depth):
         if level % 2:

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file is told in one sentence that names the place and the remedy."""
+"""Every fault of a file is reported in one message that names its location and the remedy."""
 
 import os
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_a_missing_file_a_folder_and_an_unknown_suffix_are_distinguished(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "found"),
+    ("name", "content", "actual"),
     [
         ("x.parquet", b"id,embedding\n1,2\n", "text"),
         ("x.parquet", b"\x93NUMPY\x01\x00", "a NumPy file"),
@@ -71,11 +71,11 @@ def test_a_missing_file_a_folder_and_an_unknown_suffix_are_distinguished(tmp_pat
     ],
 )
 def test_an_error_names_the_actual_format_of_a_file_with_a_wrong_suffix(
-    name: str, content: bytes, found: str, tmp_path: Path
+    name: str, content: bytes, actual: str, tmp_path: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
 
-    assert f"its content is {found}" in refusal(tmp_path / name).message
+    assert f"its content is {actual}" in refusal(tmp_path / name).message
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.parquet", "x.npy", "pipe"])
@@ -83,8 +83,8 @@ def test_an_error_names_the_actual_format_of_a_file_with_a_wrong_suffix(
 def test_a_pipe_is_refused_at_once(name: str, format: str | None, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
 
-    told = refusal(tmp_path / name, format=format).message
-    assert told == f"{name}: is a pipe, and Shoal reads files more than once. Save it to a file first."
+    message = refusal(tmp_path / name, format=format).message
+    assert message == f"{name}: is a pipe, and Shoal reads files more than once. Save it to a file first."
     assert "is a device" in refusal(Path("/dev/null"), format=format).message
 
 
@@ -166,13 +166,13 @@ def test_csv_with_an_odd_row_names_the_row_and_its_line(row: str, count: int, tm
     assert "--delimiter" in error.message
 
 
-def test_csv_that_is_not_utf8_is_told_so(tmp_path: Path) -> None:
+def test_csv_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes('id,name,embedding\n1,Zoë,"[1, 2]"\n'.encode("latin-1"))
 
     assert "UTF-8" in refusal(tmp_path / "x.csv").message
 
 
-def test_a_missing_column_names_those_there_are_and_the_nearest(tmp_path: Path) -> None:
+def test_a_missing_column_error_lists_the_columns_and_the_nearest(tmp_path: Path) -> None:
     path = parquet(tmp_path, id=["a"], embedding=[[1.0, 2.0]], text=["t"])
 
     vector = refusal(path, vector_columns=["embeding"]).message

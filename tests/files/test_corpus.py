@@ -35,12 +35,12 @@ def check_read(case: Case, folder: Path) -> None:
     summary = json.loads((folder / "found" / "summary.json").read_text())
     members = pq.read_table(folder / "found" / "members.parquet").to_pylist()
     ids = list(range(ROWS)) if case.ids is None else list(case.ids)
-    found = {row["document_id"]: row["cluster_id"] for row in members}
+    values = {row["document_id"]: row["cluster_id"] for row in members}
     topics = dict(zip(ids, (TOPICS[row] for row in case.rows), strict=case.ids is not None))
 
-    assert set(map(type, found)) == set(map(type, topics))
-    assert found.keys() == topics.keys()
-    clusters = {topic: {found[id] for id, of in topics.items() if of == topic} for topic in TOPICS}
+    assert set(map(type, values)) == set(map(type, topics))
+    assert values.keys() == topics.keys()
+    clusters = {topic: {values[id] for id, of in topics.items() if of == topic} for topic in TOPICS}
     assert sorted(map(len, clusters.values())) == [1, 1, 1]
     assert len(set.union(*clusters.values())) == 3
     assert summary["source"]["text"] == list(case.text)

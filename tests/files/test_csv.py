@@ -76,10 +76,10 @@ def test_numbers_that_would_not_round_trip_stay_text(texts: list[str], tmp_path:
 def test_numbers_and_booleans_in_canonical_form_are_typed(
     texts: list[str], expected: list[Any], tmp_path: Path
 ) -> None:
-    found = values(open_source(written(tmp_path, texts)))
+    source = values(open_source(written(tmp_path, texts)))
 
-    assert found == expected
-    assert [type(value) for value in found] == [type(value) for value in expected]
+    assert source == expected
+    assert [type(value) for value in source] == [type(value) for value in expected]
 
 
 def test_one_value_in_the_last_rows_decides_for_all(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_comma_is_a_decimal_mark_where_something_else_separates_the_numbers(
 def test_vectors_with_decimal_commas_have_as_many_numbers_as_with_points(between: str, tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(0, 0.05, (20, 16)).round(5)
     written = [between.join(f"{number:.5f}".replace(".", ",") for number in vector) for vector in vectors]
-    lines = ["id;text;embedding", *(f'T{row};hello;"[{one}]"' for row, one in enumerate(written))]
+    lines = ["id;text;embedding", *(f'T{row};hello;"[{item}]"' for row, item in enumerate(written))]
     (tmp_path / "x.csv").write_text("\n".join(lines))
     source = open_source(tmp_path / "x.csv")
 

@@ -17,7 +17,7 @@ CSV = b'id,t,embedding\na,one,"[1, 0]"\nb,two,"[0, 2]"\n'
 TEXTS = {"jsonl": JSONL, "ndjson": JSONL, "csv": CSV, "tsv": CSV.replace(b"[1, 0]", b"[1 0]").replace(b",", b"\t")}
 
 
-def packed(folder: Path, name: str, content: bytes) -> Path:
+def write_gzip(folder: Path, name: str, content: bytes) -> Path:
     (folder / name).write_bytes(gzip.compress(content))
     return folder / name
 
@@ -43,7 +43,7 @@ def test_packed_text_is_read_as_the_text_itself(ending: str, tmp_path: Path) -> 
     plain = tmp_path / f"docs.{ending}"
     plain.write_bytes(TEXTS[ending])
 
-    source = open_source(packed(tmp_path, f"docs.{ending}.gz", TEXTS[ending]))
+    source = open_source(write_gzip(tmp_path, f"docs.{ending}.gz", TEXTS[ending]))
 
     assert rows(source) == rows(open_source(plain))
     assert rows(source) == rows(source)  # again, as any source
@@ -51,7 +51,7 @@ def test_packed_text_is_read_as_the_text_itself(ending: str, tmp_path: Path) -> 
 
 
 def test_an_archive_with_another_name_is_read_where_its_format_is_given(tmp_path: Path) -> None:
-    path = packed(tmp_path, "export", JSONL)
+    path = write_gzip(tmp_path, "export", JSONL)
 
     assert [row[0] for row in rows(open_source(path, format="jsonl"))] == ["a", "b"]
 
@@ -64,7 +64,7 @@ def test_all_members_of_an_archive_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda content: content[:-12], "ends too early"),
         (lambda content: content[:-6] + b"\0\0\0\0\0\0", "is damaged"),
@@ -73,20 +73,18 @@ def test_all_members_of_an_archive_are_read(tmp_path: Path) -> None:
     ],
     ids=["cut off", "wrong sum", "overwritten", "something after"],
 )
-def test_an_archive_that_is_cut_off_or_damaged_is_refused_in_a_line(
-    damage: "object", told: str, tmp_path: Path
-) -> None:
+def test_a_truncated_or_damaged_archive_is_refused_in_one_line(damage: "object", message: str, tmp_path: Path) -> None:
     content = gzip.compress(JSONL * 50)
     (tmp_path / "x.jsonl.gz").write_bytes(damage(content))  # type: ignore[operator]  # a function of bytes
 
-    with pytest.raises(InvalidField, match=told) as caught:
+    with pytest.raises(InvalidField, match=message) as caught:
         open_source(tmp_path / "x.jsonl.gz")
     assert caught.value.message.startswith("x.jsonl.gz: ")
     assert "\n" not in caught.value.message
 
 
 def test_a_decompression_bomb_is_rejected_while_it_is_unpacked(tmp_path: Path) -> None:
-    bomb = packed(tmp_path, "x.csv.gz", b"id,t\n" + b"0" * (32 * 2**20))
+    bomb = write_gzip(tmp_path, "x.csv.gz", b"id,t\n" + b"0" * (32 * 2**20))
     before = open_files()
 
     with pytest.raises(TooLarge, match=r"unfolds to more than 8\.0 MiB.*SHOAL_IMPORT_UNFOLDED_MIB") as caught:
@@ -104,7 +102,7 @@ def test_unpacked_files_are_private_and_removed_with_the_source(
     gc.collect()  # what earlier tests left open
     before = open_files()
 
-    source = open_source(packed(tmp_path, "x.jsonl.gz", JSONL))
+    source = open_source(write_gzip(tmp_path, "x.jsonl.gz", JSONL))
     held = open_files() - before
     assert len(held) == 1
     assert next(iter(held)).startswith(str(folder))
@@ -119,15 +117,15 @@ def test_an_archive_of_a_bad_file_leaves_nothing_behind(tmp_path: Path) -> None:
     before = open_files()
 
     with pytest.raises(InvalidField, match="row 1"):
-        rows(open_source(packed(tmp_path, "x.jsonl.gz", JSONL.replace(b'"b"', b"1.5"))))
+        rows(open_source(write_gzip(tmp_path, "x.jsonl.gz", JSONL.replace(b'"b"', b"1.5"))))
     with pytest.raises(InvalidField, match="its content is a gzip archive"):
-        open_source(packed(tmp_path, "twice.jsonl.gz", gzip.compress(JSONL)))
+        open_source(write_gzip(tmp_path, "twice.jsonl.gz", gzip.compress(JSONL)))
     gc.collect()
     assert open_files() == before
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("x.parquet.gz", gzip.compress(b"PAR1"), "is a Parquet file in a gzip archive. Unpack it"),
         ("x.csv.gz", CSV, "is not a gzip archive, as its name says"),
@@ -136,8 +134,8 @@ def test_an_archive_of_a_bad_file_leaves_nothing_behind(tmp_path: Path) -> None:
     ],
     ids=["parquet", "plain text", "unknown ending", "empty"],
 )
-def test_archives_of_other_content_are_distinguished(name: str, content: bytes, told: str, tmp_path: Path) -> None:
+def test_archives_of_other_content_are_distinguished(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
 
-    with pytest.raises(InvalidField, match=told):
+    with pytest.raises(InvalidField, match=message):
         open_source(tmp_path / name)

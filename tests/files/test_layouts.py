@@ -116,11 +116,11 @@ VECTOR_FORMS: dict[str, Callable[[list[list[float]]], pa.Array]] = {
 
 
 @pytest.mark.parametrize("form", VECTOR_FORMS)
-@pytest.mark.parametrize("asked", [None, ["embedding"]], ids=["found", "asked"])
-def test_vectors_in_any_form_are_read(form: str, asked: list[str] | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("vector_columns", [None, ["embedding"]], ids=["inferred", "named"])
+def test_vectors_in_any_form_are_read(form: str, vector_columns: list[str] | None, tmp_path: Path) -> None:
     path = written(tmp_path, id=IDS, kind=["a"] * COUNT, embedding=VECTOR_FORMS[form](LISTS))
 
-    read = open_source(path, vector_columns=asked).read()
+    read = open_source(path, vector_columns=vector_columns).read()
 
     assert np.allclose(read.vectors["embedding"], BLOCK, rtol=1e-6)
     assert list(read.documents.read()) == [{"kind": "a"}] * COUNT
@@ -140,28 +140,28 @@ def test_rows_without_a_vector_are_known_in_any_form(form: str, tmp_path: Path) 
 @pytest.mark.parametrize("form", ["list", "JSON", "printed by NumPy", "float32 bytes", "base64", "spaces"])
 def test_one_vector_of_another_length_is_named_with_both_lengths(form: str, tmp_path: Path) -> None:
     for row, length in ((0, 9), (4, 9), (5, 7)):
-        lists = [list(one) for one in LISTS]
+        lists = [list(item) for item in LISTS]
         lists[row] = [0.5] * length
         path = written(tmp_path, id=IDS, embedding=VECTOR_FORMS[form](lists))
-        for asked in (None, ["embedding"]):
-            error = refusal(path, vector_columns=asked)
+        for columns in (None, ["embedding"]):
+            error = refusal(path, vector_columns=columns)
             assert error.field == f"docs.arrow: row {row}, column 'embedding'"
             assert error.problem == f"has {length} numbers where the others have 8"
 
 
-@pytest.mark.parametrize("asked", [None, ["embedding"]], ids=["found", "asked"])
+@pytest.mark.parametrize("vector_columns", [None, ["embedding"]], ids=["inferred", "named"])
 @pytest.mark.parametrize("form", [list, json.dumps, lambda row: str(np.array(row))], ids=["lists", "JSON", "printed"])
 def test_json_lines_hold_vectors_in_the_same_forms(
-    form: Callable[[list[float]], Any], asked: Any, tmp_path: Path
+    form: Callable[[list[float]], Any], vector_columns: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "docs.jsonl"
     lines = [{"id": id, "embedding": form(row)} for id, row in zip(IDS, LISTS, strict=True)]
     path.write_bytes(b"\n".join(map(orjson.dumps, lines)))
-    assert np.allclose(open_source(path, vector_columns=asked).read().vectors["embedding"], BLOCK, rtol=1e-6)
+    assert np.allclose(open_source(path, vector_columns=vector_columns).read().vectors["embedding"], BLOCK, rtol=1e-6)
 
     lines[4]["embedding"] = form([0.5] * 9)
     path.write_bytes(b"\n".join(map(orjson.dumps, lines)))
-    error = refusal(path, vector_columns=asked)
+    error = refusal(path, vector_columns=vector_columns)
     assert error.field == "docs.jsonl: row 4 (line 5), column 'embedding'"
     assert error.problem.startswith("has 9 numbers where") and error.problem.endswith("8")
 
@@ -416,6 +416,6 @@ def test_plain_columns_of_slices_hold_what_the_slices_hold() -> None:
     for column in columns:
         for start, length in ((0, 6), (1, 4), (5, 1), (3, 0)):
             piece = column.slice(start, length)
-            made = to_plain(piece)
-            made.validate(full=True)
-            assert made.to_pylist() == piece.to_pylist()
+            result = to_plain(piece)
+            result.validate(full=True)
+            assert result.to_pylist() == piece.to_pylist()

@@ -58,7 +58,7 @@ def test_numbers_of_any_byte_order_and_width_are_read(kind: Any, tmp_path: Path)
 
     assert source.info.warnings == []
     assert np.array_equal(source.read().vectors["e"], vectors.astype(np.float32))
-    assert [orjson.loads(one) for batch in source.batches() for one in batch.payloads] == [
+    assert [orjson.loads(payload) for batch in source.batches() for payload in batch.payloads] == [
         {"n": n, "day": "2024-05-01"} for n in range(6)
     ]
 
@@ -71,7 +71,7 @@ def test_times_of_any_unit_are_read(unit: str, written: str, tmp_path: Path) -> 
     times = np.array(["2024-05-01T13:45:10"] * 6, "M8[s]").astype(f"M8[{unit}]")
     np.savez(tmp_path / "x.npz", e=VECTORS, time=times)
 
-    payloads = [one for batch in open_source(tmp_path / "x.npz").batches() for one in batch.payloads]
+    payloads = [payload for batch in open_source(tmp_path / "x.npz").batches() for payload in batch.payloads]
 
     assert orjson.loads(payloads[0])["time"].startswith(written)
 

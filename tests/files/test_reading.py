@@ -127,7 +127,7 @@ def test_a_whole_read_is_aligned(write: Callable[[Path], Path], tmp_path: Path) 
     assert source.info.vectors == {"embedding": 3}
     assert whole.ids == IDS
     assert np.array_equal(whole.vectors["embedding"], VECTORS)
-    assert [own_fields(one) for one in whole.documents.read()] == [
+    assert [own_fields(item) for item in whole.documents.read()] == [
         {"title": title, "price": price} for title, price in zip(TITLES, PRICES, strict=True)
     ]
     assert whole.missing == 0
@@ -395,7 +395,11 @@ def test_numbers_of_spans_that_are_none_stay_text(tmp_path: Path) -> None:
     texts: list[Any] = ["5", "abc", "9" * 30, "9" * 6000, str(2**63), "-7"]
     (tmp_path / "t.jsonl").write_bytes(spans(*({"intValue": text} for text in texts)))
 
-    read = [orjson.loads(one)["n"] for batch in open_source(tmp_path / "t.jsonl").batches() for one in batch.payloads]
+    read = [
+        orjson.loads(payload)["n"]
+        for batch in open_source(tmp_path / "t.jsonl").batches()
+        for payload in batch.payloads
+    ]
 
     assert read == [5, "abc", "9" * 30, "9" * 6000, 2**63, -7]
 
@@ -440,7 +444,7 @@ def test_a_header_of_years_is_read_as_values_and_noted(tmp_path: Path) -> None:
     (tmp_path / "plain.csv").write_text("0.5,1.5,1.5\n1.5,2.5,3.5\n")
 
     assert open_source(tmp_path / "years.csv").info.warnings[0].startswith("The first line is integers")
-    assert not any("first line" in one for one in open_source(tmp_path / "plain.csv").info.warnings)
+    assert not any("first line" in warning for warning in open_source(tmp_path / "plain.csv").info.warnings)
 
 
 def test_too_many_columns_are_refused_by_the_first_line(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def refusal(path: Path, **options: object) -> str:
 @pytest.mark.parametrize("size", [3, 8192])
 def test_a_folder_is_read_as_its_files_joined_into_one(size: int, tmp_path: Path) -> None:
     folder = shards(tmp_path / "data")
-    pq.write_table(pa.concat_tables(pq.read_table(one) for one in sorted(folder.iterdir())), tmp_path / "one.parquet")
+    pq.write_table(pa.concat_tables(pq.read_table(path) for path in sorted(folder.iterdir())), tmp_path / "one.parquet")
 
     source = open_source(folder)
 
@@ -99,11 +99,11 @@ def test_partitions_in_the_names_of_folders_are_fields(tmp_path: Path) -> None:
         write(tmp_path / f"lang={lang.replace('/', '%2F')}" / f"year={year}" / "x.parquet", [lang], [[1, year]])
     write(tmp_path / "lang=__HIVE_DEFAULT_PARTITION__" / "year=1" / "x.parquet", ["none"], [[1, 2]])
 
-    found = {id: orjson.loads(payload) for id, _, payload in rows(open_source(tmp_path))}
+    source = {id: orjson.loads(payload) for id, _, payload in rows(open_source(tmp_path))}
 
-    assert found["en"] == {"lang": "en", "year": 2024}
-    assert found["a b/c"] == {"lang": "a b/c", "year": 7}
-    assert found["none"].get("lang") is None
+    assert source["en"] == {"lang": "en", "year": 2024}
+    assert source["a b/c"] == {"lang": "a b/c", "year": 7}
+    assert source["none"].get("lang") is None
 
 
 def test_a_partition_that_is_a_column_of_the_files_too_is_that_column(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_a_duplicate_id_across_files_is_reported_with_both_rows(tmp_path: Path) 
     write(tmp_path / "data" / "a.parquet", ["x", "y"], [[1, 2], [1, 3]])
     write(tmp_path / "data" / "b.parquet", ["z", "y"], [[1, 2], [1, 3]])
 
-    told = refusal(tmp_path / "data")
+    message = refusal(tmp_path / "data")
 
-    assert told.startswith("data/b.parquet: row 1, column 'id': repeats the id of data/a.parquet: row 1, got 'y'")
+    assert message.startswith("data/b.parquet: row 1, column 'id': repeats the id of data/a.parquet: row 1, got 'y'")
 
 
 @pytest.mark.parametrize("size", [1, 8192])
@@ -154,8 +154,8 @@ def test_files_of_different_columns_or_types_are_rejected(tmp_path: Path) -> Non
     shards(tmp_path / "data", 2)
     write(tmp_path / "data" / "part-2.parquet", ["v"], [[1, 2]], note=[7])
 
-    told = refusal(tmp_path / "data")
-    assert told.startswith("data/part-2.parquet: column 'note': is int64, and string in data/part-0.parquet.")
+    message = refusal(tmp_path / "data")
+    assert message.startswith("data/part-2.parquet: column 'note': is int64, and string in data/part-0.parquet.")
 
     write(tmp_path / "data" / "part-2.parquet", ["v"], [[1, 2]])
     assert refusal(tmp_path / "data").startswith("data/part-2.parquet: has no column 'note', and data/part-0.parquet")

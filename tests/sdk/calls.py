@@ -28,62 +28,60 @@ class Route(NamedTuple):
 
 
 class Calls:
-    """Every request that went through a watched connection pool, with the status it was answered with."""
+    """Counts of requests through watched connection pools, by method, path and status."""
 
     def __init__(self) -> None:
-        self.made: Counter[tuple[str, str, int]] = Counter()
+        self.counts: Counter[tuple[str, str, int]] = Counter()
 
     def watch(self, pool: urllib3.PoolManager) -> None:
-        """Count what this pool sends from now on. Requests and answers pass through unchanged."""
+        """Count the requests of this pool from now on. Requests and answers pass through unchanged."""
         send: Callable[..., urllib3.BaseHTTPResponse] = pool.request
 
-        def counted(method: str, url: str, *args: Any, **options: Any) -> urllib3.BaseHTTPResponse:
+        def count_and_send(method: str, url: str, *args: Any, **options: Any) -> urllib3.BaseHTTPResponse:
             answer = send(method, url, *args, **options)
-            self.made[method, urlsplit(url).path, answer.status] += 1
+            self.counts[method, urlsplit(url).path, answer.status] += 1
             return answer
 
-        pool.request = counted  # type: ignore[method-assign]  # this instance alone
+        pool.request = count_and_send  # type: ignore[method-assign]  # only this instance
 
     def total(self) -> int:
-        """How many requests were answered."""
-        return self.made.total()
+        """Return the number of answered requests."""
+        return self.counts.total()
 
-    def routes(self, known: Iterable[Route], *, succeeded: bool = True) -> frozenset[Route]:
-        """Which of the known routes were called, and answered with success unless told otherwise."""
-        known = list(known)
-        used = {(method, path) for method, path, status in self.made if status < 400 or not succeeded}
-        return frozenset(found for method, path in used if (found := _match(known, method, path)) is not None)
+    def routes(self, routes_: Iterable[Route], *, succeeded: bool = True) -> frozenset[Route]:
+        """Return the routes that were called, by default only those that succeeded."""
+        routes_ = list(routes_)
+        used = {(method, path) for method, path, status in self.counts if status < 400 or not succeeded}
+        return frozenset(route for method, path in used if (route := _match(routes_, method, path)) is not None)
 
 
 def official_routes() -> frozenset[Route]:
-    """Every route the generated client has a method for, read from its source."""
+    """Return every route that the generated client has a method for, read from its source."""
     folder = Path(str(mixpeek.__file__)).parent / "api"
     declared = (pair for file in folder.glob("*_api.py") for pair in _DECLARED.findall(file.read_text("utf-8")))
-    return frozenset(Route(method, _anonymous(path)) for method, path in declared)
+    return frozenset(Route(method, _to_template(path)) for method, path in declared)
 
 
 def routes_of(openapi: Mapping[str, Any]) -> frozenset[Route]:
-    """Every route of an OpenAPI description."""
+    """Return every route of an OpenAPI description."""
     return frozenset(
-        Route(method.upper(), _anonymous(path))
+        Route(method.upper(), _to_template(path))
         for path, operations in openapi["paths"].items()
         for method in operations
         if method in _METHODS
     )
 
 
-def _anonymous(path: str) -> str:
+def _to_template(path: str) -> str:
     return _PARAMETER.sub("{}", path).rstrip("/")
 
 
-def _match(known: Iterable[Route], method: str, path: str) -> Route | None:
-    """The route a path belongs to; words win over parameters, as in the server."""
+def _match(routes_: Iterable[Route], method: str, path: str) -> Route | None:
+    """Return the route of a path; literal segments win over parameters, as in the server."""
     parts = path.rstrip("/").split("/")
-    fitting = [route for route in known if route.method == method and _fits(route.path.split("/"), parts)]
-    return min(fitting, key=lambda route: route.path.count("{}"), default=None)
+    candidates = [route for route in routes_ if route.method == method and _fits(route.path.split("/"), parts)]
+    return min(candidates, key=lambda route: route.path.count("{}"), default=None)
 
 
 def _fits(template: list[str], parts: list[str]) -> bool:
-    return len(template) == len(parts) and all(
-        wanted in (part, "{}") for wanted, part in zip(template, parts, strict=True)
-    )
+    return len(template) == len(parts) and all(word in (part, "{}") for word, part in zip(template, parts, strict=True))

@@ -32,24 +32,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The routes are compared last."""
-    own = [item for item in items if item.path.parent == _HERE]
+    """Sort the test that compares routes to the end."""
+    own = [client for client in items if client.path.parent == _HERE]
     suite = config.stash[_SUITE]
-    suite.collected = {(item.path.name, item.name) for item in own}
-    suite.whole = {item.path for item in own} == set(_HERE.glob("test_*.py"))
-    items.sort(key=lambda item: item.path == _LAST)
+    suite.collected = {(client.path.name, client.name) for client in own}
+    suite.whole = {client.path for client in own} == set(_HERE.glob("test_*.py"))
+    items.sort(key=lambda client: client.path == _LAST)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
+    client: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if item.path.parent == _HERE:
-        suite = item.config.stash[_SUITE]
-        suite.ran.add((item.path.name, item.name))
+    if client.path.parent == _HERE:
+        suite = client.config.stash[_SUITE]
+        suite.ran.add((client.path.name, client.name))
         if report.failed:
-            suite.failed.add((item.path.name, item.name))
+            suite.failed.add((client.path.name, client.name))
     return report
 
 
@@ -83,21 +83,21 @@ def server(tmp_path_factory: pytest.TempPathFactory, suite: Suite, processes: No
 
 @pytest.fixture(scope="session")
 def connect(server: ServerProcess, suite: Suite) -> Iterator[Callable[..., Official]]:
-    """Both clients with a key (the server's own unless told otherwise) and a namespace."""
-    made: list[Official] = []
+    """Return a function that opens both clients with a key (by default the server's own) and a namespace."""
+    clients: list[Official] = []
 
-    def connected(namespace: str | None = None, key: str | None = None) -> Official:
-        made.append(Official(server.url, key or server.key, namespace, suite.calls))
-        return made[-1]
+    def open_clients(namespace: str | None = None, key: str | None = None) -> Official:
+        clients.append(Official(server.url, key or server.key, namespace, suite.calls))
+        return clients[-1]
 
-    yield connected
-    for one in made:
-        one.close()
+    yield open_clients
+    for client in clients:
+        client.close()
 
 
 @pytest.fixture(scope="session")
 def official(connect: Callable[..., Official]) -> Official:
-    """Both clients on a namespace for own vectors: `text` with 8 dimensions."""
+    """Both clients on a namespace for custom vectors: `text` with 8 dimensions."""
     name = "official"
     connect().high.namespaces.create(name=name, vector_configs=[{"name": "text", "dimension": WIDTH}])
     return connect(name)
@@ -108,24 +108,24 @@ def official(connect: Callable[..., Official]) -> Official:
 
 @pytest.fixture(scope="session")
 def fill(official: Official) -> Fill:
-    """Make a collection and put documents into it (the three topics unless told otherwise)."""
+    """Return a function that creates a collection with documents (by default the three topics)."""
     numbers = count()
 
-    def filled(documents: Documents | None = None, **fields: Any) -> CollectionResponse:
+    def create_filled(documents: Documents | None = None, **fields: Any) -> CollectionResponse:
         name = f"filled_{next(numbers)}"
         source = {"type": "direct_upsert"}
-        made = official.collections.create_collection(
+        collection = official.collections.create_collection(
             request(CreateCollectionRequest, **{"collection_name": name, "source": source, **fields})
         )
         put = three_topics() if documents is None else documents
         if put:
             answer = official.byo.upsert_documents_byo_namespaces(
-                official.namespace, request(BYOUpsertRequest, collection_id=made.collection_id, documents=put)
+                official.namespace, request(BYOUpsertRequest, collection_id=collection.collection_id, documents=put)
             )
             assert answer.inserted == len(put)
-        return made
+        return collection
 
-    return filled
+    return create_filled
 
 
 @pytest.fixture(scope="session")

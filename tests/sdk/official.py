@@ -26,9 +26,9 @@ Model = TypeVar("Model", bound=_Made)
 
 def request(model: type[Model], **fields: Any) -> Model:
     """A request model of the SDK, made as its documentation does."""
-    made = model.from_dict(fields)
-    assert made is not None
-    return made
+    instance = model.from_dict(fields)
+    assert instance is not None
+    return instance
 
 
 def json_object(answer: object) -> dict[str, Any]:
@@ -80,11 +80,11 @@ class Official:
         for pool in self._pools:
             pool.clear()
 
-    def finished(self, task: TaskResponse) -> TaskResponse:
-        """The task once it is over."""
+    def wait_for(self, task: TaskResponse) -> TaskResponse:
+        """Wait until the task has finished and return it."""
         end, pause = time.monotonic() + _PATIENCE_S, 0.05
         while task.status in _RUNNING:
-            assert time.monotonic() < end, f"still not over: {task}"
+            assert time.monotonic() < end, f"still unfinished: {task}"
             time.sleep(pause)
             pause = min(1.5 * pause, 0.5)
             task = self.tasks.get_task(task.task_id)

@@ -9,7 +9,7 @@ __all__ = ["Suite"]
 
 @dataclass
 class Suite:
-    """Tests are named by (file, test). `whole` says that every file of the suite was collected."""
+    """Outcome of the suite. Tests are named by (file, test); `whole` is true if every file was collected."""
 
     collected: set[tuple[str, str]] = field(default_factory=set)
     whole: bool = False
@@ -18,11 +18,11 @@ class Suite:
     calls: Calls = field(default_factory=Calls)
     served: frozenset[Route] = frozenset()
 
-    def called(self) -> frozenset[Route]:
-        """The server's routes that were called with success."""
+    def find_called_routes(self) -> frozenset[Route]:
+        """Return the served routes that were called successfully."""
         return self.calls.routes(self.served)
 
     def summary(self) -> str:
-        """One line for the end of the session."""
+        """Return one line for the end of the session."""
         outcome = f"{len(self.failed)} tests failed" if self.failed else "all as expected"
-        return f"official SDK: {self.calls.total()} calls over {len(self.called())} routes, {outcome}"
+        return f"official SDK: {self.calls.total()} calls over {len(self.find_called_routes())} routes, {outcome}"

@@ -19,30 +19,30 @@ _SCHEMA = {"properties": {"title": {"type": "string"}, "price": {"type": "number
 
 
 def _bucket(official: Official, name: str) -> str:
-    made = official.buckets.create_bucket(request(BucketCreateRequest, bucket_name=name, bucket_schema=_SCHEMA))
-    assert made.bucket_id is not None and made.bucket_id.startswith("bkt_")
-    return made.bucket_id
+    bucket = official.buckets.create_bucket(request(BucketCreateRequest, bucket_name=name, bucket_schema=_SCHEMA))
+    assert bucket.bucket_id is not None and bucket.bucket_id.startswith("bkt_")
+    return bucket.bucket_id
 
 
 def test_a_bucket_is_found_by_id_and_by_name(official: Official) -> None:
     bucket_id = _bucket(official, "shelf")
     for ref in (bucket_id, "shelf"):
-        found = official.buckets.get_bucket(ref)
-        assert (found.bucket_id, found.bucket_name) == (bucket_id, "shelf")
-        assert (found.object_count, found.total_size_bytes) == (0, 0)
-        assert found.bucket_schema is not None and found.bucket_schema.properties["price"].type.value == "number"
+        bucket = official.buckets.get_bucket(ref)
+        assert (bucket.bucket_id, bucket.bucket_name) == (bucket_id, "shelf")
+        assert (bucket.object_count, bucket.total_size_bytes) == (0, 0)
+        assert bucket.bucket_schema is not None and bucket.bucket_schema.properties["price"].type.value == "number"
     with pytest.raises(ConflictException):
         _bucket(official, "shelf")
 
 
 def test_buckets_are_listed_changed_and_deleted(official: Official) -> None:
     bucket_id = _bucket(official, "list-me")
-    found = official.buckets.list_buckets_get(search="list-me", include_total=True)
-    assert [one.bucket_id for one in found.results] == [bucket_id] and found.total_count == 1
+    page = official.buckets.list_buckets_get(search="list-me", include_total=True)
+    assert [result.bucket_id for result in page.results] == [bucket_id] and page.total_count == 1
     posted = official.buckets.list_buckets(
         list_buckets_request=request(ListBucketsRequest, filters={"bucket_name": "list-me"})
     )
-    assert [one.bucket_id for one in posted.results] == [bucket_id]
+    assert [result.bucket_id for result in posted.results] == [bucket_id]
     patched = official.buckets.patch_bucket("list-me", request(BucketPatchRequest, description="patched"))
     assert patched.description == "patched"
     put = official.buckets.update_bucket(bucket_id, request(BucketUpdateRequest, bucket_name="listed"))
@@ -54,18 +54,20 @@ def test_buckets_are_listed_changed_and_deleted(official: Official) -> None:
 
 def test_an_object_lives_from_creation_to_deletion(official: Official) -> None:
     bucket_id = _bucket(official, "lives")
-    made = official.objects.create_object_buckets(bucket_id, request(CreateObjectRequest, title="hello", price=1.5))
-    assert made.object_id is not None and made.bucket_id == bucket_id
-    assert made.additional_properties["title"] == "hello"
-    found = official.objects.get_object_buckets("lives", made.object_id)
-    assert found.additional_properties["price"] == 1.5 and found.created_at == made.created_at
-    patched = official.objects.patch_object_buckets("lives", made.object_id, request(PatchObjectRequest, price=2.5))
+    object_ = official.objects.create_object_buckets(bucket_id, request(CreateObjectRequest, title="hello", price=1.5))
+    assert object_.object_id is not None and object_.bucket_id == bucket_id
+    assert object_.additional_properties["title"] == "hello"
+    result = official.objects.get_object_buckets("lives", object_.object_id)
+    assert result.additional_properties["price"] == 1.5 and result.created_at == object_.created_at
+    patched = official.objects.patch_object_buckets("lives", object_.object_id, request(PatchObjectRequest, price=2.5))
     assert (patched.additional_properties["title"], patched.additional_properties["price"]) == ("hello", 2.5)
-    put = official.objects.update_object_buckets(bucket_id, made.object_id, request(UpdateObjectRequest, title="bye"))
+    put = official.objects.update_object_buckets(
+        bucket_id, object_.object_id, request(UpdateObjectRequest, title="bye")
+    )
     assert put.additional_properties["title"] == "bye"
-    official.objects.delete_object_buckets(bucket_id, made.object_id)
+    official.objects.delete_object_buckets(bucket_id, object_.object_id)
     with pytest.raises(NotFoundException):
-        official.objects.get_object_buckets(bucket_id, made.object_id)
+        official.objects.get_object_buckets(bucket_id, object_.object_id)
 
 
 def test_objects_come_in_batches_and_lists(official: Official) -> None:
@@ -83,7 +85,7 @@ def test_objects_come_in_batches_and_lists(official: Official) -> None:
             sort={"field": "price", "direction": "desc"},
         ),
     )  # fmt: skip
-    assert [one.additional_properties["price"] for one in listed.results] == [4, 3]
+    assert [result.additional_properties["price"] for result in listed.results] == [4, 3]
     assert listed.pagination.total == 3 and listed.pagination.next_cursor is not None
     assert len(official.objects.list_objects_get_buckets(bucket_id, limit=10).results) == 5
     assert official.buckets.get_bucket("many").object_count == 5
@@ -92,11 +94,11 @@ def test_objects_come_in_batches_and_lists(official: Official) -> None:
 def test_the_high_level_client_keeps_blobs_and_lists_them(official: Official) -> None:
     high = official.high
     bucket = high.buckets.create(name="high-shelf", bucket_schema=_SCHEMA)
-    made = high.buckets.upload(bucket.bucket_id, data="a page of text", metadata={"lang": "en"})
-    assert made.blobs[0].property == "page" and made.blobs[0].properties.data == "a page of text"
-    assert [one.object_id for one in high.buckets.list_objects(bucket.bucket_id).results] == [made.object_id]
+    uploaded = high.buckets.upload(bucket.bucket_id, data="a page of text", metadata={"lang": "en"})
+    assert uploaded.blobs[0].property == "page" and uploaded.blobs[0].properties.data == "a page of text"
+    assert [object.object_id for object in high.buckets.list_objects(bucket.bucket_id).results] == [uploaded.object_id]
     assert high.buckets.get("high-shelf").object_count == 1
-    assert "high-shelf" in [one.bucket_name for one in high.buckets.list().results]
+    assert "high-shelf" in [bucket.bucket_name for bucket in high.buckets.list().results]
     high.buckets.delete(bucket.bucket_id)
     with pytest.raises(MixpeekAPIError) as gone:
         high.buckets.get(bucket.bucket_id)

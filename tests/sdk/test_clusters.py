@@ -36,8 +36,8 @@ def _kmeans(collection: CollectionResponse, name: str, **fields: Any) -> CreateC
         "kmeans_parameters": {"n_clusters": 3},
         "sample_size": 1000,
     }
-    given = {"collection_ids": [collection.collection_id], "cluster_type": "vector", "vector_config": config}
-    return request(CreateClusterRequest, **{**given, "cluster_name": name, **fields})
+    result = {"collection_ids": [collection.collection_id], "cluster_type": "vector", "vector_config": config}
+    return request(CreateClusterRequest, **{**result, "cluster_name": name, **fields})
 
 
 def _raw(official: Official, ref: str) -> dict[str, Any]:
@@ -50,28 +50,33 @@ def _raw(official: Official, ref: str) -> dict[str, Any]:
 
 def test_a_new_cluster_says_what_it_will_do(official: Official, topics: CollectionResponse) -> None:
     before = datetime.now(UTC)
-    made = official.clusters.create_cluster(
+    cluster = official.clusters.create_cluster(
         _kmeans(topics, "says", description="what it is for", metadata={"team": "x"}, filters={"metadata.lang": "en"})
     )
-    assert made.cluster_id is not None and re.fullmatch(r"clust_[A-Za-z0-9]+", made.cluster_id)
-    assert (made.cluster_name, made.description, made.metadata) == ("says", "what it is for", {"team": "x"})
-    assert made.input_collections == [topics.collection_id]
-    assert (made.cluster_type, made.algorithm, made.effective_feature_method) == ("vector", "kmeans", "mean")
-    assert made.algorithm_params is not None and made.algorithm_params["n_clusters"] == 3
-    assert (made.sample_size, made.filters) == (1000, {"metadata.lang": "en", "case_sensitive": False})
-    assert made.status is not None and made.status.value == "PENDING"
-    assert (made.num_clusters, made.last_run_id, made.last_executed_at, made.completed_at) == (None, None, None, None)
-    assert made.created_at is not None and abs((made.created_at - before).total_seconds()) < 60
-    assert made.created_at == made.updated_at
-    outputs = [official.collections.get_collection(id).collection_name for id in made.output_collection_ids or []]
-    assert len(outputs) == 1 and outputs == made.output_collection_names
+    assert cluster.cluster_id is not None and re.fullmatch(r"clust_[A-Za-z0-9]+", cluster.cluster_id)
+    assert (cluster.cluster_name, cluster.description, cluster.metadata) == ("says", "what it is for", {"team": "x"})
+    assert cluster.input_collections == [topics.collection_id]
+    assert (cluster.cluster_type, cluster.algorithm, cluster.effective_feature_method) == ("vector", "kmeans", "mean")
+    assert cluster.algorithm_params is not None and cluster.algorithm_params["n_clusters"] == 3
+    assert (cluster.sample_size, cluster.filters) == (1000, {"metadata.lang": "en", "case_sensitive": False})
+    assert cluster.status is not None and cluster.status.value == "PENDING"
+    assert (cluster.num_clusters, cluster.last_run_id, cluster.last_executed_at, cluster.completed_at) == (
+        None,
+        None,
+        None,
+        None,
+    )
+    assert cluster.created_at is not None and abs((cluster.created_at - before).total_seconds()) < 60
+    assert cluster.created_at == cluster.updated_at
+    outputs = [official.collections.get_collection(id).collection_name for id in cluster.output_collection_ids or []]
+    assert len(outputs) == 1 and outputs == cluster.output_collection_names
 
 
 def test_a_cluster_is_found_by_id_and_by_name(official: Official, topics: CollectionResponse) -> None:
-    made = official.clusters.create_cluster(_kmeans(topics, "found me"))
-    assert made.cluster_id is not None
-    by_id, by_name = official.clusters.get_cluster(made.cluster_id), official.clusters.get_cluster("found me")
-    assert by_id == by_name == made
+    cluster = official.clusters.create_cluster(_kmeans(topics, "found me"))
+    assert cluster.cluster_id is not None
+    by_id, by_name = official.clusters.get_cluster(cluster.cluster_id), official.clusters.get_cluster("found me")
+    assert by_id == by_name == cluster
 
 
 def test_every_kind_of_cluster_can_be_made(official: Official, topics: CollectionResponse) -> None:
@@ -108,8 +113,10 @@ def test_every_kind_of_cluster_can_be_made(official: Official, topics: Collectio
     assert (attribute.hierarchical_grouping, attribute.aggregation_method) == (True, "first")
 
 
-def test_parameters_that_the_sdk_mangles_are_dropped_and_said(official: Official, topics: CollectionResponse) -> None:
-    made = official.clusters.create_cluster(
+def test_parameters_that_the_sdk_mangles_are_dropped_with_a_warning(
+    official: Official, topics: CollectionResponse
+) -> None:
+    cluster = official.clusters.create_cluster(
         request(
             CreateClusterRequest,
             collection_ids=[topics.collection_id],
@@ -121,7 +128,7 @@ def test_parameters_that_the_sdk_mangles_are_dropped_and_said(official: Official
             },
         )
     )
-    assert made.algorithm_params is not None and "n_clusters" not in made.algorithm_params
+    assert cluster.algorithm_params is not None and "n_clusters" not in cluster.algorithm_params
     assert _raw(official, "mangled")["warnings"]
 
 
@@ -129,58 +136,62 @@ def test_a_list_filters_sorts_searches_and_pages(official: Official, fill: Fill)
     home = fill([])
     for name in ("sorted c", "sorted a", "sorted b"):
         official.clusters.create_cluster(_kmeans(home, name))
-    wanted = {"filters": {"cluster_type": "vector"}, "sort": {"field": "cluster_name"}, "search": "SORTED"}
+    filters = {"filters": {"cluster_type": "vector"}, "sort": {"field": "cluster_name"}, "search": "SORTED"}
     first = official.clusters.list_clusters(
-        limit=2, include_total=True, list_clusters_request=request(ListClustersRequest, **wanted)
+        limit=2, include_total=True, list_clusters_request=request(ListClustersRequest, **filters)
     )
-    assert [one.cluster_name for one in first.results] == ["sorted a", "sorted b"]
+    assert [result.cluster_name for result in first.results] == ["sorted a", "sorted b"]
     assert (first.total_count, first.pagination.total, first.pagination.total_pages) == (3, 3, 2)
     assert first.pagination.next_cursor is not None
     rest = official.clusters.list_clusters(
-        limit=2, cursor=first.pagination.next_cursor, list_clusters_request=request(ListClustersRequest, **wanted)
+        limit=2, cursor=first.pagination.next_cursor, list_clusters_request=request(ListClustersRequest, **filters)
     )
-    assert [one.cluster_name for one in rest.results] == ["sorted c"]
+    assert [result.cluster_name for result in rest.results] == ["sorted c"]
     assert rest.pagination.next_cursor is None
     newest = official.clusters.list_clusters_get(search="sorted", page_size=2, page=1)
-    assert [one.cluster_name for one in newest.results] == ["sorted b", "sorted a"]
+    assert [result.cluster_name for result in newest.results] == ["sorted b", "sorted a"]
     assert newest.stats is not None and (newest.stats.total_clusters or 0) >= 3
     assert newest.pagination.total is None
 
 
 def test_a_patch_changes_what_is_sent_and_no_more(official: Official, topics: CollectionResponse) -> None:
-    made = official.clusters.create_cluster(_kmeans(topics, "to patch", metadata={"team": "x"}, description="kept"))
+    cluster = official.clusters.create_cluster(_kmeans(topics, "to patch", metadata={"team": "x"}, description="kept"))
     patched = official.clusters.patch_cluster(
         "to patch",
         request(
             PatchClusterRequest, cluster_name="patched", metadata={"team": "y"}, algorithm_params={"n_clusters": 4}
         ),
     )
-    assert (patched.cluster_id, patched.cluster_name) == (made.cluster_id, "patched")
+    assert (patched.cluster_id, patched.cluster_name) == (cluster.cluster_id, "patched")
     assert (patched.metadata, patched.description) == ({"team": "y"}, "kept")
-    found = official.clusters.get_cluster("patched")
-    assert found.algorithm_params is not None and found.algorithm_params["n_clusters"] == 4
-    assert found.updated_at is not None and made.updated_at is not None and found.updated_at >= made.updated_at
+    patched_cluster = official.clusters.get_cluster("patched")
+    assert patched_cluster.algorithm_params is not None and patched_cluster.algorithm_params["n_clusters"] == 4
+    assert (
+        patched_cluster.updated_at is not None
+        and cluster.updated_at is not None
+        and patched_cluster.updated_at >= cluster.updated_at
+    )
     with pytest.raises(NotFoundException):
         official.clusters.get_cluster("to patch")
 
 
 def test_a_deleted_cluster_takes_its_output_collection_along(official: Official, topics: CollectionResponse) -> None:
-    made = official.clusters.create_cluster(_kmeans(topics, "to delete"))
-    assert made.cluster_id is not None and made.output_collection_ids
-    answer = json_object(official.clusters.delete_cluster(made.cluster_id, cascade_output_collections=True))
-    assert (answer["success"], answer["cluster_id"]) == (True, made.cluster_id)
+    cluster = official.clusters.create_cluster(_kmeans(topics, "to delete"))
+    assert cluster.cluster_id is not None and cluster.output_collection_ids
+    answer = json_object(official.clusters.delete_cluster(cluster.cluster_id, cascade_output_collections=True))
+    assert (answer["success"], answer["cluster_id"]) == (True, cluster.cluster_id)
     with pytest.raises(NotFoundException):
-        official.clusters.delete_cluster(made.cluster_id)
+        official.clusters.delete_cluster(cluster.cluster_id)
     with pytest.raises(NotFoundException):
-        official.collections.get_collection(made.output_collection_ids[0])
+        official.collections.get_collection(cluster.output_collection_ids[0])
     assert official.documents.count_documents(topics.collection_name).count == len(TOPICS) * PER_TOPIC
 
 
 def test_output_collections_may_stay(official: Official, topics: CollectionResponse) -> None:
-    made = official.clusters.create_cluster(_kmeans(topics, "stays"))
-    assert made.cluster_id is not None and made.output_collection_ids
+    cluster = official.clusters.create_cluster(_kmeans(topics, "stays"))
+    assert cluster.cluster_id is not None and cluster.output_collection_ids
     official.clusters.delete_cluster("stays", cascade_output_collections=False)
-    assert official.collections.get_collection(made.output_collection_ids[0]).document_count == 0
+    assert official.collections.get_collection(cluster.output_collection_ids[0]).document_count == 0
 
 
 def test_a_taken_name_is_a_conflict(official: Official, topics: CollectionResponse) -> None:
@@ -226,15 +237,15 @@ def test_an_unknown_collection_or_cluster_is_not_found(official: Official, topic
 
 def test_all_38_seed_fields_are_there_and_filled_after_a_run(official: Official, fill: Fill) -> None:
     home = fill()
-    made = official.clusters.create_cluster(_kmeans(home, "seed", metadata={"team": "x"}))
+    cluster = official.clusters.create_cluster(_kmeans(home, "seed", metadata={"team": "x"}))
     assert set(SEED_FIELDS) <= _raw(official, "seed").keys() and len(SEED_FIELDS) == 38
-    task = official.finished(official.clusters.execute_clustering_clusters("seed"))
+    task = official.wait_for(official.clusters.execute_clustering_clusters("seed"))
     seed = _raw(official, "seed")
     assert set(SEED_FIELDS) <= seed.keys()
     exact = {
-        "cluster_id": made.cluster_id,
+        "cluster_id": cluster.cluster_id,
         "cluster_name": "seed",
-        "namespace_id": made.namespace_id,
+        "namespace_id": cluster.namespace_id,
         "organization_id": official.organizations.get_organization().organization_id,
         "input_collections": [home.collection_id],
         "source_bucket_ids": [],
@@ -245,8 +256,8 @@ def test_all_38_seed_fields_are_there_and_filled_after_a_run(official: Official,
         "learning_quality_score": None,
         "effective_feature_method": "mean",
         "clustered_attributes": None,
-        "output_collection_ids": made.output_collection_ids,
-        "output_collection_names": made.output_collection_names,
+        "output_collection_ids": cluster.output_collection_ids,
+        "output_collection_names": cluster.output_collection_names,
         "algorithm": "kmeans",
         "enrich_source": False,
         "source_enrichment_config": None,

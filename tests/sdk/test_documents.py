@@ -25,26 +25,26 @@ _UNIT = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 
 def test_a_document_lives_from_creation_to_deletion(official: Official, fill: Fill) -> None:
     home = fill([])
-    made = official.documents.create_document(
+    document = official.documents.create_document(
         home.collection_name,
         request(DocumentCreateRequest, vectors={"text": _UNIT}, metadata={"price": 1}, title="hello"),
     )
-    assert made.collection_id == home.collection_id
-    assert _own(made) == {"title": "hello", "metadata": {"price": 1}}
-    found = official.documents.get_document(home.collection_name, made.document_id, return_vectors=True)
-    assert _own(found) == {"title": "hello", "metadata": {"price": 1}}
-    assert found.additional_properties["vectors"] == {"text": _UNIT}
+    assert document.collection_id == home.collection_id
+    assert _own(document) == {"title": "hello", "metadata": {"price": 1}}
+    result = official.documents.get_document(home.collection_name, document.document_id, return_vectors=True)
+    assert _own(result) == {"title": "hello", "metadata": {"price": 1}}
+    assert result.additional_properties["vectors"] == {"text": _UNIT}
 
-    patched = official.documents.patch_document(home.collection_name, made.document_id, {"metadata": {"price": 99}})
+    patched = official.documents.patch_document(home.collection_name, document.document_id, {"metadata": {"price": 99}})
     assert _own(patched) == {"title": "hello", "metadata": {"price": 99}}
-    put = official.documents.update_document(home.collection_name, made.document_id, {"metadata": {"lang": "en"}})
+    put = official.documents.update_document(home.collection_name, document.document_id, {"metadata": {"lang": "en"}})
     assert _own(put) == {"metadata": {"lang": "en"}}
-    kept = official.documents.get_document(home.collection_name, made.document_id, return_vectors=True)
-    assert kept.additional_properties["vectors"] == {"text": _UNIT}
+    outcome = official.documents.get_document(home.collection_name, document.document_id, return_vectors=True)
+    assert outcome.additional_properties["vectors"] == {"text": _UNIT}
 
-    assert official.documents.delete_document(home.collection_name, made.document_id).success is True
+    assert official.documents.delete_document(home.collection_name, document.document_id).success is True
     with pytest.raises(NotFoundException):
-        official.documents.get_document(home.collection_name, made.document_id)
+        official.documents.get_document(home.collection_name, document.document_id)
 
 
 def _own(document: DocumentResponse) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def test_the_high_level_client_upserts_reads_and_changes(official: Official, fil
     assert (batch.updated_count, batch.failed_count) == (1, 0)
     first = high.documents.list(home.collection_id, page_size=3)
     rest = high.documents.list(home.collection_id, page_size=3, cursor=first.pagination.next_cursor)
-    assert [one.document_id for one in [*first.results, *rest.results]] == ["h0", "h1", "h2", "h3"]
+    assert [value.document_id for value in [*first.results, *rest.results]] == ["h0", "h1", "h2", "h3"]
     assert rest.results[0].metadata.flag is True
     high.documents.delete(home.collection_id, "h3")
     with pytest.raises(MixpeekAPIError) as gone:
@@ -121,13 +121,13 @@ def test_a_list_filters_sorts_and_returns_vectors(official: Official, topics: Co
         ),
     )
     results = page.results or []
-    assert [one.document_id for one in results] == ["travel_01", "billing_11", "billing_10"]
+    assert [result.document_id for result in results] == ["travel_01", "billing_11", "billing_10"]
     assert page.pagination.total == 9 and page.pagination.total_pages == 3
-    assert all(len(one.additional_properties["vectors"]["text"]) == 8 for one in results)
+    assert all(len(result.additional_properties["vectors"]["text"]) == 8 for result in results)
 
 
 def test_pages_by_cursor_meet_every_document_once(official: Official, topics: CollectionResponse) -> None:
-    seen: list[str] = []
+    result: list[str] = []
     cursor: str | None = None
     for _ in range(4):
         page = official.documents.list_documents(
@@ -136,10 +136,10 @@ def test_pages_by_cursor_meet_every_document_once(official: Official, topics: Co
                 ListDocumentsRequest, limit=10, cursor=cursor, sort={"field": "price", "direction": "asc"}
             ),
         )
-        seen += [one.document_id for one in page.results or []]
+        result += [item.document_id for item in page.results or []]
         cursor = page.pagination.next_cursor
-    assert cursor is None and len(seen) == 36 and len(set(seen)) == 36
-    assert (seen[0], seen[-1]) == ("billing_00", "weather_11")
+    assert cursor is None and len(result) == 36 and len(set(result)) == 36
+    assert (result[0], result[-1]) == ("billing_00", "weather_11")
 
 
 def test_a_cursor_of_another_list_is_refused(official: Official, topics: CollectionResponse) -> None:
@@ -164,7 +164,7 @@ def test_the_get_list_takes_filter_sort_and_search_as_text(official: Official, t
         limit=2,
         include_total=True,
     )
-    assert [one.document_id for one in page.results or []] == ["travel_11", "travel_10"]
+    assert [item.document_id for item in page.results or []] == ["travel_11", "travel_10"]
     assert page.pagination.total == 12
     assert len((page.results or [])[0].additional_properties["vectors"]["text"]) == 8
     rest = official.documents.list_documents(
@@ -173,22 +173,22 @@ def test_the_get_list_takes_filter_sort_and_search_as_text(official: Official, t
         sort='{"field": "price"}',
         list_documents_request=request(ListDocumentsRequest, sort={"field": "price", "direction": "desc"}, limit=1),
     )
-    assert [one.document_id for one in rest.results or []] == ["travel_11"], "the body's sort wins"
+    assert [item.document_id for item in rest.results or []] == ["travel_11"], "the body's sort wins"
     for filters, sort in (("{", None), ("[]", None), (None, "price:up"), (None, ":asc")):
         with pytest.raises(UnprocessableEntityException):
             official.documents.list_documents_0(topics.collection_name, filters=filters, sort=sort)
 
 
 def test_a_document_is_read_with_the_vectors_named(official: Official, topics: CollectionResponse) -> None:
-    found = official.documents.get_document(topics.collection_name, "travel_00", return_vector_names="text")
-    assert len(found.additional_properties["vectors"]["text"]) == 8
+    document = official.documents.get_document(topics.collection_name, "travel_00", return_vector_names="text")
+    assert len(document.additional_properties["vectors"]["text"]) == 8
     plain = official.documents.get_document(topics.collection_name, "travel_00")
     assert "vectors" not in plain.additional_properties
 
 
 def test_the_get_list_pages_by_offset(official: Official, topics: CollectionResponse) -> None:
     page = official.documents.list_documents_0(topics.collection_name, limit=2, offset=34, include_total=True)
-    assert [one.document_id for one in page.results or []] == ["weather_10", "weather_11"]
+    assert [item.document_id for item in page.results or []] == ["weather_10", "weather_11"]
     assert page.pagination.total == 36 and page.pagination.next_cursor is None
 
 
@@ -231,7 +231,7 @@ def test_values_are_counted_and_aggregated(official: Official, topics: Collectio
     distinct = official.documents.distinct_document_values(
         topics.collection_name, request(DistinctValuesRequest, field="metadata.lang")
     )
-    assert [(one.value, one.count) for one in distinct.values] == [("en", 24), ("de", 12)]
+    assert [(value.value, value.count) for value in distinct.values] == [("en", 24), ("de", 12)]
     assert distinct.total_distinct == 2
     answer = official.documents.aggregate_documents(
         topics.collection_name,

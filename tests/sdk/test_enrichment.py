@@ -18,7 +18,7 @@ def _documents(official: Official, collection: CollectionResponse) -> dict[str, 
     page = official.documents.list_documents(
         collection.collection_name, list_documents_request=request(ListDocumentsRequest, limit=100)
     )
-    return {one.document_id: one.additional_properties for one in page.results or []}
+    return {item.document_id: item.additional_properties for item in page.results or []}
 
 
 def test_mapped_fields_are_in_the_documents_after_the_run(official: Official, fill: Fill) -> None:
@@ -31,7 +31,7 @@ def test_mapped_fields_are_in_the_documents_after_the_run(official: Official, fi
         "x": "place_x",
         "metadata.team": "owner",
     }
-    made = official.clusters.create_cluster(
+    cluster = official.clusters.create_cluster(
         request(
             CreateClusterRequest,
             collection_ids=[home.collection_id],
@@ -46,8 +46,8 @@ def test_mapped_fields_are_in_the_documents_after_the_run(official: Official, fi
             },
         )
     )
-    assert made.enrich_source is True and made.output_collection_ids == [home.collection_id]
-    task = official.finished(official.clusters.execute_clustering_clusters("enriches"))
+    assert cluster.enrich_source is True and cluster.output_collection_ids == [home.collection_id]
+    task = official.wait_for(official.clusters.execute_clustering_clusters("enriches"))
     assert task.status.value == "COMPLETED"
 
     labels = {group.cluster_id: group.label for group in official.clusters.get_cluster_groups("enriches").groups}
@@ -59,10 +59,10 @@ def test_mapped_fields_are_in_the_documents_after_the_run(official: Official, fi
         assert document["category_keywords"] and isinstance(document["place_x"], float)
         assert document["owner"] == "search"
         assert document["metadata"]["topic"] in TOPICS and "price" in document, "own fields stay"
-    assert len({(one["metadata"]["topic"], one["category"]["id"]) for one in documents.values()}) == 3
-    one = official.documents.get_document(home.collection_name, "travel_03", return_vectors=True)
-    assert one.additional_properties["category"] == documents["travel_03"]["category"]
-    assert len(one.additional_properties["vectors"]["text"]) == 8
+    assert len({(document["metadata"]["topic"], document["category"]["id"]) for document in documents.values()}) == 3
+    result = official.documents.get_document(home.collection_name, "travel_03", return_vectors=True)
+    assert result.additional_properties["category"] == documents["travel_03"]["category"]
+    assert len(result.additional_properties["vectors"]["text"]) == 8
 
 
 def test_without_mappings_id_label_and_distance_are_written(official: Official, fill: Fill) -> None:
@@ -75,7 +75,7 @@ def test_without_mappings_id_label_and_distance_are_written(official: Official, 
             vector_config={**_CONFIG, "enrich_source": True},
         )
     )
-    official.finished(official.clusters.execute_clustering_clusters("enriches plainly"))
+    official.wait_for(official.clusters.execute_clustering_clusters("enriches plainly"))
     for document in _documents(official, home).values():
         assert document["cluster_id"] in {"cl_0", "cl_1", "cl_2"} and document["cluster_label"]
         assert 0 <= document["distance_to_centroid"] < 0.05
@@ -83,15 +83,15 @@ def test_without_mappings_id_label_and_distance_are_written(official: Official, 
 
 def test_results_can_be_written_into_a_collection_later(official: Official, fill: Fill) -> None:
     home = fill()
-    made = official.clusters.create_cluster(
+    cluster = official.clusters.create_cluster(
         request(CreateClusterRequest, collection_ids=[home.collection_id], cluster_name="later", vector_config=_CONFIG)
     )
-    body = {"clustering_ids": [made.cluster_id], "source_collection_id": home.collection_id, "batch_size": 10}
+    body = {"clustering_ids": [cluster.cluster_id], "source_collection_id": home.collection_id, "batch_size": 10}
     with pytest.raises(MixpeekAPIError) as early:
         official.high._request("POST", "/clusters/enrich", body=body)
     assert early.value.status == 404
-    official.finished(official.clusters.execute_clustering_clusters("later"))
+    official.wait_for(official.clusters.execute_clustering_clusters("later"))
     assert "cluster_id" not in _documents(official, home)["travel_00"]
     answer = official.high._request("POST", "/clusters/enrich", body=body)
     assert answer == {"processed": 36, "enriched": 36, "failed": 0, "batches": 4}
-    assert {one["cluster_id"] for one in _documents(official, home).values()} == {"cl_0", "cl_1", "cl_2"}
+    assert {document["cluster_id"] for document in _documents(official, home).values()} == {"cl_0", "cl_1", "cl_2"}

@@ -55,12 +55,12 @@ Make = Callable[..., ClusterMetadata]
 def make(official: Official) -> Make:
     """A cluster over one collection."""
 
-    def made(collection: CollectionResponse, name: str, **fields: Any) -> ClusterMetadata:
+    def cluster_(collection: CollectionResponse, name: str, **fields: Any) -> ClusterMetadata:
         return official.clusters.create_cluster(
             request(CreateClusterRequest, collection_ids=[collection.collection_id], cluster_name=name, **fields)
         )
 
-    return made
+    return cluster_
 
 
 def _vector(method: str, **config: Any) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _vector(method: str, **config: Any) -> dict[str, Any]:
 def _execute(official: Official, cluster: ClusterMetadata, **overrides: Any) -> Executed:
     body = request(ExecuteClusterByIdRequest, **overrides) if overrides else None
     task = official.clusters.execute_clustering_clusters(str(cluster.cluster_id), body)
-    return Executed(official.clusters.get_cluster(str(cluster.cluster_id)), official.finished(task))
+    return Executed(official.clusters.get_cluster(str(cluster.cluster_id)), official.wait_for(task))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_three_blobs_are_three_clusters_named_by_their_words(official: Official,
         met.add(topic)
         assert centroid.label is not None and _WORDS[topic] & set(re.findall(r"\w+", centroid.label.lower()))
         assert _WORDS[topic] & set(" ".join(centroid.keywords or []).lower().split())
-        assert all(one.document_id.startswith(topic) for one in centroid.representative_ids or [])
+        assert all(item.document_id.startswith(topic) for item in centroid.representative_ids or [])
         assert (centroid.mean_cosine_similarity or 0) > 0.99
         assert centroid.centroid_vector is None
     assert met == set(TOPICS)
@@ -128,12 +128,12 @@ def test_a_run_is_found_by_its_id_and_by_the_clusters_name(official: Official, k
     assert [len(vector) for vector in vectors] == [8, 8, 8]
     assert sorted(max(range(8), key=vector.__getitem__) for vector in vectors) == [0, 1, 2]
     latest = official.executions.get_cluster_execution("runs kmeans", include_vectors=True)
-    assert [one.centroid_vector for one in latest.centroids or []] == vectors
+    assert [item.centroid_vector for item in latest.centroids or []] == vectors
     with pytest.raises(NotFoundException):
         official.executions.get_cluster_execution_by_run(kmeans.id, "run_nowhere")
 
 
-def test_groups_tell_label_and_size(official: Official, kmeans: Executed) -> None:
+def test_groups_have_label_and_size(official: Official, kmeans: Executed) -> None:
     groups = official.clusters.get_cluster_groups(kmeans.id)
     assert (groups.cluster_id, groups.run_id) == (kmeans.id, kmeans.run_id)
     assert (groups.total_groups, groups.total_documents) == (3, 36)
@@ -144,7 +144,7 @@ def test_groups_tell_label_and_size(official: Official, kmeans: Executed) -> Non
 def test_the_output_collection_holds_centroids_and_members(official: Official, kmeans: Executed) -> None:
     [output] = kmeans.cluster.output_collection_names or []
 
-    def listed(is_centroid: bool) -> list[dict[str, Any]]:
+    def list_runs(is_centroid: bool) -> list[dict[str, Any]]:
         page = official.documents.list_documents(
             output,
             list_documents_request=request(
@@ -155,9 +155,9 @@ def test_the_output_collection_holds_centroids_and_members(official: Official, k
             ),
         )
         assert page.pagination.total == len(page.results or [])
-        return [one.additional_properties for one in page.results or []]
+        return [item.additional_properties for item in page.results or []]
 
-    centroids, members = listed(True), listed(False)
+    centroids, members = list_runs(True), list_runs(False)
     assert (len(centroids), len(members)) == (3, 36)
     labels = {centroid["cluster_id"]: centroid["cluster_label"] for centroid in centroids}
     assert labels.keys() == {"cl_0", "cl_1", "cl_2"}
@@ -198,7 +198,9 @@ def test_artifacts_and_data_hold_every_member(official: Official, kmeans: Execut
         assert len(got.members) == 10 and len(got.members[0].coordinates) == 2
         posted = high._request("POST", f"{path}/data", body={"include_members": True, "limit": 30, "offset": 10})
         assert [member.document_id for member in posted.members] and len(posted.members) == 26
-        assert {one.document_id for one in got.members}.isdisjoint(one.document_id for one in posted.members)
+        assert {member.document_id for member in got.members}.isdisjoint(
+            member.document_id for member in posted.members
+        )
         assert posted.next_cursor is None
     assert high._request("GET", f"/clusters/{kmeans.id}/execution").run_id == kmeans.run_id
     with pytest.raises(MixpeekAPIError) as missing:
@@ -207,12 +209,12 @@ def test_artifacts_and_data_hold_every_member(official: Official, kmeans: Execut
 
 
 def test_members_are_exported_as_parquet(official: Official, kmeans: Executed) -> None:
-    told = json_object(official.executions.export_cluster_execution_id_run(kmeans.id, kmeans.run_id, format="parquet"))
-    assert (told["format"], told["row_count"]) == ("parquet", 36)
+    id = json_object(official.executions.export_cluster_execution_id_run(kmeans.id, kmeans.run_id, format="parquet"))
+    assert (id["format"], id["row_count"]) == ("parquet", 36)
     headers = {"Authorization": f"Bearer {official.key}", "X-Namespace": official.namespace}
     with urllib3.PoolManager() as pool:
-        file = pool.request("GET", told["download_url"], headers=headers)
-    assert file.status == 200 and len(file.data) == told["size_bytes"]
+        file = pool.request("GET", id["download_url"], headers=headers)
+    assert file.status == 200 and len(file.data) == id["size_bytes"]
     table = pyarrow.parquet.read_table(io.BytesIO(file.data))
     assert table.num_rows == 36
     assert set(table["cluster_id"].to_pylist()) == {"cl_0", "cl_1", "cl_2"}
@@ -226,10 +228,10 @@ def test_members_are_exported_as_csv(official: Official, kmeans: Executed) -> No
     assert (answer.getheader("Content-Type") or "").startswith("text/csv")
     assert table.num_rows == 36
     label = table["cluster_label"][0].as_py()
-    one = official.executions.export_cluster_execution_id_run_without_preload_content(
+    response = official.executions.export_cluster_execution_id_run_without_preload_content(
         kmeans.id, kmeans.run_id, format="csv", cluster_label=label
     )
-    assert set(pyarrow.csv.read_csv(io.BytesIO(one.read()))["cluster_label"].to_pylist()) == {label}
+    assert set(pyarrow.csv.read_csv(io.BytesIO(response.read()))["cluster_label"].to_pylist()) == {label}
 
 
 def test_people_name_runs_and_clusters(official: Official, make: Make, topics: CollectionResponse) -> None:
@@ -308,15 +310,15 @@ def test_hierarchical_attribute_groups_form_a_tree(official: Official, make: Mak
 def test_runs_are_listed_filtered_and_counted(official: Official, make: Make, fill: Fill) -> None:
     cluster = make(fill(), "listed runs", **_vector("kmeans", kmeans_parameters={"n_clusters": 3}))
     first, second = _execute(official, cluster), _execute(official, cluster, mode="full", sample_size=30)
-    wanted = request(
+    result = request(
         ListClusterExecutionsRequest,
         filters={"AND": [{"field": "status", "operator": "eq", "value": "completed"}]},
         sort={"field": "created_at", "direction": "desc"},
     )
-    page = official.executions.list_cluster_executions(first.id, limit=1, list_cluster_executions_request=wanted)
+    page = official.executions.list_cluster_executions(first.id, limit=1, list_cluster_executions_request=result)
     assert [run.run_id for run in page.results] == [second.run_id] and page.total_count == 2
     rest = official.executions.list_cluster_executions(
-        first.id, limit=1, cursor=page.pagination.next_cursor, list_cluster_executions_request=wanted
+        first.id, limit=1, cursor=page.pagination.next_cursor, list_cluster_executions_request=result
     )
     assert [run.run_id for run in rest.results] == [first.run_id]
     assert page.stats is not None and page.stats.executions_by_status == {"completed": 2}
@@ -347,12 +349,12 @@ def test_a_run_that_waits_can_be_cancelled(official: Official, make: Make, fill:
     assert run.status == "canceled"
     cluster = official.clusters.get_cluster("waiting")
     assert cluster.status is not None and (cluster.status.value, cluster.num_clusters) == ("CANCELED", None)
-    assert official.finished(queued).status.value == "CANCELED"
+    assert official.wait_for(queued).status.value == "CANCELED"
     with pytest.raises(ConflictException):
         official.executions.cancel_execution_clusters_id_run("waiting", run_id)
     with pytest.raises(NotFoundException):
         official.clusters.get_cluster_visualization("waiting", run_id=run_id)
-    assert official.finished(ahead).status.value == "COMPLETED"
+    assert official.wait_for(ahead).status.value == "COMPLETED"
 
 
 def test_too_little_to_cluster_is_refused_at_once(official: Official, make: Make, fill: Fill) -> None:

@@ -17,15 +17,15 @@ Connect = Callable[..., Official]
 
 
 def test_a_managed_namespace_is_found_by_id_and_by_name(official: Official) -> None:
-    made = official.namespaces.create_namespace(
+    namespace = official.namespaces.create_namespace(
         request(CreateNamespaceRequest, namespace_name="managed-one", description="first")
     )
-    assert made.namespace_id is not None and made.namespace_id.startswith("ns_")
-    assert made.mode == "managed" and made.description == "first"
-    for ref in (made.namespace_id, "managed-one"):
-        found = official.namespaces.get_namespace(ref)
-        assert (found.namespace_id, found.namespace_name) == (made.namespace_id, "managed-one")
-        assert found.created_at == made.created_at
+    assert namespace.namespace_id is not None and namespace.namespace_id.startswith("ns_")
+    assert namespace.mode == "managed" and namespace.description == "first"
+    for ref in (namespace.namespace_id, "managed-one"):
+        result = official.namespaces.get_namespace(ref)
+        assert (result.namespace_id, result.namespace_name) == (namespace.namespace_id, "managed-one")
+        assert result.created_at == namespace.created_at
 
 
 def test_a_standalone_namespace_keeps_its_vector_configs(official: Official) -> None:
@@ -50,10 +50,10 @@ def test_the_high_level_client_makes_both_modes(connect: Connect) -> None:
     standalone = high.namespaces.create(name="high-standalone", vector_configs=[{"name": "v", "dimension": 2}])
     assert (managed.mode, standalone.mode) == ("managed", "standalone")
     assert high.namespaces.get("high-standalone").namespace_id == standalone.namespace_id
-    listed = {one.namespace_name for one in high.namespaces.list().results}
+    listed = {namespace.namespace_name for namespace in high.namespaces.list().results}
     assert {"high-managed", "high-standalone"} <= listed
-    for one in (managed.namespace_id, "high-standalone"):
-        assert high.namespaces.delete(one).success is True
+    for value in (managed.namespace_id, "high-standalone"):
+        assert high.namespaces.delete(value).success is True
     with pytest.raises(MixpeekAPIError) as gone:
         high.namespaces.get("high-standalone")
     assert gone.value.status == 404
@@ -73,28 +73,28 @@ def test_lists_page_search_and_count(official: Official) -> None:
             list_namespaces_request=request(ListNamespacesRequest, search="paged-", sort={"field": "namespace_name"}),
         )
         assert page.total_count == 3 and page.pagination.total == 3 and page.pagination.total_pages == 3
-        names += [one.namespace_name for one in page.results]
+        names += [result.namespace_name for result in page.results]
         cursor = page.pagination.next_cursor
     assert names == ["paged-a", "paged-b", "paged-c"] and cursor is None
     newest = official.namespaces.list_namespaces_get(limit=2)
-    assert [one.namespace_name for one in newest.results] == ["paged-c", "paged-b"]
+    assert [result.namespace_name for result in newest.results] == ["paged-c", "paged-b"]
     assert newest.pagination.total is None and newest.total_count >= 3
 
 
 def test_patch_and_put_change_what_is_sent(official: Official) -> None:
-    made = official.namespaces.create_namespace(
+    namespace = official.namespaces.create_namespace(
         request(CreateNamespaceRequest, namespace_name="to-change", description="kept")
     )
-    assert made.namespace_id is not None
+    assert namespace.namespace_id is not None
     patched = official.namespaces.patch_namespace(
         "to-change", request(PatchNamespaceRequest, namespace_name="changed-once")
     )
     assert (patched.namespace_name, patched.description) == ("changed-once", "kept")
     put = official.namespaces.update_namespace(
-        made.namespace_id, request(UpdateNamespaceRequest, namespace_name="changed-twice")
+        namespace.namespace_id, request(UpdateNamespaceRequest, namespace_name="changed-twice")
     )
-    assert (put.namespace_id, put.namespace_name) == (made.namespace_id, "changed-twice")
-    assert put.updated_at is not None and made.updated_at is not None and put.updated_at >= made.updated_at
+    assert (put.namespace_id, put.namespace_name) == (namespace.namespace_id, "changed-twice")
+    assert put.updated_at is not None and namespace.updated_at is not None and put.updated_at >= namespace.updated_at
 
 
 def test_a_taken_name_and_a_wrong_one_are_refused(official: Official) -> None:

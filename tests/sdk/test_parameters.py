@@ -58,7 +58,7 @@ def _defaults(model: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", sorted(MODELS))
 def test_every_parameter_is_known_with_the_default_of_the_sdk(method: str) -> None:
-    ours = {one.name: one.default for one in fields(ALGORITHMS[method].params)}
+    ours = {field.name: field.default for field in fields(ALGORITHMS[method].params)}
     names = set(MODELS[method].model_fields) - {"additional_properties"}
 
     assert names <= set(ours)
@@ -86,7 +86,7 @@ def test_every_field_of_the_vector_configuration_is_known() -> None:
 def test_every_field_of_weight_learning_is_known() -> None:
     names = set(WeightLearningConfig.model_fields) - {"additional_properties"}
 
-    assert names == {one.name for one in fields(WeightLearning)}
+    assert names == {field.name for field in fields(WeightLearning)}
     assert WeightLearning(**_defaults(WeightLearningConfig)).max_iterations == 20
 
 

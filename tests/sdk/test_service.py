@@ -21,12 +21,12 @@ def test_health_and_liveness_answer_without_a_key(connect: Connect) -> None:
     assert json_object(stranger.health.liveness_health())["status"] == "OK"
 
 
-def test_the_beat_tells_that_a_worker_lives(connect: Connect) -> None:
+def test_the_beat_reports_a_live_worker(connect: Connect) -> None:
     beat = json_object(connect(key="sk_nobody").health.celery_beat_health())
     assert (beat["beat_running"], beat["age_seconds"]) == (True, 0.0)
 
 
-def test_the_deep_look_tells_that_every_store_answers(official: Official) -> None:
+def test_the_deep_health_check_reports_that_every_store_answers(official: Official) -> None:
     deep = official.health.healthcheck_deep_health()
     assert deep.status == "OK"
     assert deep.data.metadata and deep.data.vector_store and deep.data.object_storage and deep.data.task_queue
@@ -50,14 +50,14 @@ def test_a_key_lives_from_creation_to_deletion(official: Official, connect: Conn
     email = official.account.whoami_me().user_email
     assert email is not None
     expires = (datetime.now(UTC) + timedelta(days=1)).replace(microsecond=0)
-    made = official.keys.create_key_organizations_users_email(
+    key = official.keys.create_key_organizations_users_email(
         email, request(APIKeyCreateRequest, name="reader", permissions=["read"], expires_at=expires.isoformat())
     )
-    assert made.key.startswith("sk_") and made.key.startswith(made.key_prefix or "?")
-    assert [str(permission.value) for permission in made.permissions or []] == ["read"]
-    assert made.expires_at == expires
+    assert key.key.startswith("sk_") and key.key.startswith(key.key_prefix or "?")
+    assert [str(permission.value) for permission in key.permissions or []] == ["read"]
+    assert key.expires_at == expires
 
-    reader = connect(key=made.key)
+    reader = connect(key=key.key)
     assert reader.account.whoami_me().key.name == "reader"
     with pytest.raises(ForbiddenException):
         reader.namespaces.create_namespace(request(CreateNamespaceRequest, namespace_name="not-mine"))
@@ -65,10 +65,10 @@ def test_a_key_lives_from_creation_to_deletion(official: Official, connect: Conn
         official.keys.create_key_organizations_users_email(email, request(APIKeyCreateRequest, name="reader"))
 
     listed: Any = official.keys.list_keys_organizations_users_email(email)["results"]
-    assert ("reader", made.key_id) in [(key["name"], key["key_id"]) for key in listed]
+    assert ("reader", key.key_id) in [(key["name"], key["key_id"]) for key in listed]
     assert "key" not in listed[0]
     shown = official.high._request("GET", f"/organizations/users/{email}/api-keys/reader")
-    assert (shown.key_id, shown.last_used_at is not None) == (made.key_id, True)
+    assert (shown.key_id, shown.last_used_at is not None) == (key.key_id, True)
     changed = official.keys.update_key_organizations_users_email_name(
         email, "reader", request(APIKeyUpdateRequest, name="writer", permissions=["read", "write"])
     )
@@ -76,7 +76,7 @@ def test_a_key_lives_from_creation_to_deletion(official: Official, connect: Conn
     assert reader.account.whoami_me().key.permissions == ["read", "write"]
 
     rotated = official.keys.rotate_key_organizations_users_email_name(email, "writer")
-    assert rotated.key != made.key
+    assert rotated.key != key.key
     with pytest.raises(UnauthorizedException):
         reader.account.whoami_me()
     assert connect(key=rotated.key).account.whoami_me().key.name == "writer"

@@ -14,7 +14,7 @@ from sdk.topics import Fill
 Connect = Callable[..., Official]
 
 
-def _started(official: Official, fill: Fill, name: str) -> str:
+def _start_run(official: Official, fill: Fill, name: str) -> str:
     """The id of a new task."""
     official.clusters.create_cluster(
         request(
@@ -29,19 +29,19 @@ def _started(official: Official, fill: Fill, name: str) -> str:
 
 @pytest.fixture(scope="module")
 def task_id(official: Official, fill: Fill) -> str:
-    return _started(official, fill, "task to find")
+    return _start_run(official, fill, "task to find")
 
 
 def test_a_task_is_found_without_a_namespace(connect: Connect, task_id: str) -> None:
     nowhere = connect()
     task = nowhere.tasks.get_task(task_id)
     assert task.task_id == task_id and (task.additional_data or {})["namespace_id"].startswith("ns_")
-    assert nowhere.finished(task).status.value == "COMPLETED"
+    assert nowhere.wait_for(task).status.value == "COMPLETED"
     assert nowhere.high.tasks.get(task_id).additional_data.num_clusters == 8
 
 
 def test_tasks_are_listed_by_status_and_type(official: Official, task_id: str) -> None:
-    official.finished(official.tasks.get_task(task_id))
+    official.wait_for(official.tasks.get_task(task_id))
     listed = official.tasks.list_tasks(
         limit=100,
         list_tasks_request=request(ListTasksRequest, task_type="engine_cluster_build", status="COMPLETED"),
@@ -53,14 +53,14 @@ def test_tasks_are_listed_by_status_and_type(official: Official, task_id: str) -
 
 
 def test_a_killed_task_ends_its_run_and_killing_twice_is_harmless(official: Official, fill: Fill) -> None:
-    ahead, task_id = _started(official, fill, "task ahead"), _started(official, fill, "task to kill")
+    ahead, task_id = _start_run(official, fill, "task ahead"), _start_run(official, fill, "task to kill")
     assert official.tasks.kill_task(task_id).success is True
     assert official.tasks.get_task(task_id).status.value == "CANCELED"
     run = official.executions.get_cluster_execution("task to kill")
     assert run.status == "canceled"
     assert official.high.tasks.delete(task_id).status == "CANCELED"
     assert official.high._request("POST", f"/tasks/{task_id}/kill").status == "CANCELED"
-    assert official.finished(official.tasks.get_task(ahead)).status.value == "COMPLETED"
+    assert official.wait_for(official.tasks.get_task(ahead)).status.value == "COMPLETED"
 
 
 def test_an_unknown_task_is_not_found(official: Official) -> None:
