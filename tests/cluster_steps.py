@@ -47,8 +47,8 @@ def vector_body(method: str = "kmeans", name: str = "groups", **more: Any) -> di
 def create(client: httpx.Client, **more: Any) -> dict[str, Any]:
     reply = client.post("/clusters", json=vector_body(**more))
     assert reply.status_code == 200, reply.text
-    made: dict[str, Any] = reply.json()
-    return made
+    body: dict[str, Any] = reply.json()
+    return body
 
 
 def carry_out(services: Services, progress: Progress = ignore_progress) -> int:

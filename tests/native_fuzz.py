@@ -116,9 +116,9 @@ class Case:
 
 
 def core() -> ModuleType:
-    found = kernels.native()
-    assert found is not None, "the fuzz is of the compiled core"
-    return found
+    native = kernels.native()
+    assert native is not None, "the fuzz is of the compiled core"
+    return native
 
 
 def sides() -> list[str]:
@@ -149,10 +149,10 @@ def mismatches(case: Case) -> list[str]:
             answers[side] = _answers(case)
     first = next(iter(answers))
     wrong = [f"{case.name}: {problem}" for problem in _against_definition(case, answers[first])]
-    for side, found in answers.items():
+    for side, answer in answers.items():
         wrong += [
             f"{case.name}: {side}, {name} not as from {first}"
-            for name, array in found.items()
+            for name, array in answer.items()
             if not np.array_equal(array, answers[first][name])
         ]
     return wrong
@@ -220,18 +220,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Fuzz every instruction set and the twin against the definition.")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     start, total, wrong = time.perf_counter(), 0, 0
-    print(f"{', '.join(sides())}; {len(KINDS)} kinds, {len(DIMENSIONS)} dimensions, {asked.seeds} seeds")
+    print(f"{', '.join(sides())}; {len(KINDS)} kinds, {len(DIMENSIONS)} dimensions, {args.seeds} seeds")
     for kind in KINDS:
         for d in DIMENSIONS:
-            found = [
+            problems = [
                 problem
-                for seed in range(asked.first, asked.first + asked.seeds)
+                for seed in range(args.first, args.first + args.seeds)
                 for problem in mismatches(Case(kind, d, seed))
             ]
-            total, wrong = total + asked.seeds, wrong + len(found)
-            print(*found, sep="\n" if found else "", end="\n" if found else "", flush=True)
+            total, wrong = total + args.seeds, wrong + len(problems)
+            print(*problems, sep="\n" if problems else "", end="\n" if problems else "", flush=True)
         print(f"{kind}: {total} cases, {wrong} mismatches, {time.perf_counter() - start:.0f} s", flush=True)
     return 1 if wrong else 0
 

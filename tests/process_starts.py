@@ -62,5 +62,8 @@ class ProcessStarts:
 
 def _asks_reader_host(event: str, arguments: tuple[object, ...]) -> bool:
     """The host that forks for each file that is read (`shoal.intake.host`) may run since an earlier test."""
-    asked = arguments[0] if event == "socket.sendmsg" else None
-    return isinstance(asked, socket.socket) and (asked.family, asked.type) == (socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    argument = arguments[0] if event == "socket.sendmsg" else None
+    return isinstance(argument, socket.socket) and (argument.family, argument.type) == (
+        socket.AF_UNIX,
+        socket.SOCK_SEQPACKET,
+    )

@@ -63,8 +63,8 @@ def make_cluster(client: httpx.Client, name: str, method: str, collection: str =
         "/clusters", json={"collection_ids": [collection], "cluster_name": name, "vector_config": config}
     )
     assert reply.status_code == 200, reply.text
-    made: dict[str, Any] = reply.json()
-    return made
+    body: dict[str, Any] = reply.json()
+    return body
 
 
 def execute(client: httpx.Client, name: str) -> str:
@@ -84,8 +84,10 @@ def is_over(client: httpx.Client, name: str, run_id: str) -> bool:
 
 def worker_processes(parent: int) -> list[psutil.Process]:
     """The workers that a server keeps, or the process itself where it is one."""
-    found = [one for one in psutil.Process(parent).children() if "shoal.cli.processes.worker" in one.cmdline()]
-    return found or [psutil.Process(parent)]
+    processes = [
+        process for process in psutil.Process(parent).children() if "shoal.cli.processes.worker" in process.cmdline()
+    ]
+    return processes or [psutil.Process(parent)]
 
 
 def children_of(worker: psutil.Process) -> list[psutil.Process]:

@@ -134,9 +134,9 @@ class ServerProcess:
         with lines:
             for line in lines:
                 self.output.append(line)
-                found = re.search(r"http://[^\s/]+:\d+", line)
-                if found and not self.url:
-                    self.url = found.group()
+                match = re.search(r"http://[^\s/]+:\d+", line)
+                if match and not self.url:
+                    self.url = match.group()
 
     def _answers(self) -> bool:
         try:

@@ -84,13 +84,13 @@ def test_nobody_can_forge_a_line(format: str, breaking: str) -> None:
 def test_a_json_line_carries_request_run_and_fields() -> None:
     tokens = logs.request_id.set("req-1"), logs.run_id.set("run_1")
     try:
-        told = orjson.loads(logged("json", "stage %s", "load", seconds=1.5, stage="load"))
+        record = orjson.loads(logged("json", "stage %s", "load", seconds=1.5, stage="load"))
     finally:
         logs.request_id.reset(tokens[0])
         logs.run_id.reset(tokens[1])
 
-    assert told.pop("time").endswith("Z")
-    assert told == {
+    assert record.pop("time").endswith("Z")
+    assert record == {
         "level": "info", "logger": "shoal.test", "message": "stage load",
         "request_id": "req-1", "run_id": "run_1", "seconds": 1.5, "stage": "load",
     }  # fmt: skip
@@ -101,10 +101,10 @@ def test_a_job_of_the_queue_is_a_run() -> None:
 
 
 def test_a_trace_is_kept_with_its_line() -> None:
-    told = orjson.loads(logged("json", ValueError("wrong")))
+    record = orjson.loads(logged("json", ValueError("wrong")))
     text = logged("text", ValueError("wrong"))
 
-    assert "ValueError: wrong" in told["trace"] and told["level"] == "error"
+    assert "ValueError: wrong" in record["trace"] and record["level"] == "error"
     assert "\n    ValueError: wrong" in text
 
 

@@ -44,36 +44,38 @@ def assert_four_groups(labels: NDArray[np.integer]) -> None:
 def test_float64_far_from_the_origin_is_clustered_by_its_differences(algorithm: str, offset: float) -> None:
     vectors = np.round(corners(0.0) * 1024) / 1024 + offset  # what float64 holds there, too
 
-    found = shoal.cluster(vectors, algorithm=algorithm, normalize=False, **GIVEN[algorithm])
+    clustering = shoal.cluster(vectors, algorithm=algorithm, normalize=False, **GIVEN[algorithm])
 
     near = shoal.cluster(vectors - offset, algorithm=algorithm, normalize=False, **GIVEN[algorithm])
-    assert adjusted_rand_score(found.labels, near.labels) > 0.95 and len(found.clusters) > 2
-    assert any("float32" in told for told in found.warnings) and not any("float32" in told for told in near.warnings)
-    assert found.assign(vectors).labels.tolist() == found.labels.tolist()
+    assert adjusted_rand_score(clustering.labels, near.labels) > 0.95 and len(clustering.clusters) > 2
+    assert any("float32" in warning for warning in clustering.warnings) and not any(
+        "float32" in warning for warning in near.warnings
+    )
+    assert clustering.assign(vectors).labels.tolist() == clustering.labels.tolist()
     new = np.round(corners(0.0, seed=1) * 1024) / 1024
-    assert adjusted_rand_score(found.assign(new + offset).labels, near.assign(new).labels) > 0.95
+    assert adjusted_rand_score(clustering.assign(new + offset).labels, near.assign(new).labels) > 0.95
 
 
 def test_centroids_and_similarities_are_told_in_the_coordinates_given() -> None:
     vectors = corners(1e8)
 
-    found = shoal.cluster(vectors, n_clusters=4, normalize=False)
+    clustering = shoal.cluster(vectors, n_clusters=4, normalize=False)
 
-    centers = np.array(found.centroids()["vector"].to_pylist())
-    expected = np.array([vectors[found.labels == label].mean(axis=0) for label in range(4)])
+    centers = np.array(clustering.centroids()["vector"].to_pylist())
+    expected = np.array([vectors[clustering.labels == label].mean(axis=0) for label in range(4)])
     assert centers == pytest.approx(expected, abs=1e-6, rel=0)
-    assert found.metrics["mean_cosine_to_centroid"] == pytest.approx(1.0, abs=1e-12)
-    assert found.clusters[0].mean_similarity == pytest.approx(1.0, abs=1e-12)
-    assert np.nanmax(found.distances) < 1
+    assert clustering.metrics["mean_cosine_to_centroid"] == pytest.approx(1.0, abs=1e-12)
+    assert clustering.clusters[0].mean_similarity == pytest.approx(1.0, abs=1e-12)
+    assert np.nanmax(clustering.distances) < 1
 
 
 def test_seconds_since_1970_are_clustered_as_whole_numbers() -> None:
     days = np.array([0, 40, 90]).repeat(30) * 86_400
     seconds = 1_700_000_000 + days + np.random.default_rng(0).integers(0, 3600, 90)
 
-    found = shoal.cluster(seconds[:, None], algorithm="hdbscan", normalize=False)
+    clustering = shoal.cluster(seconds[:, None], algorithm="hdbscan", normalize=False)
 
-    assert len(found.clusters) == 3 and found.noise < 9
+    assert len(clustering.clusters) == 3 and clustering.noise < 9
 
 
 @pytest.mark.process
@@ -89,16 +91,16 @@ def test_files_of_float64_are_clustered_by_their_differences(tmp_path: Path, kin
     else:
         path.write_text("".join(f'{{"id": "{i}", "embedding": {row.tolist()}}}\n' for i, row in enumerate(vectors)))
 
-    found = cluster_file(Request(path=path, cluster_options=ClusterOptions(n_clusters=4, normalize=False))).clustering
+    result = cluster_file(Request(path=path, cluster_options=ClusterOptions(n_clusters=4, normalize=False))).clustering
 
-    assert_four_groups(found.labels)
-    assert any("float32" in told for told in found.warnings)
+    assert_four_groups(result.labels)
+    assert any("float32" in warning for warning in result.warnings)
 
 
 def test_directions_that_float32_cannot_tell_apart_are_warned_of() -> None:
-    found = shoal.cluster(corners(1e8), n_clusters=4)
+    clustering = shoal.cluster(corners(1e8), n_clusters=4)
 
-    assert any("normalize=False" in told for told in found.warnings)
+    assert any("normalize=False" in warning for warning in clustering.warnings)
 
 
 def test_embeddings_in_float64_are_what_they_are_in_float32() -> None:

@@ -60,22 +60,22 @@ def outcomes(folder: Path, *options: str) -> dict[str, set[str]]:
     (folder / "test_them.py").write_text(_TESTS)
     (folder / "pytest.ini").write_text(f"[pytest]\npythonpath = {Path(__file__).parent}\n")
     command = [sys.executable, "-m", "pytest", "-v", "--tb=no", "-p", "no:cacheprovider", *options]
-    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
-    found: dict[str, set[str]] = {}
-    for line in said.splitlines():
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+    found_: dict[str, set[str]] = {}
+    for line in process.splitlines():
         if line.startswith("test_them.py::"):
             name, result, *_ = line.removeprefix("test_them.py::").split()
-            found.setdefault(name, set()).add(result)
-    return found
+            found_.setdefault(name, set()).add(result)
+    return found_
 
 
 def test_a_test_that_starts_a_process_without_the_mark_fails_where_marked_ones_are_left_out(tmp_path: Path) -> None:
-    found = outcomes(tmp_path, "-m", "not process")
+    result = outcomes(tmp_path, "-m", "not process")
 
-    assert found.keys() == {"test_quiet", "test_unmarked", "test_unmarked_in_a_thread"}
-    assert found["test_quiet"] == {"PASSED"}
-    assert found["test_unmarked"] & {"FAILED", "ERROR"}
-    assert "ERROR" in found["test_unmarked_in_a_thread"]  # of its teardown: the exception was caught
+    assert result.keys() == {"test_quiet", "test_unmarked", "test_unmarked_in_a_thread"}
+    assert result["test_quiet"] == {"PASSED"}
+    assert result["test_unmarked"] & {"FAILED", "ERROR"}
+    assert "ERROR" in result["test_unmarked_in_a_thread"]  # of its teardown: the exception was caught
 
 
 def test_where_all_tests_are_run_every_one_may_start_processes(tmp_path: Path) -> None:

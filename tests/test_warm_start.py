@@ -13,15 +13,15 @@ pytestmark = pytest.mark.process
 
 
 def test_a_forked_server_has_a_session_and_an_end_of_its_own(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path / "one", workers=0) as one, ServerProcess(tmp_path / "two", workers=0) as two:
-        assert isinstance(one._process, WarmProcess) and isinstance(two._process, WarmProcess)
-        assert os.getsid(one.pid) == one.pid != os.getsid(two.pid) == two.pid
+    with ServerProcess(tmp_path / "one", workers=0) as first, ServerProcess(tmp_path / "two", workers=0) as two:
+        assert isinstance(first._process, WarmProcess) and isinstance(two._process, WarmProcess)
+        assert os.getsid(first.pid) == first.pid != os.getsid(two.pid) == two.pid
         two.kill(everything=True)
 
-        with one.client() as client:
+        with first.client() as client:
             assert client.get("/me").status_code == 200
         assert two._process.poll() == -signal.SIGKILL
-        assert one.stop() == 0
+        assert first.stop() == 0
 
 
 def test_a_forked_command_ends_with_its_code_and_prints_where_it_is_told_to(tmp_path: Path) -> None:

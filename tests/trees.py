@@ -76,10 +76,10 @@ def clusters_by_tree(tree: pa.Table) -> dict[int, str]:
     above = dict(zip(tree["child"].to_pylist(), tree["parent"].to_pylist(), strict=True))
     named = dict(zip(tree["child"].to_pylist(), tree["cluster_id"].to_pylist(), strict=True))
     assert {number: id for number, id in named.items() if id} == {n: id for n, id in chosen.items() if n != root}
-    found = {}
+    result = {}
     for row in (child for child in above if child < root):
         node: int | None = above[row]
         while node is not None and node not in chosen:
             node = above.get(node)
-        found[row] = "cl_noise" if node is None else chosen[node]
-    return found
+        result[row] = "cl_noise" if node is None else chosen[node]
+    return result

@@ -83,9 +83,9 @@ class WarmProcess:
 
     def _read(self, timeout: float | None) -> int | None:
         if self.returncode is None and select.select([self._status], [], [], timeout)[0]:
-            told = os.read(self._status, _NUMBER.size)
+            status = os.read(self._status, _NUMBER.size)
             os.close(self._status)
-            self.returncode = _NUMBER.unpack(told)[0] if told else -signal.SIGKILL
+            self.returncode = _NUMBER.unpack(status)[0] if status else -signal.SIGKILL
         return self.returncode
 
 
@@ -100,12 +100,12 @@ def start(arguments: Sequence[str], output: int, environ: Mapping[str, str]) -> 
     """Run `shoal` with these arguments; both its outputs go to the descriptor `output`, its input is empty."""
     mask = os.umask(0)
     os.umask(mask)
-    asked = {"arguments": list(arguments), "environ": dict(environ), "folder": str(Path.cwd()), "mask": mask}
-    status, told = os.pipe()
+    request = {"arguments": list(arguments), "environ": dict(environ), "folder": str(Path.cwd()), "mask": mask}
+    status, reader = os.pipe()
     try:
-        socket.send_fds(_control(), [orjson.dumps(asked)], [output, told])
+        socket.send_fds(_control(), [orjson.dumps(request)], [output, reader])
     finally:
-        os.close(told)
+        os.close(reader)
     (pid,) = _NUMBER.unpack(os.read(status, _NUMBER.size))
     return WarmProcess(["shoal", *arguments], pid, status)
 
@@ -167,10 +167,10 @@ def _begin(control: socket.socket, children: dict[int, int]) -> bool:
     if not sent:
         return False
     output, status = descriptors
-    asked = orjson.loads(sent)
+    request = orjson.loads(sent)
     pid = os.fork()
     if not pid:
-        _become(asked, control, output, status)
+        _become(request, control, output, status)
     os.close(output)
     os.write(status, _NUMBER.pack(pid))
     children[pid] = status
@@ -195,8 +195,8 @@ def _become(asked: dict[str, object], control: socket.socket, output: int, statu
         control.close()
         os.close(status)
         nothing = os.open(os.devnull, os.O_RDONLY)
-        for given, standard in ((nothing, 0), (output, 1), (output, 2)):
-            os.dup2(given, standard)
+        for descriptor, standard in ((nothing, 0), (output, 1), (output, 2)):
+            os.dup2(descriptor, standard)
         os.closerange(3, 4096)
         os.environ.clear()
         os.environ.update(asked["environ"])  # type: ignore[call-overload]

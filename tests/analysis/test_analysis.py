@@ -14,16 +14,16 @@ def test_representatives_with_text_come_before_those_without(blank: str) -> None
     ids = [f"d{n:02d}" for n in range(60)]
     plan = Plan(algorithm="kmeans", params={"n_clusters": 3})
     near = analyse(ids, points, ["a lost card"] * 60, plan).outcome.representatives
-    said = ["a lost card"] * 60
+    texts = ["a lost card"] * 60
     for rows in near:
         for row in rows.tolist():
-            said[row] = blank
+            texts[row] = blank
 
-    found = analyse(ids, points, said, plan)
+    analysis = analyse(ids, points, texts, plan)
 
-    for one in found.clusters:
-        assert one.examples == ("a lost card",) * 5
-        assert all(said[ids.index(str(id))].strip() for id in one.representatives)
+    for cluster in analysis.clusters:
+        assert cluster.examples == ("a lost card",) * 5
+        assert all(texts[ids.index(str(id))].strip() for id in cluster.representatives)
 
 
 def test_where_few_have_text_the_others_still_represent_the_cluster() -> None:
@@ -31,9 +31,13 @@ def test_where_few_have_text_the_others_still_represent_the_cluster() -> None:
     points += np.random.default_rng(3).normal(0, 0.05, (20, 6)).astype(np.float32)
     texts = ["a lost card" if n % 10 == 0 else "" for n in range(20)]
 
-    found = analyse([f"d{n:02d}" for n in range(20)], points, texts, Plan(algorithm="kmeans", params={"n_clusters": 2}))
+    analysis = analyse(
+        [f"d{n:02d}" for n in range(20)], points, texts, Plan(algorithm="kmeans", params={"n_clusters": 2})
+    )
 
-    assert [(len(one.representatives), one.representatives[0], one.examples) for one in found.clusters] == [
+    assert [
+        (len(cluster.representatives), cluster.representatives[0], cluster.examples) for cluster in analysis.clusters
+    ] == [
         (5, "d00", ("a lost card",)),
         (5, "d10", ("a lost card",)),
     ]

@@ -38,7 +38,7 @@ def trees(draw: st.DrawFn) -> Any:
     clusters = draw(st.integers(1, 9))
     sizes = sorted(draw(st.lists(st.integers(1, 50), min_size=clusters, max_size=clusters)), reverse=True)
     level = st.lists(st.integers(0, clusters - 1), min_size=clusters, max_size=clusters)
-    return [np.array(one, np.int32) for one in draw(st.lists(level, max_size=4))], np.array(sizes)
+    return [np.array(item, np.int32) for item in draw(st.lists(level, max_size=4))], np.array(sizes)
 
 
 @settings(max_examples=80, deadline=None)

@@ -222,7 +222,9 @@ def test_only_tables_are_uploaded(client: shoal.Client) -> None:
 
 
 def test_documents_one_by_one(client_with_documents: shoal.Client) -> None:
-    client_with_documents.documents.create("docs", {"text": "new"}, vectors={"embedding": [1, 0, 0, 0, 0, 0]}, document_id="x")
+    client_with_documents.documents.create(
+        "docs", {"text": "new"}, vectors={"embedding": [1, 0, 0, 0, 0, 0]}, document_id="x"
+    )
 
     assert client_with_documents.documents.count("docs") == 46
     assert client_with_documents.documents.patch("docs", "x", text="newer")["text"] == "newer"
@@ -274,7 +276,9 @@ def test_an_unknown_argument_of_create_gets_a_suggestion(arguments: dict[str, An
 
 
 def test_runs_are_listed_named_and_relabelled(client_with_documents: shoal.Client) -> None:
-    client_with_documents.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
+    client_with_documents.clusters.create(
+        "topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3}
+    )
     assert client_with_documents.executions.latest("topics") is None
     run = client_with_documents.clusters.execute("topics")
     run.wait(60)
@@ -342,14 +346,18 @@ def test_a_cancelled_run_says_so(client: shoal.Client) -> None:
 
 
 def test_tasks_report_runs(client_with_documents: shoal.Client) -> None:
-    client_with_documents.clusters.create("topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3})
+    client_with_documents.clusters.create(
+        "topics", ["docs"], feature="embedding", algorithm="kmeans", params={"n_clusters": 3}
+    )
     run = client_with_documents.clusters.execute("topics")
     run.wait(60)
 
     task = client_with_documents.tasks.get(run.task_id)
 
     assert (task.status, task.additional_data["run_id"]) == ("COMPLETED", run.run_id)
-    assert run.task_id in {centroid.task_id for centroid in client_with_documents.tasks.list(status="COMPLETED", limit=50)}
+    assert run.task_id in {
+        centroid.task_id for centroid in client_with_documents.tasks.list(status="COMPLETED", limit=50)
+    }
     assert client_with_documents.tasks.kill(run.task_id).status == "COMPLETED"
 
 

@@ -29,7 +29,11 @@ def three_groups(seed: int = 0, each: int = 15) -> NDArray[np.float32]:
 
 
 def same_partition(first: NDArray[Any], second: NDArray[Any]) -> bool:
-    return len(set(zip(first.tolist(), second.tolist(), strict=True))) == len(set(first.tolist())) == len(set(second.tolist()))
+    return (
+        len(set(zip(first.tolist(), second.tolist(), strict=True)))
+        == len(set(first.tolist()))
+        == len(set(second.tolist()))
+    )
 
 
 class Frame:

@@ -88,8 +88,8 @@ def case(
         name = write.__name__
 
         def arguments(folder: Path) -> Sequence[str]:
-            given = write(folder)
-            return [given] if isinstance(given, str) else given
+            path = write(folder)
+            return [path] if isinstance(path, str) else path
 
         assert name not in CASES, name
         CASES[name] = Case(name=name, write=arguments, ids=ids, text=text, rows=rows, notes=notes, refused=refused)

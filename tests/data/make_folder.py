@@ -35,11 +35,11 @@ ASKED = (
 
 def answers(client: httpx.Client) -> dict[str, Any]:
     """Each answer by method and path; None for what has no such route."""
-    found = {}
+    result = {}
     for method, path in ASKED:
         reply = client.request(method, path)
-        found[f"{method} {path}"] = reply.json() if reply.status_code == 200 else None
-    return found
+        result[f"{method} {path}"] = reply.json() if reply.status_code == 200 else None
+    return result
 
 
 def fill(client: httpx.Client) -> None:
@@ -79,12 +79,12 @@ def main() -> None:
         data = Path(scratch) / "data"
         with ServerProcess(data) as server, server.client("default") as client:
             fill(client)
-            told = orjson.dumps(answers(client), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+            content = orjson.dumps(answers(client), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         with tarfile.open(name, "w:xz") as packed:
             packed.add(data, "data", filter=_nobody)
             entry = tarfile.TarInfo("told.json")
-            entry.size = len(told)
-            packed.addfile(entry, io.BytesIO(told))
+            entry.size = len(content)
+            packed.addfile(entry, io.BytesIO(content))
 
 
 def _nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -59,22 +59,22 @@ KEYED: Final[tuple[tuple[str, str, Any], ...]] = (
 
 def read_all(client: httpx.Client, run_id: str) -> dict[str, Any]:
     """The answer to each of READS."""
-    found = {}
+    result = {}
     for path in READS:
         reply = client.get(path.replace("RUN", run_id))
         reply.raise_for_status()
-        found[path] = reply.json()
-    return found
+        result[path] = reply.json()
+    return result
 
 
 def repeat_keyed(client: httpx.Client) -> dict[str, Any]:
     """The answer to each request of KEYED by its key, and whether it is one that was given before."""
-    found = {}
+    result = {}
     for key, path, body in KEYED:
         reply = client.post(path, json=body, headers={"Idempotency-Key": key})
         reply.raise_for_status()
-        found[key] = {"answer": reply.json(), "replayed": "Idempotent-Replayed" in reply.headers}
-    return found
+        result[key] = {"answer": reply.json(), "replayed": "Idempotent-Replayed" in reply.headers}
+    return result
 
 
 def _documents(letter: str, seed: int) -> list[dict[str, Any]]:

@@ -43,13 +43,13 @@ def test_the_image_copies_files_that_exist_and_are_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     taken = [line.removeprefix("!") for line in ignored if line.startswith("!")]
     copied = [
-        one for name, rest in instructions() if name == "COPY" and "--from" not in rest for one in rest.split()[:-1]
+        item for name, rest in instructions() if name == "COPY" and "--from" not in rest for item in rest.split()[:-1]
     ]
 
     assert len(copied) >= 8
-    for one in copied:
-        assert (ROOT / one).exists(), one
-        assert any(fnmatch(one, pattern) for pattern in taken), f"{one} is kept out by .dockerignore"
+    for entry in copied:
+        assert (ROOT / entry).exists(), entry
+        assert any(fnmatch(entry, pattern) for pattern in taken), f"{entry} is kept out by .dockerignore"
 
 
 def test_the_image_runs_as_a_user_without_rights_on_a_base_with_a_version() -> None:
@@ -65,10 +65,10 @@ def test_image_compose_and_unit_set_what_the_settings_know() -> None:
     image = environment(" ".join(rest for name, rest in instructions() if name == "ENV"))
     unit = environment(" ".join(re.findall(r"^Environment=(.*)$", UNIT.read_text(), re.MULTILINE)))
 
-    for given in (image, service()["environment"], unit):
-        assert given
-        assert unknown_names(given) == []
-        Settings.read(given)
+    for value in (image, service()["environment"], unit):
+        assert value
+        assert unknown_names(value) == []
+        Settings.read(value)
 
     assert image["SHOAL_DATA"] == service()["volumes"][0].partition(":")[2]
     assert image["SHOAL_HOST"] == "0.0.0.0"  # Docker decides which of its ports others reach
@@ -147,9 +147,9 @@ def test_what_the_image_is_tried_with_runs_every_method(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    found = dict(line.split() for line in done.stdout.splitlines())
-    assert found.keys() == ALGORITHMS.keys()
-    assert all(int(clusters) > 1 for clusters in found.values())
+    values = dict(line.split() for line in done.stdout.splitlines())
+    assert values.keys() == ALGORITHMS.keys()
+    assert all(int(clusters) > 1 for clusters in values.values())
     assert {path.parent.name for path in tmp_path.rglob("summary.json")} == ALGORITHMS.keys()
 
 

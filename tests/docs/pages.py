@@ -41,35 +41,35 @@ class Block:
 
 def blocks_of(page: Path) -> list[Block]:
     """Every block of a page that is to be run."""
-    text, found = page.read_text(), list[Block]()
+    text, blocks = page.read_text(), list[Block]()
     end = 0
     for fence in _FENCE.finditer(text):
         language, code = fence.groups()
         between, end = text[end : fence.start()], fence.end()
-        if language == "text" and found and not between.strip():
-            found[-1] = Block(found[-1].language, found[-1].code, found[-1].line, code)
+        if language == "text" and blocks and not between.strip():
+            blocks[-1] = Block(blocks[-1].language, blocks[-1].code, blocks[-1].line, code)
         elif language in {"bash", "python"} and not _NOT_RUN.search(between):
-            found.append(Block(language, code, text.count("\n", 0, fence.start()) + 2))
-    return found
+            blocks.append(Block(language, code, text.count("\n", 0, fence.start()) + 2))
+    return blocks
 
 
 def calls_of(page: Path) -> list[Block]:
     """The calls in the last column of the tables of a page, where that is headed Shoal."""
-    found, ours = list[Block](), False
+    result, ours = list[Block](), False
     for number, line in enumerate(page.read_text().splitlines(), 1):
         last = line.rstrip("| ").rpartition("| ")[2] if line.startswith("|") else ""
         ours = (ours or last == "Shoal") and bool(last)
         if ours and (call := re.fullmatch(r"`([^`]+)`", last)):
-            found.append(Block("python", call[1] + "\n", number))
-    return found
+            result.append(Block("python", call[1] + "\n", number))
+    return result
 
 
 def matches(printed: str, shown: str) -> bool:
     """Whether a page shows what was printed, but for what its `…` leave open and spaces at the ends of lines."""
     lines = [re.escape(line.rstrip()).replace("…", ".*") for line in shown.strip("\n").splitlines()]
     pattern = "\n".join("(?:.*\n)*?.*" if line == ".*" else line for line in lines)
-    found = "\n".join(line.rstrip() for line in printed.strip("\n").splitlines())
-    return re.fullmatch(pattern, found) is not None
+    output = "\n".join(line.rstrip() for line in printed.strip("\n").splitlines())
+    return re.fullmatch(pattern, output) is not None
 
 
 class Session:

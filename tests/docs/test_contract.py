@@ -27,20 +27,20 @@ def texts() -> dict[Path, str]:
 
 
 def test_every_reference_to_the_contract_leads_to_a_section() -> None:
-    found = {
+    values = {
         (path, name) for path, text in texts().items() if path != Path(__file__) for name in REFERENCE.findall(text)
     }
 
-    assert len(found) > 40
-    assert [(str(path.relative_to(ROOT)), name) for path, name in sorted(found) if name not in anchors()] == []
+    assert len(values) > 40
+    assert [(str(path.relative_to(ROOT)), name) for path, name in sorted(values) if name not in anchors()] == []
 
 
 def test_no_comment_refers_to_a_contract_outside_the_repository() -> None:
     wrong = [
-        f"{path.relative_to(ROOT)}: {found[0]}"
+        f"{path.relative_to(ROOT)}: {item[0]}"
         for path, text in texts().items()
         if path != Path(__file__)
-        for found in BY_NUMBER.finditer(text)
+        for item in BY_NUMBER.finditer(text)
     ]
 
     assert wrong == []

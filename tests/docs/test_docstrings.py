@@ -31,8 +31,8 @@ MADE_BY_CALLERS = (shoal.Client, *ESTIMATORS)
 
 def methods_of(kind: type) -> list[Callable[..., Any]]:
     """The public methods that Shoal defines, also in its base classes."""
-    found = inspect.getmembers(kind, inspect.isfunction)
-    return [one for name, one in found if not name.startswith("_") and one.__module__.startswith("shoal.")]
+    members = inspect.getmembers(kind, inspect.isfunction)
+    return [member for name, member in members if not name.startswith("_") and member.__module__.startswith("shoal.")]
 
 
 FUNCTIONS: list[Any] = [
@@ -64,12 +64,12 @@ def described(parameter: inspect.Parameter, kind: str) -> bool:
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: one.__qualname__)
 def test_every_parameter_is_described_with_its_type_and_default(function: Any) -> None:
-    signature = [one for one in inspect.signature(function).parameters.values() if one.name != "self"]
+    signature = [parameter for parameter in inspect.signature(function).parameters.values() if parameter.name != "self"]
     doc = FunctionDoc(function)
 
     assert doc["Summary"], "no summary"
-    names = [name for one in doc["Parameters"] for name in one.name.replace("*", "").split(", ")]
-    assert names == [one.name for one in signature]
+    names = [name for parameter in doc["Parameters"] for name in parameter.name.replace("*", "").split(", ")]
+    assert names == [item.name for item in signature]
     for parameter, section in zip(signature, doc["Parameters"], strict=True):
         assert described(parameter, section.type), f"{parameter} is described as {section.type!r}"
         assert any(line.strip() for line in section.desc), parameter.name
@@ -89,6 +89,6 @@ def test_the_reference_lists_every_error() -> None:
 
 @pytest.mark.parametrize("function", [shoal.cluster, shoal.load, shoal.KMeans], ids=lambda one: one.__name__)
 def test_examples_in_docstrings_print_what_they_show(function: Any) -> None:
-    (examples,) = [one for one in doctest.DocTestFinder(recurse=False).find(function) if one.examples]
+    (examples,) = [item for item in doctest.DocTestFinder(recurse=False).find(function) if item.examples]
 
     assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples).failed == 0

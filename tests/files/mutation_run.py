@@ -93,7 +93,7 @@ def _probe_server(url: str, outcome: Outcome) -> Iterator[None]:
 
 
 def run_library(files: Iterable[Mutation], folder: Path) -> Outcome:
-    """Cluster every file through the function behind `shoal cluster`, each in a fork of this single-threaded process."""
+    """Cluster every file through the function behind `shoal cluster`, each in a fork of this process."""
     outcome = Outcome()
     for file in files:
         path = folder / f"file.{file.format}"

@@ -45,8 +45,8 @@ class Outcome:
     def wrong(self) -> dict[str, list[int]]:
         """What shapes were answered that they must not be."""
         allowed = {shape.__name__: statuses for shape, statuses in SHAPES.items()}
-        found = {name: sorted(set(seen) - allowed[name]) for name, seen in self.answers.items()}
-        return {name: statuses for name, statuses in found.items() if statuses}
+        unexpected = {name: sorted(set(statuses) - allowed[name]) for name, statuses in self.answers.items()}
+        return {name: statuses for name, statuses in unexpected.items() if statuses}
 
 
 def run_load(server: ServerProcess, *, count: int, mib: int, rounds: int, at_once: int, silent_lines: int) -> Outcome:

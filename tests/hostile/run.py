@@ -40,8 +40,8 @@ def main() -> int:
 def show(outcome: Outcome) -> None:
     """Three tables."""
     print(f"{'shape':34} {'longest':>9}  answers")
-    for name, seen in sorted(outcome.answers.items()):
-        print(f"{name:34} {outcome.seconds[name]:7.1f} s  {', '.join(f'{n} x {s}' for s, n in sorted(seen.items()))}")
+    for name, counts in sorted(outcome.answers.items()):
+        print(f"{name:34} {outcome.seconds[name]:7.1f} s  {', '.join(f'{n} x {s}' for s, n in sorted(counts.items()))}")
     print(f"\n{'probe':10} {'parser':>6} {'p50':>9} {'p99':>9} {'longest':>9}  not 200")
     for path, probes in outcome.probes.items():
         times = " ".join(f"{quantile(outcome, path, share):6.0f} ms" for share in (0.5, 0.99, 1.0))

@@ -91,8 +91,10 @@ def words_in_a_list(client: httpx.Client, mib: int) -> int:
 
 def everything_about_everything(client: httpx.Client, mib: int) -> int:
     functions = ("count_distinct", "sum", "push", "add_to_set")
-    wanted = [{"function": functions[n % len(functions)], "field": f"f{n}", "alias": f"a{n}"} for n in range(FIELDS)]
-    body = {"group_by": [{"field": "n"}], "aggregations": wanted, "unwind": "tags", "limit": 10}
+    aggregations = [
+        {"function": functions[n % len(functions)], "field": f"f{n}", "alias": f"a{n}"} for n in range(FIELDS)
+    ]
+    body = {"group_by": [{"field": "n"}], "aggregations": aggregations, "unwind": "tags", "limit": 10}
     return client.post(f"{DOCUMENTS}/aggregate", json=body).status_code
 
 
@@ -179,6 +181,6 @@ SHAPES: Mapping[Shape, frozenset[int]] = {
 def _large(mib: int) -> bytes:
     """Elements of so many MiB, some less: documents with vectors of 1,024 numbers."""
     vector = ",".join(f"{(n % 89) / 89 - 0.4:.9f}" for n in range(1024))
-    one = '{"document_id":"large-%06d","vectors":{"w":[' + vector + ']},"payload":{"text":"},{"}}'
-    count = min(1000, mib * MIB // (len(one) + 8))
-    return ",".join(one % n for n in range(count)).encode()
+    document = '{"document_id":"large-%06d","vectors":{"w":[' + vector + ']},"payload":{"text":"},{"}}'
+    count = min(1000, mib * MIB // (len(document) + 8))
+    return ",".join(document % n for n in range(count)).encode()

@@ -23,5 +23,5 @@ def test_all_hostile_shapes_at_once_are_answered_in_bounded_memory_and_probes_go
     assert set(outcome.answers) == {shape.__name__ for shape in SHAPES}
     assert outcome.wrong() == {}
     assert outcome.above_idle < 700 * MIB
-    for seen in outcome.probes.values():
-        assert seen and {status for _, status in seen} == {200}
+    for probe in outcome.probes.values():
+        assert probe and {status for _, status in probe} == {200}

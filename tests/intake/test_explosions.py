@@ -24,16 +24,16 @@ MIB = 2**20
 def server(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[ServerProcess]:
     with FreshServer(tmp_path_factory.mktemp("data"), workers=0) as server:
         with server.client() as client:
-            made = client.post("/namespaces", json={"namespace_name": "default", "mode": "standalone"})
-            assert made.status_code in (200, 409), made.text
+            namespace = client.post("/namespaces", json={"namespace_name": "default", "mode": "standalone"})
+            assert namespace.status_code in (200, 409), namespace.text
         yield server
 
 
 @pytest.fixture(scope="module")
 def client(server: ServerProcess) -> Iterator[httpx.Client]:
     with server.client("default") as client:
-        made = client.post("/collections", json={"collection_name": "products", "source": {"type": "bucket"}})
-        assert made.status_code == 200, made.text
+        collection = client.post("/collections", json={"collection_name": "products", "source": {"type": "bucket"}})
+        assert collection.status_code == 200, collection.text
         yield client
 
 

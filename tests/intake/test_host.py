@@ -90,7 +90,7 @@ def test_the_host_has_one_thread_since_a_process_with_more_cannot_be_forked_safe
 
     threads = list(Path(f"/proc/{host()}/task").iterdir())
 
-    assert [(one / "comm").read_text().strip() for one in threads if one.name != str(host())] == []
+    assert [(thread / "comm").read_text().strip() for thread in threads if thread.name != str(host())] == []
 
 
 def test_a_small_archive_has_the_memory_of_a_large_file(tmp_path: Path) -> None:

@@ -62,12 +62,12 @@ def executed(client: httpx.Client, name: str = "groups") -> str:
 
 
 def run_of(client: httpx.Client, run: str, cluster: str = "groups") -> dict[str, object]:
-    found: dict[str, object] = client.get(f"/clusters/{cluster}/executions/{run}").raise_for_status().json()
-    return found
+    execution: dict[str, object] = client.get(f"/clusters/{cluster}/executions/{run}").raise_for_status().json()
+    return execution
 
 
 def wait_for(client: httpx.Client, run: str, status: str, cluster: str = "groups") -> None:
     end = time.monotonic() + 60
-    while (found := run_of(client, run, cluster))["status"] != status:
-        assert time.monotonic() < end, found
+    while (execution := run_of(client, run, cluster))["status"] != status:
+        assert time.monotonic() < end, execution
         time.sleep(0.1)

@@ -40,13 +40,13 @@ def data(tmp_path: Path) -> Path:
 def worker(data: Path, **environ: str) -> Iterator[psutil.Process]:
     """`shoal worker` beside a server, in a process group of its own."""
     arguments = ["worker", "--data", str(data)]
-    given = {**os.environ, "SHOAL_LOG_LEVEL": "error", **environ}
+    environ_ = {**os.environ, "SHOAL_LOG_LEVEL": "error", **environ}
     process: Started
-    if can_start(given):
-        process = start(arguments, 2, given)
+    if can_start(environ_):
+        process = start(arguments, 2, environ_)
     else:
         command = [sys.executable, "-m", "shoal.cli.main", *arguments]
-        process = subprocess.Popen(command, start_new_session=True, env=given)
+        process = subprocess.Popen(command, start_new_session=True, env=environ_)
     try:
         yield psutil.Process(process.pid)
     finally:
@@ -72,8 +72,8 @@ def test_cancelling_stops_native_code_and_leaves_nothing(data: Path, tmp_path: P
         task = client.post("/clusters/groups/execute", json={}).json()
         run_id = task["additional_data"]["run_id"]
         wait_for(lambda: native(client, task["task_id"]))
-        (one,) = worker_processes(server.pid)
-        at_work = process_of_the_run(one)
+        (worker,) = worker_processes(server.pid)
+        at_work = process_of_the_run(worker)
 
         reply = client.post(f"/clusters/groups/executions/{run_id}/cancel")
         again = client.post(f"/clusters/groups/executions/{run_id}/cancel")
@@ -86,7 +86,7 @@ def test_cancelling_stops_native_code_and_leaves_nothing(data: Path, tmp_path: P
         assert client.get("/clusters/groups").json()["current_run_id"] is None
         assert client.get(f"/tasks/{task['task_id']}").json()["status"] == "CANCELED"
         assert run_folders(data) == []
-        assert len(children_of(one)) <= 1
+        assert len(children_of(worker)) <= 1
         # The cluster is free again at once.
         assert client.post("/clusters/groups/execute", json={"sample_size": 50}).status_code == 200
 
@@ -167,9 +167,9 @@ def test_a_worker_that_is_killed_costs_the_run_no_attempt(data: Path, tmp_path: 
         for _ in range(2):
             wait_for(lambda: run_of(client, "groups", run_id)["status"] == "processing")
             begun = len(run_of(client, "groups", run_id)["history"])
-            (one,) = worker_processes(server.pid)
-            children = one.children()
-            one.kill()
+            (worker,) = worker_processes(server.pid)
+            children = worker.children()
+            worker.kill()
             wait_for(lambda gone=children: not any(child.is_running() for child in gone))  # type: ignore[misc]
             wait_for(lambda begun=begun: len(run_of(client, "groups", run_id)["history"]) > begun)  # type: ignore[misc]
         wait_for(lambda: is_over(client, "groups", run_id))

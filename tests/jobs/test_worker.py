@@ -62,9 +62,11 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 def worker_of(
     store: SqliteStore, handler: Script, folder: Path, *, children: ChildProcesses | None = None, **more: Any
 ) -> Worker:
-    given: dict[str, Any] = {"is_alive": lambda name: is_alive(folder, name), **more}
+    options: dict[str, Any] = {"is_alive": lambda name: is_alive(folder, name), **more}
     children = children or ChildProcesses(handler.command, standby=False)
-    return Worker(store, handler, children, name="this", queue_name="q", lease=timedelta(seconds=30), now=now, **given)
+    return Worker(
+        store, handler, children, name="this", queue_name="q", lease=timedelta(seconds=30), now=now, **options
+    )
 
 
 def job_of(store: SqliteStore, id: str) -> Job:

@@ -18,10 +18,10 @@ def test_values_are_joined_to_one_text_and_anything_else_is_passed_over() -> Non
 def segments(text: str) -> list[str]:
     """The runs of words in which phrases are looked for."""
     table = tokenize([text])
-    found: dict[int, list[str]] = {}
+    result: dict[int, list[str]] = {}
     for word, segment in zip(table.words.tolist(), table.segments.tolist(), strict=True):
-        found.setdefault(segment, []).append(table.vocabulary.words[word])
-    return [" ".join(words) for words in found.values()]
+        result.setdefault(segment, []).append(table.vocabulary.words[word])
+    return [" ".join(words) for words in result.values()]
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def segments(text: str) -> list[str]:
     ],
 )
 def test_no_phrase_goes_over_fields_items_lines_sentences_or_marks(values: list[object]) -> None:
-    found = segments(document_text(values))
+    result = segments(document_text(values))
 
-    assert not any("title" in segment and "alpha" in segment for segment in found)
-    assert any("title" in segment for segment in found)
-    assert "alpha beta" in found[-1]
+    assert not any("title" in segment and "alpha" in segment for segment in result)
+    assert any("title" in segment for segment in result)
+    assert "alpha beta" in result[-1]
 
 
 @pytest.mark.parametrize(

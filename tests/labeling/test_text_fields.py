@@ -89,9 +89,9 @@ def test_a_single_document_speaks_for_itself() -> None:
 def test_titles_and_bodies_beat_names_codes_and_categories(name: str, rows: int) -> None:
     sample, needed, allowed = table(name, rows)
 
-    found = set(choose_text_fields(sample))
+    result = set(choose_text_fields(sample))
 
-    assert needed <= found <= needed | allowed
+    assert needed <= result <= needed | allowed
 
 
 @pytest.mark.parametrize("name", ["tickets", "tickets_zh", "products", "movies", "unnamed_columns"])

@@ -25,14 +25,14 @@ def new_rows() -> pd.DataFrame:
 
 def test_the_answer_joins_the_data_frame_of_the_new_documents() -> None:
     df = new_rows()
-    found = CLUSTERING.assign(df, vector="vec")
+    result = CLUSTERING.assign(df, vector="vec")
 
-    joined = df.join(found.to_pandas())
+    joined = df.join(result.to_pandas())
 
     assert joined.index.tolist() == list("dbca") and joined["document_id"].tolist() == [7, 8, 9, 10]
     assert joined["cluster_id"].tolist()[-1] == "cl_noise" and joined["cluster_label"].isna().tolist() == [0, 0, 0, 1]
-    assert joined["cluster_id"].tolist()[:3] == [CLUSTERING.clusters[n].cluster_id for n in found.labels[:3]]
-    assert found.to_polars().equals(pl.DataFrame(found.to_arrow()))
+    assert joined["cluster_id"].tolist()[:3] == [CLUSTERING.clusters[n].cluster_id for n in result.labels[:3]]
+    assert result.to_polars().equals(pl.DataFrame(result.to_arrow()))
 
 
 def test_the_ids_of_the_new_documents_are_those_that_were_named_given_or_found() -> None:
@@ -48,8 +48,8 @@ def test_the_ids_of_the_new_documents_are_those_that_were_named_given_or_found()
 @pytest.mark.process
 def test_a_file_of_new_documents_is_read_like_any_other(tmp_path: Path) -> None:
     new_rows().to_parquet(tmp_path / "new.parquet")
-    found = CLUSTERING.assign(tmp_path / "new.parquet")
-    assert found.ids.tolist() == [7, 8, 9, 10] and found.labels.tolist() == CLUSTERING.assign(NEW).labels.tolist()
+    result = CLUSTERING.assign(tmp_path / "new.parquet")
+    assert result.ids.tolist() == [7, 8, 9, 10] and result.labels.tolist() == CLUSTERING.assign(NEW).labels.tolist()
 
     gap: list[Any] = [*NEW[:3].tolist(), None]
     new_rows().assign(vec=gap).to_parquet(tmp_path / "gap.parquet")

@@ -38,7 +38,7 @@ GIVEN: dict[str, tuple[Any, list[Any], pa.DataType]] = {
     "text": (IDS, IDS, pa.string()),
     "digits": ([str(n) for n in NUMBERS], [str(n) for n in NUMBERS], pa.string()),
     "leading zeros": ([f"{n:05}" for n in NUMBERS], [f"{n:05}" for n in NUMBERS], pa.string()),
-    "UUIDs": (UUIDS, [str(one) for one in UUIDS], pa.string()),
+    "UUIDs": (UUIDS, [str(item) for item in UUIDS], pa.string()),
     "numbers and text": ([*NUMBERS[1:], "x"], [*map(str, NUMBERS[1:]), "x"], pa.string()),
 }
 
@@ -46,16 +46,16 @@ GIVEN: dict[str, tuple[Any, list[Any], pa.DataType]] = {
 @pytest.mark.parametrize("kind", GIVEN)
 @pytest.mark.parametrize("algorithm", ["hdbscan", "auto"])
 def test_ids_come_back_in_the_type_they_were_given_in(kind: str, algorithm: str) -> None:
-    given, expected, column = GIVEN[kind]
+    ids_, expected, column = GIVEN[kind]
 
-    found = shoal.cluster(VECTORS, id=given, algorithm=algorithm)
+    clustering = shoal.cluster(VECTORS, id=ids_, algorithm=algorithm)
 
-    assert list(found.ids) == expected
-    assert {type(id) for id in found.ids.tolist()} == {type(expected[0])}
-    assert found.ids[found.labels == 0].tolist() == [
-        id for id, label in zip(expected, found.labels, strict=True) if label == 0
+    assert list(clustering.ids) == expected
+    assert {type(id) for id in clustering.ids.tolist()} == {type(expected[0])}
+    assert clustering.ids[clustering.labels == 0].tolist() == [
+        id for id, label in zip(expected, clustering.labels, strict=True) if label == 0
     ]
-    tables = found.tables()
+    tables = clustering.tables()
     assert tables["members"]["document_id"].to_pylist() == expected
     singles = {("members", "document_id"), ("centroids", "medoid_id"), ("near_duplicates", "document_id")}
     singles |= {("near_duplicates", "representative_id")}
@@ -64,19 +64,19 @@ def test_ids_come_back_in_the_type_they_were_given_in(kind: str, algorithm: str)
         singles.add(("layers", "document_id"))
     else:
         lists.add(("centroids", "exemplar_ids"))
-        assert found.exemplars is not None and all(id in expected for own in found.exemplars for id in own)
+        assert clustering.exemplars is not None and all(id in expected for own in clustering.exemplars for id in own)
     assert {tables[table].schema.field(name).type for table, name in singles} == {column}
     assert {tables[table].schema.field(name).type for table, name in lists} == {pa.list_(column)}
-    for number, one in enumerate(found.clusters):
-        assert found.labels[expected.index(one.medoid)] == number
-        assert {int(found.labels[expected.index(id)]) for id in one.representatives} == {number}
-    summary: dict[str, Any] = found.summary()
-    assert [one["medoid"] for one in summary["clusters"]] == [one.medoid for one in found.clusters]
+    for number, cluster in enumerate(clustering.clusters):
+        assert clustering.labels[expected.index(cluster.medoid)] == number
+        assert {int(clustering.labels[expected.index(id)]) for id in cluster.representatives} == {number}
+    summary: dict[str, Any] = clustering.summary()
+    assert [cluster["medoid"] for cluster in summary["clusters"]] == [cluster.medoid for cluster in clustering.clusters]
 
 
 def rows(ids: list[Any] | None) -> list[dict[str, Any]]:
     named = [{}] * COUNT if ids is None else [{"id": id} for id in ids]
-    return [{**one, "text": TEXTS[n], "embedding": VECTORS[n].tolist()} for n, one in enumerate(named)]
+    return [{**item, "text": TEXTS[n], "embedding": VECTORS[n].tolist()} for n, item in enumerate(named)]
 
 
 @pytest.mark.parametrize("write", [as_json_lines, as_parquet, as_arrow, as_csv])
@@ -95,23 +95,23 @@ def rows(ids: list[Any] | None) -> list[dict[str, Any]]:
 def test_ids_of_a_file_keep_their_type(
     write: Writer, ids: list[Any] | None, expected: list[Any] | None, tmp_path: Path
 ) -> None:
-    found = cluster_file(
+    result = cluster_file(
         Request(path=write(tmp_path, rows(ids)), cluster_options=ClusterOptions(n_clusters=3))
     ).clustering
 
     # CSV writes 5.0, which may be a version as well as a number: it stays as it is written.
     expected = expected or ([str(id) for id in ids or ()] if write is as_csv else NUMBERS)
-    assert list(found.ids) == expected
-    assert found.members()["document_id"].to_pylist() == expected
+    assert list(result.ids) == expected
+    assert result.members()["document_id"].to_pylist() == expected
 
 
 def test_digits_that_are_text_in_a_typed_file_stay_text(tmp_path: Path) -> None:
     digits = [str(n) for n in NUMBERS]
     for write in (as_json_lines, as_parquet, as_arrow):
-        found = cluster_file(
+        result = cluster_file(
             Request(path=write(tmp_path, rows(digits)), cluster_options=ClusterOptions(n_clusters=3))
         ).clustering
-        assert list(found.ids) == digits
+        assert list(result.ids) == digits
 
 
 def test_row_numbers_are_the_same_from_a_file_and_in_python(tmp_path: Path) -> None:
@@ -126,21 +126,21 @@ def test_row_numbers_are_the_same_from_a_file_and_in_python(tmp_path: Path) -> N
 
 
 def test_row_numbers_are_those_of_the_file_where_rows_are_left_out(tmp_path: Path) -> None:
-    given = rows(None)
-    given[3]["embedding"] = [0.0] * VECTORS.shape[1]
-    found = cluster_file(
-        Request(path=as_parquet(tmp_path, given), cluster_options=ClusterOptions(n_clusters=3))
+    source = rows(None)
+    source[3]["embedding"] = [0.0] * VECTORS.shape[1]
+    clustering = cluster_file(
+        Request(path=as_parquet(tmp_path, source), cluster_options=ClusterOptions(n_clusters=3))
     ).clustering
 
-    assert list(found.ids) == [n for n in range(COUNT) if n != 3]
+    assert list(clustering.ids) == [n for n in range(COUNT) if n != 3]
 
 
 def test_members_join_the_file_they_came_from(tmp_path: Path) -> None:
     """What people do next; columns of two types do not join."""
     for write, read in ((as_csv, pyarrow.csv.read_csv), (as_parquet, pq.read_table)):
         path = write(tmp_path, rows(NUMBERS))
-        found = cluster_file(Request(path=path, cluster_options=ClusterOptions(n_clusters=3))).clustering
-        found.save(tmp_path / "found")
+        result = cluster_file(Request(path=path, cluster_options=ClusterOptions(n_clusters=3))).clustering
+        result.save(tmp_path / "found")
 
         members = pq.read_table(tmp_path / "found" / "members.parquet")
         joined = read(path).select(["id", "text"]).join(members.cast(_decoded(members)), "id", "document_id", "inner")
@@ -171,14 +171,14 @@ def test_a_column_of_no_documents_has_a_type() -> None:
 
 def test_clusters_have_examples_of_what_their_documents_say() -> None:
     texts = [f"{text}\n\tand more {'of this ' * 60}" if n % 2 else text for n, text in enumerate(TEXTS)]
-    found = shoal.cluster(VECTORS, text=texts, n_clusters=3)
+    clustering = shoal.cluster(VECTORS, text=texts, n_clusters=3)
 
-    for one in found.clusters:
-        assert len(one.examples) == len(one.representatives)
-        for id, example in zip(one.representatives, one.examples, strict=True):
+    for item in clustering.clusters:
+        assert len(item.examples) == len(item.representatives)
+        for id, example in zip(item.representatives, item.examples, strict=True):
             assert isinstance(id, int)
             whole = " ".join(texts[id].split())
             assert example == whole or (len(example) <= 160 and whole.startswith(example.removesuffix("…")))
-    summary: dict[str, Any] = found.summary()
-    assert summary["clusters"][0]["examples"] == list(found.clusters[0].examples)
-    assert all(one.examples == () for one in shoal.cluster(VECTORS, n_clusters=3).clusters)
+    summary: dict[str, Any] = clustering.summary()
+    assert summary["clusters"][0]["examples"] == list(clustering.clusters[0].examples)
+    assert all(cluster.examples == () for cluster in shoal.cluster(VECTORS, n_clusters=3).clusters)

@@ -104,7 +104,7 @@ def test_clusters_are_named_from_texts_given_to_fit(estimator: Any) -> None:
     names = [fitted.cluster_names_[label] for label in fitted.labels_[[0, 12, 24]]]
     assert names == ["Refund for my card", "Password reset fails", "Parcel arrived late"]
     assert all(fitted.cluster_keywords_)
-    assert fitted.cluster_names_ == [one.label for one in shoal.cluster(ROWS, text=TEXTS).clusters]
+    assert fitted.cluster_names_ == [cluster.label for cluster in shoal.cluster(ROWS, text=TEXTS).clusters]
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)

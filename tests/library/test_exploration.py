@@ -59,14 +59,14 @@ def refusal(call: Callable[[], object]) -> ShoalError:
 
 
 def test_each_document_has_a_row_in_the_order_given(frame: pd.DataFrame, clustering: shoal.Clustering) -> None:
-    found = clustering.to_arrow()
+    table = clustering.to_arrow()
 
-    assert found.column_names == ["document_id", "cluster_id", "cluster_label", "strength", "x", "y"]
-    assert found["document_id"].to_pylist() == frame["ticket"].tolist()
+    assert table.column_names == ["document_id", "cluster_id", "cluster_label", "strength", "x", "y"]
+    assert table["document_id"].to_pylist() == frame["ticket"].tolist()
     ids = [NOISE_ID if label < 0 else clustering.clusters[label].cluster_id for label in clustering.labels]
-    assert found["cluster_id"].to_pylist() == ids
-    assert found["cluster_label"].null_count == clustering.noise == STRAYS
-    assert np.array_equal(found["strength"].to_numpy(), clustering.strengths)
+    assert table["cluster_id"].to_pylist() == ids
+    assert table["cluster_label"].null_count == clustering.noise == STRAYS
+    assert np.array_equal(table["strength"].to_numpy(), clustering.strengths)
 
 
 def test_a_data_frame_joins_its_clusters_by_index_and_by_id(frame: pd.DataFrame, clustering: shoal.Clustering) -> None:
@@ -84,10 +84,10 @@ def test_a_data_frame_joins_its_clusters_by_index_and_by_id(frame: pd.DataFrame,
 def test_clusters_and_what_stands_for_them_are_tables_too(clustering: shoal.Clustering) -> None:
     clusters, standing = clustering.to_pandas("clusters"), clustering.to_polars("representatives")
 
-    assert clusters["cluster_label"].tolist() == [one.label for one in clustering.clusters]
+    assert clusters["cluster_label"].tolist() == [cluster.label for cluster in clustering.clusters]
     assert clusters["size"].tolist() == SIZES
     assert [tuple(ids) for ids in clusters["representative_ids"]] == [
-        one.representatives for one in clustering.clusters
+        cluster.representatives for cluster in clustering.clusters
     ]
     texts = dict(zip([f"T{row:02d}" for row in range(ROWS)], TEXTS, strict=True))
     assert standing["text"].to_list() == [texts[id] for id in standing["document_id"]]
@@ -96,12 +96,12 @@ def test_clusters_and_what_stands_for_them_are_tables_too(clustering: shoal.Clus
 
 
 def test_ids_that_are_numbers_are_numbers_in_every_table() -> None:
-    found = shoal.cluster(VECTORS, id=np.arange(ROWS) * 3, **HOW)
+    clusters = shoal.cluster(VECTORS, id=np.arange(ROWS) * 3, **HOW)
 
-    assert found.to_pandas()["document_id"].tolist() == (np.arange(ROWS) * 3).tolist()
-    assert found.to_arrow("clusters")["medoid_id"].type == pa.int64()
-    assert found.to_arrow("representatives")["document_id"].type == pa.int64()
-    assert found.to_arrow("representatives")["text"].null_count == 15
+    assert clusters.to_pandas()["document_id"].tolist() == (np.arange(ROWS) * 3).tolist()
+    assert clusters.to_arrow("clusters")["medoid_id"].type == pa.int64()
+    assert clusters.to_arrow("representatives")["document_id"].type == pa.int64()
+    assert clusters.to_arrow("representatives")["text"].null_count == 15
 
 
 def test_a_table_there_is_not_is_refused_with_those_there_are(clustering: shoal.Clustering) -> None:
@@ -121,14 +121,14 @@ def test_a_library_that_is_missing_is_named(
 
 
 def test_documents_have_probabilities_over_all_clusters(frame: pd.DataFrame, clustering: shoal.Clustering) -> None:
-    found, top = clustering.probabilities(), clustering.probabilities(top=2)
+    result, top = clustering.probabilities(), clustering.probabilities(top=2)
     inside = clustering.labels >= 0
 
-    assert found.shape == (ROWS, 3)
-    assert np.array_equal(found.argmax(axis=1)[inside], clustering.labels[inside])
+    assert result.shape == (ROWS, 3)
+    assert np.array_equal(result.argmax(axis=1)[inside], clustering.labels[inside])
     assert np.array_equal(top.labels[inside, 0], clustering.labels[inside])
-    assert np.array_equal(clustering.probabilities(frame, vector="vec"), found)
-    assert np.array_equal(clustering.probabilities(np.stack(frame["vec"].tolist())[:5]), found[:5])
+    assert np.array_equal(clustering.probabilities(frame, vector="vec"), result)
+    assert np.array_equal(clustering.probabilities(np.stack(frame["vec"].tolist())[:5]), result[:5])
 
 
 def test_probabilities_that_would_need_too_much_memory_are_refused_and_the_top_is_not(
@@ -168,22 +168,22 @@ FORMS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_clusters_are_counted_in_each_week(clustering: shoal.Clustering, form: str) -> None:
-    found = clustering.over_time(FORMS[form](), bins="week").to_pandas()
+    frame = clustering.over_time(FORMS[form](), bins="week").to_pandas()
 
-    assert len(found) == 4 * 4  # weeks, and clusters with noise
-    assert found["count"].sum() == ROWS
-    told = {
+    assert len(frame) == 4 * 4  # weeks, and clusters with noise
+    assert frame["count"].sum() == ROWS
+    counts = {
         (start.to_pydatetime(), id): count
-        for start, id, count in zip(found["start"], found["cluster_id"], found["count"], strict=True)
+        for start, id, count in zip(frame["start"], frame["cluster_id"], frame["count"], strict=True)
         if count
     }
     week = datetime.timedelta(days=7)
-    assert told == {
+    assert counts == {
         (FIRST, NOISE_ID): STRAYS, (FIRST + week, "cl_0"): 30, (FIRST + 2 * week, "cl_1"): 20,
         (FIRST + 3 * week, "cl_2"): 10,
     }  # fmt: skip
-    assert found.loc[found["count"] > 0, "share"].tolist() == [1.0] * 4
-    assert set(found["end"] - found["start"]) == {pd.Timedelta(days=7)}
+    assert frame.loc[frame["count"] > 0, "share"].tolist() == [1.0] * 4
+    assert set(frame["end"] - frame["start"]) == {pd.Timedelta(days=7)}
 
 
 @pytest.mark.parametrize(
@@ -192,13 +192,13 @@ def test_clusters_are_counted_in_each_week(clustering: shoal.Clustering, form: s
 def test_bins_are_of_one_width_or_of_the_calendar(
     clustering: shoal.Clustering, bins: int | str | None, count: int
 ) -> None:
-    found = clustering.over_time(TIMES, bins=bins).to_pandas()
+    frame = clustering.over_time(TIMES, bins=bins).to_pandas()
 
-    starts, ends = sorted(set(found["start"])), sorted(set(found["end"]))
+    starts, ends = sorted(set(frame["start"])), sorted(set(frame["end"]))
     assert len(starts) == len(ends) == count
     assert starts[1:] == ends[:-1]
-    assert found["count"].sum() == ROWS
-    assert np.allclose(found.groupby("start")["share"].sum().loc[lambda share: share > 0], 1)
+    assert frame["count"].sum() == ROWS
+    assert np.allclose(frame.groupby("start")["share"].sum().loc[lambda share: share > 0], 1)
 
 
 def test_series_of_pandas_go_by_the_index_of_the_data_frame(
@@ -207,9 +207,9 @@ def test_series_of_pandas_go_by_the_index_of_the_data_frame(
     times, kinds = pd.Series(TIMES, frame.index), frame["body"].str[:8]
     again = shoal.load(clustering.save(tmp_path / "found"))
 
-    for one in (clustering, again):
-        assert one.over_time(times.sort_index(), bins="week").equals(one.over_time(times.to_numpy(), bins="week"))
-        assert one.per_class(kinds.sort_index()).equals(one.per_class(kinds))
+    for value in (clustering, again):
+        assert value.over_time(times.sort_index(), bins="week").equals(value.over_time(times.to_numpy(), bins="week"))
+        assert value.per_class(kinds.sort_index()).equals(value.per_class(kinds))
     for other in (
         times.rename(lambda name: f"{name}!"),
         times.set_axis([0] * ROWS),
@@ -222,10 +222,10 @@ def test_series_of_pandas_go_by_the_index_of_the_data_frame(
 
 
 def test_a_document_without_a_time_is_counted_without_one(clustering: shoal.Clustering) -> None:
-    found = clustering.over_time([None, *TIMES[1:]], bins="week").to_pandas()
+    frame = clustering.over_time([None, *TIMES[1:]], bins="week").to_pandas()
 
-    assert found["count"].sum() == ROWS
-    assert found.loc[found["start"].isna(), "count"].sum() == 1
+    assert frame["count"].sum() == ROWS
+    assert frame.loc[frame["start"].isna(), "count"].sum() == 1
 
 
 @pytest.mark.parametrize(
@@ -255,20 +255,20 @@ def test_clusters_are_counted_in_each_class() -> None:
     ]
     clustering = shoal.cluster(VECTORS, text=texts, **HOW)
 
-    found = clustering.per_class(classes).to_pandas()
+    frame = clustering.per_class(classes).to_pandas()
 
-    assert found["count"].sum() == ROWS
-    assert found["cluster_id"].tolist() == ["cl_0", "cl_1", "cl_2", NOISE_ID] * 2
-    assert found["share"].tolist() == pytest.approx([count / 32 for count in found["count"]])
-    assert found["lift"].tolist() == pytest.approx([1.0] * 8)
+    assert frame["count"].sum() == ROWS
+    assert frame["cluster_id"].tolist() == ["cl_0", "cl_1", "cl_2", NOISE_ID] * 2
+    assert frame["share"].tolist() == pytest.approx([count / 32 for count in frame["count"]])
+    assert frame["lift"].tolist() == pytest.approx([1.0] * 8)
     words = {
-        (kind, id): " ".join(told)
-        for kind, id, told in zip(found["class"], found["cluster_id"], found["words"], strict=True)
-        if told is not None
+        (kind, id): " ".join(item)
+        for kind, id, item in zip(frame["class"], frame["cluster_id"], frame["words"], strict=True)
+        if item is not None
     }
     assert len(words) == 6
-    assert all(("store" in told or "downtown" in told) == (kind == "shop") for (kind, _), told in words.items())
-    assert all(("browser" in told) == (kind == "web") for (kind, _), told in words.items())
+    assert all(("store" in item or "downtown" in item) == (kind == "shop") for (kind, _), item in words.items())
+    assert all(("browser" in item) == (kind == "web") for (kind, _), item in words.items())
 
 
 @pytest.mark.parametrize(
@@ -281,11 +281,11 @@ def test_clusters_are_counted_in_each_class() -> None:
     ids=["list", "pandas", "polars"],
 )
 def test_classes_keep_their_type_and_a_missing_one_is_a_class(clustering: shoal.Clustering, classes: object) -> None:
-    found = clustering.per_class(classes)
+    result = clustering.per_class(classes)
 
-    assert found["class"].type == pa.int64()
-    assert found["count"].to_numpy().sum() == ROWS
-    counted = found.group_by("class").aggregate([("count", "sum")]).to_pylist()
+    assert result["class"].type == pa.int64()
+    assert result["count"].to_numpy().sum() == ROWS
+    counted = result.group_by("class").aggregate([("count", "sum")]).to_pylist()
     assert {row["class"]: row["count_sum"] for row in counted} == {None: 3, 0: 15, 1: 15, 2: 15, 3: 16}
 
 
@@ -316,23 +316,23 @@ TAGS: list[Any] = [["a", "b"], ["a"], [], None] * (ROWS // 4)
 def test_of_lists_of_tags_each_tag_counts(classes: object) -> None:
     clustering = shoal.cluster(VECTORS, text=TEXTS, **HOW)
 
-    found = clustering.per_class(classes).to_pandas()
+    frame = clustering.per_class(classes).to_pandas()
 
-    counted = found.fillna({"class": "none"}).groupby("class")["count"].sum().to_dict()
+    counted = frame.fillna({"class": "none"}).groupby("class")["count"].sum().to_dict()
     assert counted == {"a": ROWS // 2, "b": ROWS // 4, "none": ROWS // 2}
     assert (
-        found["lift"]
-        * (found["cluster_id"].map(clustering.per_class(["x"] * ROWS).to_pandas().set_index("cluster_id")["share"]))
-    ).tolist() == pytest.approx(found["share"].tolist())
+        frame["lift"]
+        * (frame["cluster_id"].map(clustering.per_class(["x"] * ROWS).to_pandas().set_index("cluster_id")["share"]))
+    ).tolist() == pytest.approx(frame["share"].tolist())
 
 
 @pytest.mark.parametrize(
     "make", [list, pd.Series, lambda values: np.array(values, object)], ids=["list", "pandas", "numpy"]
 )
 def test_classes_of_several_types_are_text_as_a_spreadsheet_holds_them(clustering: shoal.Clustering, make: Any) -> None:
-    found = clustering.per_class(make([1, "a", None, 2.0] * (ROWS // 4)))
+    result = clustering.per_class(make([1, "a", None, 2.0] * (ROWS // 4)))
 
-    assert sorted(found["class"].unique().to_pylist(), key=str) == ["1", "2", None, "a"]
+    assert sorted(result["class"].unique().to_pylist(), key=str) == ["1", "2", None, "a"]
 
 
 def test_numbers_of_bins_may_be_those_of_numpy(clustering: shoal.Clustering) -> None:
@@ -353,9 +353,9 @@ def test_a_notebook_shows_names_bars_examples_and_noise(clustering: shoal.Cluste
 
     assert "64 documents in 3 clusters" in page
     assert "in no cluster" in page
-    for one in clustering.clusters:
-        assert one.label in page
-        assert one.examples[0] in page
+    for cluster in clustering.clusters:
+        assert cluster.label in page
+        assert cluster.examples[0] in page
     assert page.count('class="fill"') == 4
     assert "width:100.0%" in page and "width:33.3%" in page
     assert "<script" not in page and "javascript:" not in page and "http" not in page

@@ -81,20 +81,20 @@ def labels(found: FileClustering) -> set[str]:
 
 @each_nested
 def test_text_inside_objects_names_clusters(write: Writer, tmp_path: Path) -> None:
-    found = clustered(write(tmp_path, rows(lambda n: {"info": {"deep": {"note": TEXTS[n]}, "page": n}})))
+    result = clustered(write(tmp_path, rows(lambda n: {"info": {"deep": {"note": TEXTS[n]}, "page": n}})))
 
-    assert found.source["text"] == ["info.deep.note"]
-    assert labels(found) == set(TOPICS)
+    assert result.source["text"] == ["info.deep.note"]
+    assert labels(result) == set(TOPICS)
 
 
 @each_writer
 def test_a_column_with_dots_in_its_name_is_read_as_it_is_written(write: Writer, tmp_path: Path) -> None:
     path = write(tmp_path, rows(lambda n: {"info.note": TEXTS[n], "info.lang": "en" if n % 2 else "fr"}))
-    found = clustered(path, where={"field": "info.lang", "operator": "eq", "value": "en"})
+    result = clustered(path, where={"field": "info.lang", "operator": "eq", "value": "en"})
 
-    assert found.source["text"] == ["info.note"]
-    assert found.clustering.ids.tolist() == IDS[1::2]
-    assert labels(found) == set(TOPICS)
+    assert result.source["text"] == ["info.note"]
+    assert result.clustering.ids.tolist() == IDS[1::2]
+    assert labels(result) == set(TOPICS)
 
 
 @each_nested
@@ -118,12 +118,12 @@ def byo(n: int) -> dict[str, Any]:
 @each_nested
 def test_documents_with_metadata_read_as_a_server_would_hold_them(write: Writer, tmp_path: Path) -> None:
     path = write(tmp_path, [byo(n) for n in range(30)])
-    found = clustered(path, where={"field": "kind", "operator": "eq", "value": "a"})
+    result = clustered(path, where={"field": "kind", "operator": "eq", "value": "a"})
 
-    assert found.source["vector"] == "v.1"
-    assert found.source["text"] == ["metadata.note"]
-    assert found.clustering.ids.tolist() == IDS[1::2]
-    assert labels(found) == set(TOPICS)
+    assert result.source["vector"] == "v.1"
+    assert result.source["text"] == ["metadata.note"]
+    assert result.clustering.ids.tolist() == IDS[1::2]
+    assert labels(result) == set(TOPICS)
 
 
 @each_writer
@@ -152,10 +152,10 @@ def test_the_order_of_the_rows_chooses_no_fields(tmp_path: Path) -> None:
     forward, backward = tmp_path / "f", tmp_path / "b"
     forward.mkdir()
     backward.mkdir()
-    one, other = clustered(as_json_lines(forward, many)), clustered(as_json_lines(backward, many[::-1]))
+    first, other = clustered(as_json_lines(forward, many)), clustered(as_json_lines(backward, many[::-1]))
 
-    assert one.source["text"] == other.source["text"] == ["title", "body"]
-    assert labels(one) == labels(other)
+    assert first.source["text"] == other.source["text"] == ["title", "body"]
+    assert labels(first) == labels(other)
 
 
 PEAK = """
@@ -181,9 +181,9 @@ def test_the_planned_memory_is_at_least_what_is_seen(count: int, words: int, tmp
 
     planned = plan_file(Request(path=path, cluster_options=ClusterOptions(n_clusters=3))).peak_memory_bytes
     done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
-    seen = int(done.stdout)
+    peak = int(done.stdout)
 
-    assert seen <= planned <= 3 * seen
+    assert peak <= planned <= 3 * peak
 
 
 def test_a_plan_counts_the_start_and_the_choice_of_a_number(tmp_path: Path) -> None:
@@ -194,11 +194,11 @@ def test_a_plan_counts_the_start_and_the_choice_of_a_number(tmp_path: Path) -> N
     def seconds(**how: Any) -> float:
         return plan_file(Request(path=path, cluster_options=ClusterOptions(map=False, threads=1, **how))).seconds
 
-    given, chosen = seconds(algorithm="kmeans", n_clusters=2), seconds(algorithm="kmeans")
+    estimates, chosen = seconds(algorithm="kmeans", n_clusters=2), seconds(algorithm="kmeans")
     linked, cut = seconds(algorithm="agglomerative", n_clusters=2), seconds(algorithm="agglomerative")
 
-    assert given > machine_factor()
-    assert chosen > given + 0.1 * machine_factor() and cut > linked + 0.1 * machine_factor()
+    assert estimates > machine_factor()
+    assert chosen > estimates + 0.1 * machine_factor() and cut > linked + 0.1 * machine_factor()
 
 
 def test_a_long_text_names_clusters_by_its_head_its_middle_and_its_tail(tmp_path: Path) -> None:

@@ -101,12 +101,12 @@ TABLES: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_a_table_of_any_library_is_clustered_by_its_named_columns(kind: str) -> None:
-    found = shoal.cluster(TABLES[kind](), vector="vec", text=["title", "body"], id="ticket", **HOW)
+    clustering = shoal.cluster(TABLES[kind](), vector="vec", text=["title", "body"], id="ticket", **HOW)
 
-    assert [one.label for one in found.clusters] == NAMES
-    assert list(found.ids) == TICKETS
-    assert found.labels.tolist() == sorted(found.labels.tolist())
-    assert not found.warnings
+    assert [cluster.label for cluster in clustering.clusters] == NAMES
+    assert list(clustering.ids) == TICKETS
+    assert clustering.labels.tolist() == sorted(clustering.labels.tolist())
+    assert not clustering.warnings
 
 
 @pytest.mark.process
@@ -127,11 +127,11 @@ def test_a_path_is_read_as_the_command_reads_it(tmp_path: Path, kind: str, optio
     )
 
     command = cluster_file(request).clustering
-    one, two = (shoal.cluster(given, **options, **HOW) for given in (path, str(path)))
+    first, two = (shoal.cluster(value, **options, **HOW) for value in (path, str(path)))
 
-    for found in (one, two):
-        assert found.members().equals(command.members())
-        assert found.clusters == command.clusters
+    for clustering in (first, two):
+        assert clustering.members().equals(command.members())
+        assert clustering.clusters == command.clusters
 
 
 @pytest.mark.process
@@ -141,21 +141,21 @@ def test_a_file_and_the_same_table_in_memory_give_the_same_result(tmp_path: Path
     of_file = shoal.cluster(tmp_path / "a.parquet", id="ticket", **HOW)
 
     for table in (frame(), pl.DataFrame(COLUMNS), pa.table(COLUMNS)):
-        found = shoal.cluster(table, id="ticket", **HOW)
-        assert found.members().equals(of_file.members())
-        assert found.clusters == of_file.clusters
+        clustering = shoal.cluster(table, id="ticket", **HOW)
+        assert clustering.members().equals(of_file.members())
+        assert clustering.clusters == of_file.clusters
 
 
 def test_unnamed_columns_are_detected() -> None:
-    found = shoal.cluster(frame()[["vec", "body"]], **HOW)
+    clustering = shoal.cluster(frame()[["vec", "body"]], **HOW)
 
-    assert [one.label for one in found.clusters] == NAMES
-    assert list(found.ids) == list(range(ROWS))
+    assert [cluster.label for cluster in clustering.clusters] == NAMES
+    assert list(clustering.ids) == list(range(ROWS))
 
 
 def test_one_column_of_a_data_frame_is_enough() -> None:
     df, polars = frame(), pl.DataFrame(COLUMNS)
-    for found in (
+    for clustering in (
         shoal.cluster(df[["vec"]], text=df["body"], id=df["ticket"], **HOW),
         shoal.cluster(df["vec"], text=df["body"], id=df["ticket"], **HOW),
         shoal.cluster(df["vec"].astype(str), text=df["body"], id=df["ticket"], **HOW),
@@ -164,8 +164,8 @@ def test_one_column_of_a_data_frame_is_enough() -> None:
         shoal.cluster(VECTORS, text=df["body"], id=df["ticket"], **HOW),
         shoal.cluster(Tensor(VECTORS, needs_gradient=True), text=BODIES, id=TICKETS, **HOW),
     ):
-        assert [one.label for one in found.clusters] == NAMES
-        assert list(found.ids) == TICKETS
+        assert [cluster.label for cluster in clustering.clusters] == NAMES
+        assert list(clustering.ids) == TICKETS
 
 
 def test_a_column_for_each_dimension_is_a_vector() -> None:
@@ -176,9 +176,9 @@ def test_a_column_for_each_dimension_is_a_vector() -> None:
     assert shoal.cluster(wide, **HOW).labels.tolist() == plain
     named = wide.assign(body=BODIES, n=range(ROWS))
     for vector in ("emb", list(wide.columns)):
-        found = shoal.cluster(named, vector=vector, text="body", id="n", **HOW)
-        assert [one.label for one in found.clusters] == NAMES
-        assert list(found.ids) == list(range(ROWS))
+        clustering = shoal.cluster(named, vector=vector, text="body", id="n", **HOW)
+        assert [cluster.label for cluster in clustering.clusters] == NAMES
+        assert list(clustering.ids) == list(range(ROWS))
     corner = pd.DataFrame(VECTORS[:, :3], columns=list("xyz")).assign(ticket=TICKETS)
     assert list(shoal.cluster(corner, id="ticket", **HOW).ids) == TICKETS
 
@@ -187,28 +187,28 @@ def test_vectors_may_stand_beside_the_table(tmp_path: Path) -> None:
     pd.DataFrame(COLUMNS).drop(columns="vec").to_csv(tmp_path / "a.csv", index=False)
 
     for table in (frame(), frame().drop(columns="vec"), tmp_path / "a.csv"):
-        found = shoal.cluster(table, vector=VECTORS, text="body", id="ticket", **HOW)
-        assert [one.label for one in found.clusters] == NAMES
-        assert list(found.ids) == TICKETS
-        assert not found.warnings
+        clustering = shoal.cluster(table, vector=VECTORS, text="body", id="ticket", **HOW)
+        assert [cluster.label for cluster in clustering.clusters] == NAMES
+        assert list(clustering.ids) == TICKETS
+        assert not clustering.warnings
 
 
 def test_texts_and_ids_may_stand_beside_the_table() -> None:
-    found = shoal.cluster(frame(), vector="vec", text=BODIES, id=range(100, 100 + ROWS), **HOW)
+    clustering = shoal.cluster(frame(), vector="vec", text=BODIES, id=range(100, 100 + ROWS), **HOW)
 
-    assert [one.label for one in found.clusters] == NAMES
-    assert list(found.ids) == list(range(100, 100 + ROWS))
+    assert [cluster.label for cluster in clustering.clusters] == NAMES
+    assert list(clustering.ids) == list(range(100, 100 + ROWS))
 
 
 def test_texts_and_ids_may_be_tables_of_columns() -> None:
     df, polars = frame(), pl.DataFrame(COLUMNS)
-    for found in (
+    for clustering in (
         shoal.cluster(df["vec"], text=df[["title", "body"]], id=df[["ticket"]], **HOW),
         shoal.cluster(VECTORS, text=polars.select("title", "body"), id=polars.select("ticket"), **HOW),
         shoal.cluster(df, vector=df[["vec"]], text=df[["body"]], id="ticket", **HOW),
     ):
-        assert [one.label for one in found.clusters] == NAMES
-        assert list(found.ids) == TICKETS
+        assert [cluster.label for cluster in clustering.clusters] == NAMES
+        assert list(clustering.ids) == TICKETS
 
 
 def test_sparse_columns_of_numbers_are_read() -> None:
@@ -307,14 +307,14 @@ def test_columns_beside_a_data_frame_go_by_its_index() -> None:
     vectors = df[["vec"]]
 
     expected = shoal.cluster(df, vector="vec", text="title", id="ticket", **HOW)
-    found = shoal.cluster(vectors, text=mixed["title"], id=mixed["ticket"], **HOW)
+    clustering = shoal.cluster(vectors, text=mixed["title"], id=mixed["ticket"], **HOW)
     beside = shoal.cluster(df[["title"]], vector=mixed["vec"], text="title", id=mixed["ticket"], **HOW)
     frames = shoal.cluster(vectors, text=mixed[["title"]], id=mixed[["ticket"]], **HOW)
 
-    for one in (found, beside, frames):
-        assert list(one.ids) == TICKETS
-        assert one.labels.tolist() == expected.labels.tolist()
-        assert [cluster.label for cluster in one.clusters] == [cluster.label for cluster in expected.clusters]
+    for clustering_ in (clustering, beside, frames):
+        assert list(clustering_.ids) == TICKETS
+        assert clustering_.labels.tolist() == expected.labels.tolist()
+        assert [cluster.label for cluster in clustering_.clusters] == [cluster.label for cluster in expected.clusters]
     moved = df["ticket"].set_axis(df.index + 1)
     with pytest.raises(InvalidField, match=r"text: has a different index than the data.*to_numpy"):
         shoal.cluster(vectors, text=moved, **HOW)
@@ -335,10 +335,10 @@ def test_a_list_of_texts_beside_a_file_is_texts_however_few_rows_it_has(ending: 
     else:
         pd.DataFrame({"vec": COLUMNS["vec"], "body": BODIES}).to_json(path, orient="records", lines=True)
 
-    found = shoal.cluster(path, text=TITLES, id=TICKETS, **HOW)
+    clustering = shoal.cluster(path, text=TITLES, id=TICKETS, **HOW)
 
-    assert sorted(one.label for one in found.clusters) == sorted(NAMES)
-    assert found.text_columns == []
+    assert sorted(cluster.label for cluster in clustering.clusters) == sorted(NAMES)
+    assert clustering.text_columns == []
     assert shoal.cluster(path, text=["body"], **HOW).text_columns == ["body"]
     with pytest.raises(InvalidField, match="is not a field of the file"):
         shoal.cluster(path, text=TITLES[1:], **HOW)
@@ -369,11 +369,11 @@ def test_rows_of_a_file_without_a_vector_are_left_out_and_what_stands_beside_it_
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({**COLUMNS, "vec": [None, *COLUMNS["vec"][1:]]}), path)
 
-    found = shoal.cluster(path, vector="vec", text=pd.Series(BODIES), id=TICKETS, **HOW)
+    clustering = shoal.cluster(path, vector="vec", text=pd.Series(BODIES), id=TICKETS, **HOW)
 
-    assert list(found.ids) == TICKETS[1:]
-    assert found.warnings == ["1 document has no vec; left out."]
-    assert found.kept is not None and found.kept.texts == BODIES[1:]
+    assert list(clustering.ids) == TICKETS[1:]
+    assert clustering.warnings == ["1 document has no vec; left out."]
+    assert clustering.kept is not None and clustering.kept.texts == BODIES[1:]
 
 
 @pytest.mark.parametrize("data", [VECTORS, VECTORS.tolist(), pa.array(VECTORS.tolist()), pd.Series(TITLES), 5, None])
@@ -385,9 +385,9 @@ def test_a_batch_of_a_data_set_is_read_at_a_time(tmp_path: Path) -> None:
     for part in range(3):
         pq.write_table(pa.table(COLUMNS).slice(part * 15, 15), tmp_path / f"{part}.parquet")
 
-    found = shoal.cluster(pads.dataset(tmp_path), vector="vec", text="body", id="ticket", **HOW)
+    clustering = shoal.cluster(pads.dataset(tmp_path), vector="vec", text="body", id="ticket", **HOW)
 
-    assert list(found.ids) == TICKETS
+    assert list(clustering.ids) == TICKETS
 
 
 def test_a_data_set_of_hugging_face_and_a_relation_of_duckdb_are_tables() -> None:
@@ -395,8 +395,8 @@ def test_a_data_set_of_hugging_face_and_a_relation_of_duckdb_are_tables() -> Non
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     table = pa.table(COLUMNS)
     for data in (datasets.Dataset.from_dict(COLUMNS), duckdb.arrow(table)):
-        found = shoal.cluster(data, vector="vec", text=["title", "body"], id="ticket", **HOW)
-        assert list(found.ids) == TICKETS
+        clustering = shoal.cluster(data, vector="vec", text=["title", "body"], id="ticket", **HOW)
+        assert list(clustering.ids) == TICKETS
 
 
 @pytest.mark.process
@@ -416,36 +416,36 @@ def test_a_column_that_mixes_types_of_numbers_is_read() -> None:
     mixed = [row.astype(np.float64 if number % 2 else np.float16) for number, row in enumerate(VECTORS)]
     tables = [[row[None]] for row in VECTORS]
     for column in (objects(mixed), objects([row[0] for row in tables])):
-        found = shoal.cluster(frame().assign(vec=column), vector="vec", text="body", id="ticket", **HOW)
-        assert [one.label for one in found.clusters] == NAMES
+        clustering = shoal.cluster(frame().assign(vec=column), vector="vec", text="body", id="ticket", **HOW)
+        assert [cluster.label for cluster in clustering.clusters] == NAMES
 
 
 def test_texts_come_first_where_vectors_stand_beside_them() -> None:
-    for found in (shoal.cluster(BODIES, VECTORS, id=TICKETS, **HOW), shoal.cluster(BODIES, vector=VECTORS, **HOW)):
-        assert [one.label for one in found.clusters] == NAMES
+    for clustering in (shoal.cluster(BODIES, VECTORS, id=TICKETS, **HOW), shoal.cluster(BODIES, vector=VECTORS, **HOW)):
+        assert [cluster.label for cluster in clustering.clusters] == NAMES
 
 
 def test_progress_can_be_seen_and_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
     shoal.cluster(frame(), progress=True, **HOW)
 
-    seen = capsys.readouterr()
-    assert "cluster" in seen.err and seen.err.endswith("\r") and not seen.out
+    output = capsys.readouterr()
+    assert "cluster" in output.err and output.err.endswith("\r") and not output.out
     shoal.cluster(frame(), **HOW)
     assert capsys.readouterr().err == ""
 
 
 def test_what_named_the_clusters_is_shown() -> None:
-    found = shoal.cluster(frame(), text=["title", "body"], **HOW)
+    clustering = shoal.cluster(frame(), text=["title", "body"], **HOW)
 
-    assert "; vector vec; named from title, body; id ticket>" in repr(found)
-    assert "named from title, body · id ticket" in found._repr_html_()
+    assert "; vector vec; named from title, body; id ticket>" in repr(clustering)
+    assert "named from title, body · id ticket" in clustering._repr_html_()
 
 
 def test_assigned_documents_have_the_names_of_their_clusters() -> None:
-    found = shoal.cluster(frame(), text="body", **HOW).assign(np.vstack([VECTORS[:1], np.eye(6)[5:]]))
+    clustering = shoal.cluster(frame(), text="body", **HOW).assign(np.vstack([VECTORS[:1], np.eye(6)[5:]]))
 
-    assert found.labels.tolist() == [0, -1]
-    assert found.cluster_labels == [NAMES[0], None]
+    assert clustering.labels.tolist() == [0, -1]
+    assert clustering.cluster_labels == [NAMES[0], None]
 
 
 TEXTS: dict[str, Callable[[], Any]] = {
@@ -463,30 +463,33 @@ TEXTS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("kind", TEXTS)
 def test_texts_and_their_vectors_are_clustered_as_bertopic_takes_them(kind: str) -> None:
     texts = TEXTS[kind]()
-    for found in (shoal.cluster(texts, VECTORS, **HOW), shoal.cluster(texts, vector=VECTORS.tolist(), **HOW)):
-        assert [one.label for one in found.clusters] == NAMES
-        assert found.text_columns == ["text"] and found.labels.tolist() == np.arange(3).repeat(ROWS // 3).tolist()
+    for clustering in (shoal.cluster(texts, VECTORS, **HOW), shoal.cluster(texts, vector=VECTORS.tolist(), **HOW)):
+        assert [cluster.label for cluster in clustering.clusters] == NAMES
+        assert (
+            clustering.text_columns == ["text"]
+            and clustering.labels.tolist() == np.arange(3).repeat(ROWS // 3).tolist()
+        )
 
 
 @pytest.mark.process
 def test_names_and_ids_can_be_switched_off(tmp_path: Path) -> None:
     frame().to_parquet(tmp_path / "rows.parquet")
     for data in (frame(), str(tmp_path / "rows.parquet"), VECTORS):
-        given: dict[str, Any] = {"id": "ticket"} if data is not VECTORS else {}
+        options: dict[str, Any] = {"id": "ticket"} if data is not VECTORS else {}
         for off in (False, "none"):
-            found = shoal.cluster(data, text=off, **given, **HOW)
-            assert [one.label for one in found.clusters] == ["Cluster 0", "Cluster 1", "Cluster 2"]
-            assert not found.text_columns and not [one for one in found.warnings if "text" in one]
+            clustering = shoal.cluster(data, text=off, **options, **HOW)
+            assert [cluster.label for cluster in clustering.clusters] == ["Cluster 0", "Cluster 1", "Cluster 2"]
+            assert not clustering.text_columns and not [warning for warning in clustering.warnings if "text" in warning]
         assert shoal.cluster(data, id=False, **HOW).ids.tolist() == list(range(ROWS))
 
 
 def test_the_summary_and_what_is_loaded_say_which_columns_were_read(tmp_path: Path) -> None:
-    found = shoal.cluster(frame().rename(columns={"ticket": "id"}), **HOW)
-    assert found.vector_column == "vec" and found.id_column == "id"
-    summary = found.summary()
-    assert (summary["vector"], summary["id"], summary["text"]) == ("vec", "id", list(found.text_columns))
-    again = shoal.load(found.save(tmp_path / "found"))
-    assert repr(again) == repr(found)
+    clustering = shoal.cluster(frame().rename(columns={"ticket": "id"}), **HOW)
+    assert clustering.vector_column == "vec" and clustering.id_column == "id"
+    summary = clustering.summary()
+    assert (summary["vector"], summary["id"], summary["text"]) == ("vec", "id", list(clustering.text_columns))
+    again = shoal.load(clustering.save(tmp_path / "found"))
+    assert repr(again) == repr(clustering)
     assert "; vector" not in repr(shoal.cluster(VECTORS, **HOW))
 
 
@@ -495,7 +498,7 @@ def test_texts_and_ids_beside_vectors_may_be_named_in_the_plural() -> None:
     singular = shoal.cluster(VECTORS, text=BODIES, id=[f"t{row}" for row in range(len(BODIES))])
 
     assert list(plural.ids) == list(singular.ids)
-    assert [one.label for one in plural.clusters] == [one.label for one in singular.clusters]
+    assert [cluster.label for cluster in plural.clusters] == [cluster.label for cluster in singular.clusters]
 
 
 def test_columns_that_pandas_numbers_are_named_by_their_number() -> None:
@@ -504,10 +507,10 @@ def test_columns_that_pandas_numbers_are_named_by_their_number() -> None:
     )
 
     names: dict[str, Any] = {"vector": 1, "text": 0, "id": np.int64(2)}
-    found = shoal.cluster(frame, algorithm="kmeans", n_clusters=2, **names)
+    clustering = shoal.cluster(frame, algorithm="kmeans", n_clusters=2, **names)
 
-    assert found.text_columns == ["0"]
-    assert found.ids[:2].tolist() == ["d0", "d1"]
+    assert clustering.text_columns == ["0"]
+    assert clustering.ids[:2].tolist() == ["d0", "d1"]
 
 
 @pytest.mark.parametrize("given", [{"text": 5.0}, {"id": 5.0}, {"text": object()}])

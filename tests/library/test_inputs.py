@@ -133,9 +133,9 @@ def test_texts_and_ids_in_any_layout_of_arrow(kind: pa.DataType) -> None:
 
 def test_ids_of_any_type_are_text() -> None:
     key = uuid.UUID(int=7)
-    given = [1, np.uint8(2), 3.0, np.float32(4), Decimal(5), np.str_("six"), key, b"eight"]
+    scalars = [1, np.uint8(2), 3.0, np.float32(4), Decimal(5), np.str_("six"), key, b"eight"]
 
-    assert to_ids(given, 8).texts == ["1", "2", "3", "4", "5", "six", str(key), "eight"]
+    assert to_ids(scalars, 8).texts == ["1", "2", "3", "4", "5", "six", str(key), "eight"]
     assert to_ids(np.arange(3.0), 3).texts == ["0", "1", "2"]
 
 
@@ -174,8 +174,8 @@ VALUES: dict[str, object] = {
 def test_numbers_of_numpy_are_taken_as_the_numbers_they_are(algorithm: str) -> None:
     vectors = np.repeat(np.eye(3), 10, 0) + np.random.default_rng(0).normal(0, 0.02, (30, 3))
     kind = ALGORITHMS[algorithm].params
-    asked = {one.name: VALUES.get(one.name, one.default) for one in fields(kind)}
-    for name, value in asked.items():
+    values = {field.name: VALUES.get(field.name, field.default) for field in fields(kind)}
+    for name, value in values.items():
         if value is None or isinstance(value, str) or not isinstance(value, (bool, int, float)):
             continue
         if algorithm == "agglomerative" and name in ("n_clusters", "distance_threshold"):
@@ -191,7 +191,7 @@ def test_numbers_of_numpy_are_taken_as_the_numbers_they_are(algorithm: str) -> N
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32, np.array])
 def test_choices_that_are_no_parameters_may_be_numpys_too(kind: Callable[[int], Any]) -> None:
     vectors = np.repeat(np.eye(3), 10, 0)
-    found = shoal.cluster(
+    clustering = shoal.cluster(
         vectors,
         n_clusters=kind(3),
         seed=kind(7),
@@ -199,7 +199,7 @@ def test_choices_that_are_no_parameters_may_be_numpys_too(kind: Callable[[int], 
         sample_size=kind(20),
         normalize=np.bool_(True),  # type: ignore[arg-type]  # which is what is tried
     )
-    summary = found.summary()
+    summary = clustering.summary()
 
     assert (summary["seed"], summary["sample_size"], summary["num_clusters"]) == (7, 20, 3)
     assert type(summary["seed"]) is int
@@ -260,9 +260,9 @@ def test_a_mask_on_one_row_of_a_list_is_seen() -> None:
 
 @pytest.mark.parametrize("row", [b"\0\0\x80?", bytearray(b"\0\0\x80?"), "[1.0, 2.0]"])
 def test_bytes_and_texts_in_a_list_are_no_vectors(row: object) -> None:
-    found = str(refusal(lambda: to_points([row, row])))
-    assert "vectors[0]" in found
-    assert "frombuffer" in found or "json.loads" in found
+    message = str(refusal(lambda: to_points([row, row])))
+    assert "vectors[0]" in message
+    assert "frombuffer" in message or "json.loads" in message
 
 
 def test_a_table_of_one_column_of_vectors_is_that_column() -> None:
@@ -284,6 +284,6 @@ def test_an_upload_takes_arrow_batches_and_names_what_has_no_columns() -> None:
     sent = b"".join(_prepare_upload(batch, (), None, None, None).chunks())
     assert pa.ipc.open_stream(sent).read_all().to_pylist() == batch.to_pylist()
     for bad in (None, 5, [1, 2]):
-        found = refusal(lambda bad=bad: _prepare_upload(bad, (), None, None, None))  # type: ignore[misc]
-        assert found.field == "source"
-        assert type(bad).__name__ in found.problem
+        error = refusal(lambda bad=bad: _prepare_upload(bad, (), None, None, None))  # type: ignore[misc]
+        assert error.field == "source"
+        assert type(bad).__name__ in error.problem

@@ -40,45 +40,47 @@ def same(one: shoal.Clustering, two: shoal.Clustering) -> None:
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 @pytest.mark.parametrize("ids", [None, IDS], ids=["row numbers", "ids"])
 def test_a_saved_clustering_does_what_it_could(algorithm: str, ids: list[str] | None, tmp_path: Path) -> None:
-    found = shoal.cluster(VECTORS.astype(np.float32), text=TEXTS, id=ids, algorithm=algorithm)
-    folder = found.save(tmp_path / "found", note="mine")
+    clustering = shoal.cluster(VECTORS.astype(np.float32), text=TEXTS, id=ids, algorithm=algorithm)
+    folder = clustering.save(tmp_path / "found", note="mine")
 
     loaded = shoal.load(folder)
 
-    same(found, loaded)
-    same(found, shoal.load(loaded.save(tmp_path / "again")))
+    same(clustering, loaded)
+    same(clustering, shoal.load(loaded.save(tmp_path / "again")))
     assert orjson.loads((tmp_path / "again" / "summary.json").read_bytes())["note"] == "mine"
 
 
 @pytest.mark.parametrize("algorithm", ["dbscan", "optics", "hdbscan", "leiden"])
 def test_methods_with_a_metric_of_their_own_are_saved_with_it(algorithm: str, tmp_path: Path) -> None:
-    found = shoal.cluster(VECTORS.astype(np.float32), algorithm=algorithm, normalize=False, metric="cosine")
+    clustering = shoal.cluster(VECTORS.astype(np.float32), algorithm=algorithm, normalize=False, metric="cosine")
 
-    same(found, shoal.load(found.save(tmp_path / "found")))
+    same(clustering, shoal.load(clustering.save(tmp_path / "found")))
 
 
 def test_rows_far_from_the_origin_are_saved_with_it(tmp_path: Path) -> None:
     far = VECTORS + 1e7
-    found = shoal.cluster(far, algorithm="kmeans", n_clusters=3, normalize=False)
-    loaded = shoal.load(found.save(tmp_path / "found"))
+    clustering = shoal.cluster(far, algorithm="kmeans", n_clusters=3, normalize=False)
+    loaded = shoal.load(clustering.save(tmp_path / "found"))
 
-    assert found.analysis.outcome.origin is not None
-    assert np.array_equal(loaded.assign(far).labels, found.labels)
+    assert clustering.analysis.outcome.origin is not None
+    assert np.array_equal(loaded.assign(far).labels, clustering.labels)
 
 
 def test_a_map_is_kept_like_that_of_a_loaded_clustering(tmp_path: Path) -> None:
-    found = shoal.cluster(VECTORS, id=IDS, algorithm="kmeans", n_clusters=3)
-    loaded = shoal.load(found.save(tmp_path / "found"))
+    clustering = shoal.cluster(VECTORS, id=IDS, algorithm="kmeans", n_clusters=3)
+    loaded = shoal.load(clustering.save(tmp_path / "found"))
 
-    one, two = (shoal.cluster(VECTORS, id=IDS, algorithm="kmeans", n_clusters=3, like=like) for like in (found, loaded))
+    first, two = (
+        shoal.cluster(VECTORS, id=IDS, algorithm="kmeans", n_clusters=3, like=like) for like in (clustering, loaded)
+    )
 
-    assert np.array_equal(one.coordinates, two.coordinates)  # type: ignore[arg-type]  # both have a map
+    assert np.array_equal(first.coordinates, two.coordinates)  # type: ignore[arg-type]  # both have a map
 
 
 def test_without_a_model_the_tables_are_there_and_loading_says_what_is_missing(tmp_path: Path) -> None:
     folder = shoal.cluster(VECTORS, algorithm="kmeans", n_clusters=3).save(tmp_path / "found", model=False)
 
-    assert SAVED not in {one.name for one in folder.iterdir()}
+    assert SAVED not in {path.name for path in folder.iterdir()}
     with pytest.raises(InvalidField, match="--no-model"):
         shoal.load(folder)
 
@@ -165,8 +167,8 @@ def test_a_data_frame_can_be_joined_after_loading(tmp_path: Path) -> None:
     pairs = pandas.MultiIndex.from_arrays([range(len(frame)), IDS], names=["n", None])
     for index in (frame.index[::-1], pandas.Index(IDS, name="key")[::-1], moments, pairs):
         frame.index = index
-        found = shoal.cluster(frame, vector="embedding", text="text", id="id", algorithm="kmeans", n_clusters=3)
-        loaded = shoal.load(found.save(tmp_path / "found"))
+        clustering = shoal.cluster(frame, vector="embedding", text="text", id="id", algorithm="kmeans", n_clusters=3)
+        loaded = shoal.load(clustering.save(tmp_path / "found"))
 
         joined = frame.join(loaded.to_pandas())
         assert joined["document_id"].tolist() == joined["id"].tolist()
@@ -206,7 +208,7 @@ def test_a_clustering_saved_in_november_2026_still_loads() -> None:
     """Written by the version that named clusters while it found them: four groups of ten, by `auto`."""
     loaded = shoal.load(Path(__file__).parents[1] / "data" / "clustering-2026-11")
 
-    assert [(one.cluster_id, one.label, one.size) for one in loaded.clusters] == [
+    assert [(cluster.cluster_id, cluster.label, cluster.size) for cluster in loaded.clusters] == [
         ("cl_0", "Lost my luggage at the airport please", 10),
         ("cl_1", "Improve my credit score please", 10),
         ("cl_2", "Play some jazz music please", 10),

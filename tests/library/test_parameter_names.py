@@ -30,9 +30,9 @@ VECTORS = np.eye(4, dtype=np.float32).repeat(5, axis=0)
     ],
 )
 def test_an_unknown_parameter_gets_a_suggestion(algorithm: str, name: str, hint: str) -> None:
-    given: dict[str, Any] = {name: 3}
+    parameters: dict[str, Any] = {name: 3}
     with pytest.raises(InvalidField) as refused:
-        shoal.cluster(VECTORS, algorithm=algorithm, **given)
+        shoal.cluster(VECTORS, algorithm=algorithm, **parameters)
     assert refused.value.field == name and hint in str(refused.value)
 
 
@@ -54,6 +54,6 @@ def test_a_misspelt_algorithm_gets_a_suggestion(name: str, meant: str) -> None:
 
 
 def test_an_algorithm_that_is_no_name_is_refused() -> None:
-    for given in (None, ["kmeans"], shoal.KMeans):
+    for algorithm_ in (None, ["kmeans"], shoal.KMeans):
         with pytest.raises(InvalidField, match="algorithm: is not known"):
-            shoal.cluster(VECTORS, algorithm=given)  # type: ignore[arg-type]
+            shoal.cluster(VECTORS, algorithm=algorithm_)  # type: ignore[arg-type]

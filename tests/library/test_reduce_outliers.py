@@ -37,48 +37,50 @@ METHODS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module", params=METHODS)
 def clustering(request: pytest.FixtureRequest) -> shoal.Clustering:
-    found = shoal.cluster(ROWS, text=TEXTS, algorithm=request.param, **METHODS[request.param])
-    assert found.noise > 5, "the case has documents in no cluster"
-    return found
+    clusters = shoal.cluster(ROWS, text=TEXTS, algorithm=request.param, **METHODS[request.param])
+    assert clusters.noise > 5, "the case has documents in no cluster"
+    return clusters
 
 
 def test_everything_is_in_a_cluster_and_nothing_that_was_has_moved(clustering: shoal.Clustering) -> None:
     before = clustering.labels.copy()
-    found = clustering.reduce_outliers()
+    reduced = clustering.reduce_outliers()
 
-    assert found.noise == 0
-    assert np.array_equal(found.labels[before >= 0], before[before >= 0])
+    assert reduced.noise == 0
+    assert np.array_equal(reduced.labels[before >= 0], before[before >= 0])
     assert np.array_equal(clustering.labels, before) and clustering.noise > 0
-    assert adjusted_rand_score(TRUE, found.labels) > adjusted_rand_score(TRUE, clustering.labels)
+    assert adjusted_rand_score(TRUE, reduced.labels) > adjusted_rand_score(TRUE, clustering.labels)
 
 
 def test_names_ids_and_representatives_stay(clustering: shoal.Clustering) -> None:
-    found = clustering.reduce_outliers()
+    reduced = clustering.reduce_outliers()
 
-    for after, before in zip(found.clusters, clustering.clusters, strict=True):
+    for after, before in zip(reduced.clusters, clustering.clusters, strict=True):
         assert (after.cluster_id, after.label, after.keywords) == (before.cluster_id, before.label, before.keywords)
         assert (after.medoid, after.representatives) == (before.medoid, before.representatives)
         assert after.size >= before.size
 
 
 def test_what_is_counted_counts_the_documents_that_came(clustering: shoal.Clustering) -> None:
-    found = clustering.reduce_outliers()
+    reduced = clustering.reduce_outliers()
 
-    assert [one.size for one in found.clusters] == np.bincount(found.labels).tolist()
-    assert sum(one.share for one in found.clusters) == pytest.approx(1)
-    assert found.metrics["noise_ratio"] == 0
-    assert not np.isnan(found.distances).any()
-    assert all(one.min_similarity <= one.mean_similarity for one in found.clusters)
-    assert found.warnings[-1] == f"{clustering.noise} documents that were in no cluster were put into the nearest one."
-    assert found.to_arrow()["cluster_label"].null_count == 0
-    assert found.summary()["noise"] == 0
+    assert [cluster.size for cluster in reduced.clusters] == np.bincount(reduced.labels).tolist()
+    assert sum(cluster.share for cluster in reduced.clusters) == pytest.approx(1)
+    assert reduced.metrics["noise_ratio"] == 0
+    assert not np.isnan(reduced.distances).any()
+    assert all(cluster.min_similarity <= cluster.mean_similarity for cluster in reduced.clusters)
+    assert (
+        reduced.warnings[-1] == f"{clustering.noise} documents that were in no cluster were put into the nearest one."
+    )
+    assert reduced.to_arrow()["cluster_label"].null_count == 0
+    assert reduced.summary()["noise"] == 0
 
 
 def test_a_document_that_joined_is_assigned_where_it_joined(clustering: shoal.Clustering) -> None:
-    found = clustering.reduce_outliers()
+    reduced = clustering.reduce_outliers()
 
-    assert np.array_equal(found.assign(ROWS).labels, found.labels)
-    assert np.array_equal(found.reduce_outliers().labels, found.labels)
+    assert np.array_equal(reduced.assign(ROWS).labels, reduced.labels)
+    assert np.array_equal(reduced.reduce_outliers().labels, reduced.labels)
 
 
 def test_the_order_of_the_rows_and_the_threads_change_nothing() -> None:
@@ -86,10 +88,10 @@ def test_the_order_of_the_rows_and_the_threads_change_nothing() -> None:
     order = np.random.default_rng(1).permutation(len(ROWS))
     how: dict[str, Any] = {"algorithm": "hdbscan", "min_cluster_size": 15}
 
-    one = shoal.cluster(ROWS, id=ids, threads=1, **how).reduce_outliers()
+    first = shoal.cluster(ROWS, id=ids, threads=1, **how).reduce_outliers()
     two = shoal.cluster(ROWS[order], id=[ids[row] for row in order], threads=2, **how).reduce_outliers()
 
-    assert np.array_equal(one.labels[order], two.labels)
+    assert np.array_equal(first.labels[order], two.labels)
 
 
 def test_layers_hold_the_documents_that_came() -> None:
@@ -100,11 +102,11 @@ def test_layers_hold_the_documents_that_came() -> None:
     clustering = shoal.cluster(rows, algorithm="auto", noise_level=0.7)
     assert clustering.noise > 0
 
-    found = clustering.reduce_outliers()
+    reduced = clustering.reduce_outliers()
 
-    layers, before = found.analysis.outcome.layers, clustering.analysis.outcome.layers
+    layers, before = reduced.analysis.outcome.layers, clustering.analysis.outcome.layers
     assert layers is not None and before is not None
-    assert np.array_equal(layers.layers[layers.chosen].labels, found.labels)
+    assert np.array_equal(layers.layers[layers.chosen].labels, reduced.labels)
     for own, earlier in zip(layers.layers[: layers.chosen + 1], before.layers, strict=False):
         assert (own.labels >= 0).all()
         assert np.array_equal(own.labels[earlier.labels >= 0], earlier.labels[earlier.labels >= 0])
@@ -148,10 +150,10 @@ def test_outliers_of_real_questions_mostly_go_where_they_belong() -> None:
     truth = table["label"].to_numpy(zero_copy_only=False).astype(str)
     clustering = shoal.cluster(vectors(table), algorithm="hdbscan", min_cluster_size=10)
 
-    found = clustering.reduce_outliers()
+    reduced = clustering.reduce_outliers()
 
     assert clustering.noise > 0.3 * len(truth)
-    assert adjusted_rand_score(truth, found.labels) > 0.2 + adjusted_rand_score(truth, clustering.labels)
+    assert adjusted_rand_score(truth, reduced.labels) > 0.2 + adjusted_rand_score(truth, clustering.labels)
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -160,33 +162,33 @@ def test_other_rows_and_another_order_are_refused(normalize: bool, saved: bool, 
     """Also far from the origin, where the rows differ little from each other."""
     rows = ROWS + (0 if normalize else 1000)
     ids = [f"id-{n * 7 % len(rows)}" for n in range(len(rows))]
-    found = shoal.cluster(rows, id=ids, algorithm="hdbscan", min_cluster_size=15, normalize=normalize)
-    expected = found.reduce_outliers().labels
+    clusters = shoal.cluster(rows, id=ids, algorithm="hdbscan", min_cluster_size=15, normalize=normalize)
+    expected = clusters.reduce_outliers().labels
     if saved:
-        found = shoal.load(found.save(tmp_path / "found"))
+        clusters = shoal.load(clusters.save(tmp_path / "found"))
 
     swapped = rows.copy()
     swapped[[3, 90]] = swapped[[90, 3]]
     others = np.random.default_rng(1).normal(rows.mean(0), rows.std(0), rows.shape).astype(np.float32)
-    for wrong, said in (
+    for wrong, message in (
         (swapped, r"vectors\[3\].*2 of 208 rows differ"),
         (rows[::-1], "rows differ"),
         (others, "rows"),
     ):
-        with pytest.raises(InvalidField, match=said):
-            found.reduce_outliers(wrong)
+        with pytest.raises(InvalidField, match=message):
+            clusters.reduce_outliers(wrong)
     same = [rows, rows.astype(np.float64), 2 * rows, rows.astype(np.float16)] if normalize else [rows, rows.tolist()]
     for right in same:
-        assert np.mean(found.reduce_outliers(right).labels == expected) > 0.99
+        assert np.mean(clusters.reduce_outliers(right).labels == expected) > 0.99
 
 
 def test_rows_of_a_single_number_are_distinguished(tmp_path: Path) -> None:
     rows = np.eye(6, dtype=np.float32).repeat(5, axis=0)
-    found = shoal.load(shoal.cluster(rows, algorithm="kmeans", n_clusters=6).save(tmp_path / "found"))
+    clusters = shoal.load(shoal.cluster(rows, algorithm="kmeans", n_clusters=6).save(tmp_path / "found"))
 
-    assert found.reduce_outliers(rows).noise == 0
+    assert clusters.reduce_outliers(rows).noise == 0
     for column in range(1, 6):
         other = rows.copy()
         other[0] = np.eye(6)[column]
         with pytest.raises(InvalidField, match=r"vectors\[0\].*1 of 30"):
-            found.reduce_outliers(other)
+            clusters.reduce_outliers(other)

@@ -39,7 +39,7 @@ Json = dict[str, Any]
 
 def rows() -> list[Json]:
     """Documents with what people have in their files beside texts and vectors."""
-    found = [
+    result = [
         {
             "ticket": TICKETS[n],
             "body": TEXTS[n] if n % 3 else f'{TEXTS[n]}; "quoted", über\nzwei Zeilen 漢字',
@@ -51,9 +51,9 @@ def rows() -> list[Json]:
         }
         for n in range(COUNT)
     ]
-    found[NO_VECTOR]["embedding"] = None
-    found[ALL_ZERO]["embedding"] = [0.0] * VECTORS.shape[1]
-    return found
+    result[NO_VECTOR]["embedding"] = None
+    result[ALL_ZERO]["embedding"] = [0.0] * VECTORS.shape[1]
+    return result
 
 
 def clustered(path: Path, **more: Any) -> FileClustering:
@@ -96,30 +96,32 @@ OUTPUTS = ["parquet", "arrow", "jsonl", "json", "csv", "tsv", "jsonl.gz", "csv.g
 
 @pytest.mark.parametrize("given", INPUTS)
 def test_every_row_and_column_of_a_file_comes_back_with_its_cluster(given: str, tmp_path: Path) -> None:
-    found = clustered(INPUTS[given](tmp_path, rows()))
-    added = expected(found)
+    result = clustered(INPUTS[given](tmp_path, rows()))
+    added = expected(result)
 
-    assert [one["cluster_id"] is None for one in added] == [n in (NO_VECTOR, ALL_ZERO) for n in range(COUNT)]
+    assert [item["cluster_id"] is None for item in added] == [n in (NO_VECTOR, ALL_ZERO) for n in range(COUNT)]
     for ending in OUTPUTS:
         path = tmp_path / f"out.{ending}"
-        assert found.write_back(path) == []
+        assert result.write_back(path) == []
         back = read(path)
 
         assert [list(row) for row in back] == [[*rows()[0], *RESULT_COLUMNS]] * COUNT, ending
         as_text = ending.startswith(("csv", "tsv"))
-        for row, own, one in zip(back, rows(), added, strict=True):
+        for row, own, entry in zip(back, rows(), added, strict=True):
             _check_own(row, own, as_text=as_text, from_text=given == "csv")
             if as_text:
                 assert [row["cluster_id"], row["cluster_label"]] == [
-                    one["cluster_id"] or "",
-                    one["cluster_label"] or "",
+                    entry["cluster_id"] or "",
+                    entry["cluster_label"] or "",
                 ]
-                assert [row["x"], row["y"]] == ["" if one[axis] is None else _digits(one[axis]) for axis in "xy"]
+                assert [row["x"], row["y"]] == ["" if entry[axis] is None else _digits(entry[axis]) for axis in "xy"]
             else:
                 assert {name: row[name] for name in RESULT_COLUMNS[:2]} == {
-                    name: one[name] for name in RESULT_COLUMNS[:2]
+                    name: entry[name] for name in RESULT_COLUMNS[:2]
                 }
-                assert [row[axis] for axis in "xy"] == [None if one[a] is None else pytest.approx(one[a]) for a in "xy"]
+                assert [row[axis] for axis in "xy"] == [
+                    None if entry[a] is None else pytest.approx(entry[a]) for a in "xy"
+                ]
 
 
 def _digits(value: float) -> str:
@@ -151,10 +153,10 @@ def test_types_of_columns_stay(tmp_path: Path) -> None:
     }
     table = pa.table(columns).replace_schema_metadata({"pandas": "{}"})
     pq.write_table(table, tmp_path / "in.parquet")
-    found = clustered(
+    result = clustered(
         tmp_path / "in.parquet", id=None, text=[], cluster_options=ClusterOptions(algorithm="kmeans", n_clusters=2)
     )
-    found.write_back(tmp_path / "out.parquet")
+    result.write_back(tmp_path / "out.parquet")
 
     back = pq.read_table(tmp_path / "out.parquet")
     assert back.schema.metadata[b"pandas"] == b"{}"
@@ -164,7 +166,7 @@ def test_types_of_columns_stay(tmp_path: Path) -> None:
     kinds = [back.schema.field(name).type for name in RESULT_COLUMNS]
     assert kinds == [pa.string(), pa.string(), pa.float32(), pa.float32(), pa.float32()]
 
-    found.write_back(tmp_path / "out.csv")
+    result.write_back(tmp_path / "out.csv")
     first = read(tmp_path / "out.csv")[0]
     vector, moment = "[1.0,0.0,0.0,0.0,0.0,0.0]", "2024-05-01T00:00:00Z"
     assert [first[name] for name in columns] == ["0", "a", moment, vector, "/wA=", '{"a":[0]}']
@@ -172,38 +174,38 @@ def test_types_of_columns_stay(tmp_path: Path) -> None:
 
 def test_a_file_of_rows_that_differ_becomes_a_table_that_holds_them_all(tmp_path: Path) -> None:
     many = {f"key {n}": n for n in range(300)}
-    given: list[Json] = [
+    rows_: list[Json] = [
         {"id": n, "embedding": row, "mixed": n if n % 2 else "s", "deep": {"a": n}}
         for n, row in enumerate(np.eye(6).tolist())
     ]
-    given[2] |= {"late": 1.5, "empty": {}, "many": many, "deep": {"b": "x"}}
-    given[3]["late"] = 2
-    path = as_json_lines(tmp_path, given)
-    found = clustered(path, id=None, text=[], cluster_options=ClusterOptions(algorithm="kmeans", n_clusters=2))
-    found.write_back(tmp_path / "out.parquet")
+    rows_[2] |= {"late": 1.5, "empty": {}, "many": many, "deep": {"b": "x"}}
+    rows_[3]["late"] = 2
+    path = as_json_lines(tmp_path, rows_)
+    clustering = clustered(path, id=None, text=[], cluster_options=ClusterOptions(algorithm="kmeans", n_clusters=2))
+    clustering.write_back(tmp_path / "out.parquet")
 
     back = pq.read_table(tmp_path / "out.parquet")
     assert back["late"].to_pylist() == [None, None, 1.5, 2.0, None, None]
     assert back["mixed"].to_pylist() == ["s", "1", "s", "3", "s", "5"]
     assert back["deep"][2].as_py() == {"a": None, "b": "x"}
     assert json.loads(back["many"][2].as_py()) == many and back["empty"][2].as_py() == "{}"
-    found.write_back(tmp_path / "out.jsonl")
+    clustering.write_back(tmp_path / "out.jsonl")
     assert [
-        {name: row[name] for name in own} for row, own in zip(read(tmp_path / "out.jsonl"), given, strict=True)
-    ] == given
+        {name: row[name] for name in own} for row, own in zip(read(tmp_path / "out.jsonl"), rows_, strict=True)
+    ] == rows_
 
 
 def test_several_files_come_back_as_one_in_the_order_of_their_names(tmp_path: Path) -> None:
     for number, part in enumerate((rows()[:10], rows()[10:])):
         (tmp_path / "data" / f"lang={number}").mkdir(parents=True)
         as_parquet(tmp_path / "data" / f"lang={number}", part)
-    found = clustered(tmp_path / "data")
-    found.write_back(tmp_path / "out.csv")
+    result = clustered(tmp_path / "data")
+    result.write_back(tmp_path / "out.csv")
 
     back = read(tmp_path / "out.csv")
     assert [row["ticket"] for row in back] == [str(ticket) for ticket in TICKETS]
     assert [row["lang"] for row in back] == ["0"] * 10 + ["1"] * 20
-    assert [row["cluster_id"] or None for row in back] == [one["cluster_id"] for one in expected(found)]
+    assert [row["cluster_id"] or None for row in back] == [item["cluster_id"] for item in expected(result)]
 
 
 @pytest.mark.parametrize("beside", [None, as_csv, as_json_lines, as_parquet])
@@ -213,20 +215,20 @@ def test_an_array_comes_back_with_its_sidecar(
     np.save(tmp_path / "v.npy", VECTORS)
     about = [{name: value for name, value in row.items() if name in ("ticket", "body")} for row in rows()]
     sidecar = None if beside is None else beside(tmp_path, about)
-    found = clustered(tmp_path / "v.npy", sidecar=sidecar, id=sidecar and "ticket", text=["body"] if beside else [])
-    found.write_back(tmp_path / "out.parquet")
-    found.write_back(tmp_path / "out.jsonl")
+    result = clustered(tmp_path / "v.npy", sidecar=sidecar, id=sidecar and "ticket", text=["body"] if beside else [])
+    result.write_back(tmp_path / "out.parquet")
+    result.write_back(tmp_path / "out.jsonl")
 
     for back in (read(tmp_path / "out.parquet"), read(tmp_path / "out.jsonl")):
         assert [row["embedding"] for row in back] == VECTORS.tolist()
-        assert [row["cluster_id"] for row in back] == found.clustering.members()["cluster_id"].to_pylist()
+        assert [row["cluster_id"] for row in back] == result.clustering.members()["cluster_id"].to_pylist()
         assert [row.get("ticket") for row in back] == (TICKETS if beside else [None] * COUNT)
 
 
 def test_rows_that_a_filter_left_out_are_there_without_a_cluster(tmp_path: Path) -> None:
     where = parse_filter({"field": "open", "operator": "eq", "value": False}, "where")
-    found = clustered(as_parquet(tmp_path, rows()), where=where)
-    found.write_back(tmp_path / "out.csv")
+    result = clustered(as_parquet(tmp_path, rows()), where=where)
+    result.write_back(tmp_path / "out.csv")
 
     back = read(tmp_path / "out.csv")
     assert len(back) == COUNT
@@ -236,8 +238,8 @@ def test_rows_that_a_filter_left_out_are_there_without_a_cluster(tmp_path: Path)
 
 
 def test_a_file_that_was_clustered_before_gets_new_columns_for_the_old(tmp_path: Path) -> None:
-    found = clustered(as_csv(tmp_path, rows()))
-    found.write_back(tmp_path / "one.csv")
+    result = clustered(as_csv(tmp_path, rows()))
+    result.write_back(tmp_path / "one.csv")
     again = clustered(tmp_path / "one.csv")
     notes = again.write_back(tmp_path / "two.csv")
 
@@ -249,8 +251,8 @@ def test_a_file_that_was_clustered_before_gets_new_columns_for_the_old(tmp_path:
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
 def test_columns_of_the_caller_are_never_replaced(ending: str, tmp_path: Path) -> None:
     own = [{**row, "x": f"mine {n}", "cluster_id": n} for n, row in enumerate(rows())]
-    found = clustered(as_parquet(tmp_path, own))
-    notes = found.write_back(tmp_path / f"one.{ending}")
+    result = clustered(as_parquet(tmp_path, own))
+    notes = result.write_back(tmp_path / f"one.{ending}")
     back = read(tmp_path / f"one.{ending}")
 
     assert "cluster_id, x" in notes[0] and "shoal_cluster_id, shoal_x" in notes[0]
@@ -266,8 +268,8 @@ def test_a_csv_file_keeps_how_it_is_written(tmp_path: Path) -> None:
     lines = ["ticket;price;when;embedding"]
     lines += [f"{t};{n:.2f};2024-01-{n + 1:02};{json.dumps(VECTORS[n].tolist())}" for n, t in enumerate(TICKETS)]
     (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
-    found = clustered(tmp_path / "in.csv", text=[])
-    found.write_back(tmp_path / "out.csv")
+    result = clustered(tmp_path / "in.csv", text=[])
+    result.write_back(tmp_path / "out.csv")
 
     back = (tmp_path / "out.csv").read_text("utf-8-sig").splitlines()
     assert back[0] == f"{lines[0]};cluster_id;cluster_label;strength;x;y"
@@ -291,14 +293,14 @@ def test_numbers_of_shoal_have_the_decimal_mark_of_the_file(
     lines = ["ticket;price;embedding"]
     lines += [f"{t};{prices[n % 4]};{json.dumps(VECTORS[n].tolist())}" for n, t in enumerate(TICKETS)]
     (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
-    found = clustered(tmp_path / "in.csv", text=[])
-    found.write_back(tmp_path / f"out.{ending}")
+    result = clustered(tmp_path / "in.csv", text=[])
+    result.write_back(tmp_path / f"out.{ending}")
 
     text = (tmp_path / f"out.{ending}").read_text("utf-8-sig").splitlines()
     back = list(csv.DictReader(text, delimiter="\t" if ending == "tsv" else ";"))
     assert [row["price"] for row in back] == [prices[n % 4] for n in range(COUNT)]
-    for row, place in zip(back, found.clustering.coordinates, strict=True):  # type: ignore[arg-type]
-        assert [row["x"], row["y"]] == [_digits(one).replace(".", mark) for one in place]
+    for row, place in zip(back, result.clustering.coordinates, strict=True):  # type: ignore[arg-type]
+        assert [row["x"], row["y"]] == [_digits(item).replace(".", mark) for item in place]
     if ending == "csv":
         again = clustered(tmp_path / "out.csv", text=[])
         again.write_back(tmp_path / "again.csv")
@@ -309,44 +311,44 @@ def test_a_spreadsheet_reads_it_as_unicode_and_runs_nothing(tmp_path: Path) -> N
     """Excel takes a CSV file without the mark for another encoding; a label that looks like a formula is text."""
     from dataclasses import replace
 
-    found = clustered(as_parquet(tmp_path, rows()))
-    analysis = found.clustering.analysis
-    named = [replace(one, label=f"=cmd|'/C calc'!A{n}") for n, one in enumerate(analysis.clusters)]
-    evil = replace(found.clustering, analysis=replace(analysis, clusters=named))
-    found = replace(found, clustering=evil)
-    found.write_back(tmp_path / "out.csv")
-    found.write_back(tmp_path / "out.jsonl")
+    result = clustered(as_parquet(tmp_path, rows()))
+    analysis = result.clustering.analysis
+    named = [replace(cluster, label=f"=cmd|'/C calc'!A{n}") for n, cluster in enumerate(analysis.clusters)]
+    evil = replace(result.clustering, analysis=replace(analysis, clusters=named))
+    result = replace(result, clustering=evil)
+    result.write_back(tmp_path / "out.csv")
+    result.write_back(tmp_path / "out.jsonl")
 
     assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     labels = {row["cluster_label"] for row in read(tmp_path / "out.csv")} - {""}
     assert labels == {f"'=cmd|'/C calc'!A{n}" for n in range(3)}
-    assert {row["cluster_label"] for row in read(tmp_path / "out.jsonl")} == {None, *(one.label for one in named)}
+    assert {row["cluster_label"] for row in read(tmp_path / "out.jsonl")} == {None, *(item.label for item in named)}
     assert [row["note"] for row in read(tmp_path / "out.csv")] == [row["note"] or "" for row in rows()]
 
 
 def test_a_file_that_changed_meanwhile_is_not_written(tmp_path: Path) -> None:
-    found = clustered(as_csv(tmp_path, rows()))
+    result = clustered(as_csv(tmp_path, rows()))
     for changed in (rows()[:-1], [*rows(), {**rows()[0], "ticket": 1}]):
         as_csv(tmp_path, changed)
         with pytest.raises(InvalidField, match="modified after it was read"):
-            found.write_back(tmp_path / "out.csv")
-        assert sorted(one.name for one in tmp_path.iterdir()) == ["docs.csv"]
+            result.write_back(tmp_path / "out.csv")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["docs.csv"]
 
 
 @pytest.mark.parametrize("given", INPUTS)
 def test_a_file_with_other_rows_of_the_same_number_is_not_written(given: str, tmp_path: Path) -> None:
     path = INPUTS[given](tmp_path, rows())
-    found = clustered(path)
+    result = clustered(path)
     time.sleep(0.02)  # longer than the clock of any file system takes for a tick
     INPUTS[given](tmp_path, rows()[::-1])
 
     with pytest.raises(InvalidField, match="was modified after it was read"):
-        found.write_back(tmp_path / "out.csv")
-    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+        result.write_back(tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == [path.name]
 
 
 def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
-    found = clustered(as_csv(tmp_path, rows()))
+    result = clustered(as_csv(tmp_path, rows()))
     left, other, living = (
         tmp_path / name for name in (".o.csv.0123456789ab.part", ".p.csv.0123456789ab.part", ".o.csv.ba9876543210.part")
     )
@@ -354,7 +356,7 @@ def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
         path.write_text("half")
     with living.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        found.write_back(tmp_path / "o.csv")
+        result.write_back(tmp_path / "o.csv")
 
     assert not left.exists() and other.exists() and living.exists()
 
@@ -362,8 +364,8 @@ def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
 @pytest.mark.parametrize("given", ["csv", "parquet", "jsonl"])
 def test_columns_are_left_out_on_demand(given: str, ending: str, tmp_path: Path) -> None:
-    found = clustered(INPUTS[given](tmp_path, rows()), without=["embedding, note"])
-    found.write_back(tmp_path / f"out.{ending}")
+    result = clustered(INPUTS[given](tmp_path, rows()), without=["embedding, note"])
+    result.write_back(tmp_path / f"out.{ending}")
 
     names = [name for name in rows()[0] if name not in ("embedding", "note")]
     assert {tuple(row) for row in read(tmp_path / f"out.{ending}")} == {(*names, *RESULT_COLUMNS)}
@@ -374,44 +376,48 @@ def test_columns_are_left_out_on_demand(given: str, ending: str, tmp_path: Path)
 def test_python_writes_a_file_back_as_the_command_does(tmp_path: Path) -> None:
     source = as_csv(tmp_path, rows())
     how: Json = {"text": "body", "id": "ticket", "algorithm": "kmeans", "n_clusters": 3}
-    found = shoal.cluster(source, **how)
+    clustering = shoal.cluster(source, **how)
     clustered(source, text=["body"]).write_back(tmp_path / "command.csv")
 
-    assert found.write(tmp_path / "python.csv") == tmp_path / "python.csv"
+    assert clustering.write(tmp_path / "python.csv") == tmp_path / "python.csv"
     assert read(tmp_path / "python.csv") == read(tmp_path / "command.csv")
-    found.write(str(tmp_path / "python.csv"), without=["embedding"])
+    clustering.write(str(tmp_path / "python.csv"), without=["embedding"])
     assert "embedding" not in read(tmp_path / "python.csv")[0]
     with pytest.raises(Conflict, match="your file stays as it is"):
-        found.write(source, overwrite=True)
+        clustering.write(source, overwrite=True)
     (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
     with pytest.raises(Conflict, match=r"path: .*give overwrite=True"):
-        found.write(tmp_path / "mine.csv")
+        clustering.write(tmp_path / "mine.csv")
     with pytest.raises(InvalidField, match=r"without: the file.*Did you mean 'note'"):
-        found.write(tmp_path / "new.csv", without=["not"])
-    loaded = shoal.load(found.save(tmp_path / "found"))
-    for other in (loaded, pickle.loads(pickle.dumps(found)), shoal.cluster(VECTORS, algorithm="kmeans", n_clusters=3)):
+        clustering.write(tmp_path / "new.csv", without=["not"])
+    loaded = shoal.load(clustering.save(tmp_path / "found"))
+    for other in (
+        loaded,
+        pickle.loads(pickle.dumps(clustering)),
+        shoal.cluster(VECTORS, algorithm="kmeans", n_clusters=3),
+    ):
         with pytest.raises(InvalidField, match=r"holds no rows to write back.*to_pandas"):
             other.write(tmp_path / "new.csv")
 
 
 def test_python_writes_a_table_in_memory_with_its_clusters(tmp_path: Path) -> None:
     own = [row for n, row in enumerate(rows()) if n not in (NO_VECTOR, ALL_ZERO)]
-    found = shoal.cluster(pa.Table.from_pylist(own), id="ticket", algorithm="kmeans", n_clusters=3)
-    found.write(tmp_path / "out.parquet")
+    clustering = shoal.cluster(pa.Table.from_pylist(own), id="ticket", algorithm="kmeans", n_clusters=3)
+    clustering.write(tmp_path / "out.parquet")
 
     back = read(tmp_path / "out.parquet")
     assert [{name: row[name] for name in own[0]} for row in back] == own
-    assert [row["cluster_id"] for row in back] == found.members()["cluster_id"].to_pylist()
+    assert [row["cluster_id"] for row in back] == clustering.members()["cluster_id"].to_pylist()
 
 
 def test_kept_columns_stand_in_the_members(tmp_path: Path) -> None:
     for write in (as_parquet, as_csv, as_json_lines):
-        given = [{**row, "x": n, "a,b": n} for n, row in enumerate(rows())]
-        found = clustered(write(tmp_path, given), member_columns=["zip,price", "x", "a,b"])
-        members = found.clustering.members()
+        rows_ = [{**row, "x": n, "a,b": n} for n, row in enumerate(rows())]
+        clustering = clustered(write(tmp_path, rows_), member_columns=["zip,price", "x", "a,b"])
+        members = clustering.clustering.members()
 
         assert members.column_names[-4:] == ["zip", "price", "file_x", "a,b"]
-        inside = [row for n, row in enumerate(given) if n not in (NO_VECTOR, ALL_ZERO)]
+        inside = [row for n, row in enumerate(rows_) if n not in (NO_VECTOR, ALL_ZERO)]
         for name in ("zip", "price", "a,b"):
             assert members[name].to_pylist() == [row[name] for row in inside]
         assert members["file_x"].to_pylist() == [row["x"] for row in inside]
@@ -446,24 +452,24 @@ def test_nothing_of_the_callers_is_overwritten(case: str, tmp_path: Path, monkey
     Path("link.csv").symlink_to("docs.csv")
 
     with pytest.raises((Conflict, InvalidField)) as refused:
-        check_target(Path(target), [Path(one) for one in sources], overwrite=False)
+        check_target(Path(target), [Path(source) for source in sources], overwrite=False)
 
     assert remedy in refused.value.message
     if remedy == "your file stays as it is":
         with pytest.raises(Conflict):
-            check_target(Path(target), [Path(one) for one in sources], overwrite=True)
+            check_target(Path(target), [Path(source) for source in sources], overwrite=True)
     if case == "another file":
-        check_target(Path(target), [Path(one) for one in sources], overwrite=True)
+        check_target(Path(target), [Path(source) for source in sources], overwrite=True)
 
 
 @pytest.mark.parametrize("ending", OUTPUTS)
 def test_a_second_run_replaces_what_the_first_wrote(ending: str, tmp_path: Path) -> None:
     source = as_csv(tmp_path, rows())
-    found, path = clustered(source), tmp_path / f"out.{ending}"
-    found.write_back(path)
+    result, path = clustered(source), tmp_path / f"out.{ending}"
+    result.write_back(path)
     check_target(path, [source], overwrite=False)
     before = read(path)
-    found.write_back(path)
+    result.write_back(path)
 
     assert read(path) == before
 
@@ -493,14 +499,14 @@ def test_earlier_output_with_columns_added_since_is_not_replaced(ending: str, tm
 
     with pytest.raises(Conflict, match=r"columns that the rows to be written do not have.*--overwrite"):
         clustered(source, replaces=path)
-    found = shoal.cluster(source, text="body", id="ticket", algorithm="kmeans", n_clusters=3)
+    clustering = shoal.cluster(source, text="body", id="ticket", algorithm="kmeans", n_clusters=3)
     with pytest.raises(Conflict, match=r"overwrite=True"):
-        found.write(path)
+        clustering.write(path)
 
     assert path.read_bytes() == before
-    found.write(path, overwrite=True)
+    clustering.write(path, overwrite=True)
     clustered(source, replaces=path).write_back(path)
-    found.write(path)
+    clustering.write(path)
     assert "reviewed_by" not in read(path)[0]
 
 

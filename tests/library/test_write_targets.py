@@ -120,8 +120,8 @@ def test_a_column_without_a_name_stays_without_one_as_often_as_it_is_written(tmp
     (tmp_path / "docs.csv").write_text("\n".join([",Unnamed: 0,text,vec", *lines]))
     for _ in range(2):
         shoal.cluster(tmp_path / "docs.csv", algorithm="kmeans", n_clusters=3).write(tmp_path / "out.csv")
-    found = shoal.cluster(tmp_path / "docs.csv", algorithm="kmeans", n_clusters=3)
-    found.write(tmp_path / "out.parquet")
+    clustering = shoal.cluster(tmp_path / "docs.csv", algorithm="kmeans", n_clusters=3)
+    clustering.write(tmp_path / "out.parquet")
 
     header = (tmp_path / "out.csv").read_text(encoding="utf-8-sig").splitlines()[0]
     assert header == ",Unnamed: 0,text,vec,cluster_id,cluster_label,strength,x,y"

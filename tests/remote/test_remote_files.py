@@ -81,10 +81,10 @@ def test_a_file_behind_an_address_is_clustered(
 
 @pytest.mark.process
 def test_python_reads_an_address_as_the_command_does(web: str) -> None:
-    found = shoal.cluster(f"{web}/docs.parquet", algorithm="kmeans", n_clusters=3)
+    clustering = shoal.cluster(f"{web}/docs.parquet", algorithm="kmeans", n_clusters=3)
 
-    assert found.ids[:2].tolist() == ["T-0", "T-1"]
-    assert sorted(one.size for one in found.clusters) == [8, 8, 8]
+    assert clustering.ids[:2].tolist() == ["T-0", "T-1"]
+    assert sorted(cluster.size for cluster in clustering.clusters) == [8, 8, 8]
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,10 @@ def test_downloaded_files_are_removed_after_reading(web: str) -> None:
 def test_objects_in_s3_are_clustered(address: str, bucket: dict[str, bytes]) -> None:
     bucket["data/a.parquet"], bucket["data/b.parquet"] = stored(slice(0, 12)), stored(slice(12, 24))
     bucket["data/_SUCCESS"] = b""
-    found = cluster_file(Request(path=Address(address), cluster_options=HOW)).clustering
+    result = cluster_file(Request(path=Address(address), cluster_options=HOW)).clustering
 
     first = 12 if address.endswith("b.parquet") else 0
-    assert found.ids.tolist() == [f"T-{n}" for n in range(first, 24)]
+    assert result.ids.tolist() == [f"T-{n}" for n in range(first, 24)]
 
 
 def test_keys_of_s3_make_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_keys_of_s3_make_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path:
     fetched = FetchedFiles(Address("s3://bucket/data"))
 
     assert isinstance(fetched.path, Path)
-    assert [found.name for found in fetched.path.rglob("*")] == ["a.parquet"]
+    assert [path.name for path in fetched.path.rglob("*")] == ["a.parquet"]
     assert not (tmp_path / "made").exists()
     fetched.close()
 
@@ -218,11 +218,11 @@ def test_an_address_shows_nothing_secret() -> None:
 
 @pytest.mark.process
 def test_the_server_is_asked_for_the_address_as_it_was_written(tmp_path: Path) -> None:
-    asked = list[str]()
+    requests = list[str]()
 
     class Asked(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(stored(slice(0, 24)))
@@ -232,7 +232,7 @@ def test_the_server_is_asked_for_the_address_as_it_was_written(tmp_path: Path) -
     with serving(Asked) as host:
         shoal.cluster(f"http://{host}/a//x.parquet?url=https://o//./y", algorithm="kmeans", n_clusters=3)
 
-    assert asked == ["/a//x.parquet?url=https://o//./y"]
+    assert requests == ["/a//x.parquet?url=https://o//./y"]
 
 
 @pytest.mark.process
@@ -242,11 +242,11 @@ def test_several_addresses_are_read_as_one_table(
     pq.write_table(table(slice(0, 8)), tmp_path / "web/first.parquet")
     bucket["data/a.parquet"], bucket["data/b.parquet"] = stored(slice(8, 12)), stored(slice(12, 24))
 
-    found = cluster_file(
+    clustering = cluster_file(
         Request(path=(Address(f"{web}/first.parquet"), Address("s3://bucket/data")), cluster_options=HOW)
     )
 
-    assert found.clustering.ids.tolist() == [f"T-{n}" for n in range(24)]
+    assert clustering.clustering.ids.tolist() == [f"T-{n}" for n in range(24)]
 
 
 def test_an_error_in_one_of_several_addresses_names_it_without_its_query(web: str, tmp_path: Path) -> None:
@@ -279,8 +279,8 @@ def test_patterns_in_s3_match_part_by_part(pattern: str, matched: list[str], buc
     fetched = FetchedFiles(Address(f"s3://bucket/{pattern}"))
 
     assert isinstance(fetched.path, Path)
-    files = [fetched.path] if fetched.path.is_file() else [one for one in fetched.path.rglob("*") if one.is_file()]
-    assert sorted(one.name for one in files) == sorted(name.rpartition("/")[2] for name in matched)
+    files = [fetched.path] if fetched.path.is_file() else [path for path in fetched.path.rglob("*") if path.is_file()]
+    assert sorted(file.name for file in files) == sorted(name.rpartition("/")[2] for name in matched)
     fetched.close()
 
 
@@ -303,7 +303,7 @@ def test_an_object_that_is_a_folder_too_is_named_unless_it_is_empty(bucket: dict
     bucket.update({"data/x": b"", "data/x/y.csv": b"2"})
     fetched = FetchedFiles(Address("s3://bucket/data/**"))
     assert isinstance(fetched.path, Path)
-    assert [one.name for one in fetched.path.rglob("*.*")] == ["y.csv"]
+    assert [path.name for path in fetched.path.rglob("*.*")] == ["y.csv"]
     fetched.close()
 
     bucket["data/x"] = b"1"

@@ -135,19 +135,19 @@ def test_an_external_server_cannot_redirect_to_the_internal_network(monkeypatch:
         (["10.0.0.1", "127.0.0.1"], True, True),
         ([], False, False),
         *(
-            ([one], True, True)
-            for one in (
+            ([value], True, True)
+            for value in (
                 "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:a9fe:a9fe::1", "::ffff:169.254.169.254", "::a9fe:a9fe",
                 "224.0.0.1", "ff02::1", "fec0::1", "fe80::1%lo", "0.0.0.0", "100.64.0.1", "240.0.0.1",
             )
         ),
-        *(([one], False, False) for one in ("64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8")),
+        *(([value], False, False) for value in ("64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8")),
     ],
 )  # fmt: skip
 def test_a_host_is_internal_if_all_its_addresses_are_and_may_be_if_one_is(
     addresses: list[str], all_inside: bool, some_inside: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    infos = [(0, 0, 6, "", (one, 0)) for one in addresses]
+    infos = [(0, 0, 6, "", (address, 0)) for address in addresses]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: infos)
 
     assert (is_internal_only("a.example"), may_be_internal("a.example")) == (all_inside, some_inside)
@@ -411,11 +411,11 @@ def test_a_long_name_keeps_its_ending() -> None:
 
 @pytest.mark.process
 def test_ctrl_c_ends_a_fetch_from_a_server_that_says_nothing(tmp_path: Path) -> None:
-    asked = tmp_path / "asked"
+    folder = tmp_path / "asked"
 
     def silent(server: Any) -> None:
         server.send(200, Content_Length="1000")
-        asked.touch()
+        folder.touch()
         time.sleep(20)
 
     command = [sys.executable, "-m", "shoal.cli.start"]
@@ -424,7 +424,7 @@ def test_ctrl_c_ends_a_fetch_from_a_server_that_says_nothing(tmp_path: Path) -> 
         script = "from shoal.cli.start import main; main()"
         command = [sys.executable, "-c", script, "cluster", f"http://{host}/a.jsonl?k={SECRET}"]
         run = subprocess.Popen(command, cwd=tmp_path, env=environ, text=True, stderr=subprocess.PIPE)
-        while not asked.exists():
+        while not folder.exists():
             time.sleep(0.05)
         time.sleep(0.2)
         run.send_signal(signal.SIGINT)

@@ -75,12 +75,12 @@ def test_a_change_and_its_row_are_stored_together_or_not_at_all(services: Servic
     assert services.buckets.search(scope, Query()).items == []
 
     with services.audit.acting(ORIGIN):
-        made = services.buckets.create(scope, bucket("kept"))
+        bucket_ = services.buckets.create(scope, bucket("kept"))
         with pytest.raises(AlreadyExists):
             services.buckets.create(scope, bucket("kept"))
 
     (row,) = rows(services, scope)
-    assert (row.action, row.resource_type, row.resource_id) == ("bucket.create", "bucket", made.bucket_id)
+    assert (row.action, row.resource_type, row.resource_id) == ("bucket.create", "bucket", bucket_.bucket_id)
     assert (row.user, row.via, row.details) == ("ann", "command line", {"name": "kept"})
     assert (row.organization_id, row.namespace_id) == (scope.organization_id, scope.namespace_id)
 
@@ -133,9 +133,9 @@ def test_the_oldest_rows_go_when_they_are_too_old_or_too_many(
             clock.moment += timedelta(seconds=1)
             note_done(scope, "bucket.create", f"{number}")
 
-    kept = [row.resource_id for row in rows(services, scope)]
-    assert 20 <= len(kept) < 20 + 5
-    assert kept == [f"{number}" for number in range(39, 39 - len(kept), -1)]
+    resource_ids = [row.resource_id for row in rows(services, scope)]
+    assert 20 <= len(resource_ids) < 20 + 5
+    assert resource_ids == [f"{number}" for number in range(39, 39 - len(resource_ids), -1)]
 
 
 def test_a_flood_of_unknown_keys_writes_ten_rows_a_minute(services: Services, clock: Clock) -> None:

@@ -52,10 +52,10 @@ def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normal
     run = Execution(run_id="run_a", cluster_id="clust_a", namespace_id="ns_a", task_id="task_a", created_at=NOW)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = group(source, cluster, run, ignore_progress, 1)
-        identity = identify(found.rank(source), None)
-        names = name(briefs_of(found, source), WordNamer(), Budget(), ignore_progress)
-        return found.tables(source, identity.ids, names)
+        result = group(source, cluster, run, ignore_progress, 1)
+        identity = identify(result.rank(source), None)
+        names = name(briefs_of(result, source), WordNamer(), Budget(), ignore_progress)
+        return result.tables(source, identity.ids, names)
 
 
 @pytest.mark.slow
@@ -66,17 +66,17 @@ def test_there_is_a_defined_answer(algorithm: str, set_name: str, strategy: str)
     points = DEGENERATE[set_name]()
     normalize = set_name not in ("subnormal", "blobs and one far away")
 
-    found = clustered(points, algorithm, strategy, normalize)
+    result = clustered(points, algorithm, strategy, normalize)
 
     features = 2 if strategy == "independent" else 1
-    assert found.members.num_rows == features * len(points)
-    assert found.labels.shape == (len(points),)
-    assert sum(row["num_members"] for row in found.summary()) <= features * len(points)
-    for column in found.members.column_names:
+    assert result.members.num_rows == features * len(points)
+    assert result.labels.shape == (len(points),)
+    assert sum(row["num_members"] for row in result.summary()) <= features * len(points)
+    for column in result.members.column_names:
         if column in ("x", "y", "membership_strength"):
-            assert np.isfinite(found.members[column].to_numpy()).all(), column
-    assert all(value is None or np.isfinite(value) for value in _numbers(found))
-    assert all(np.isfinite(column.values).all() for column in found.vectors.values())
+            assert np.isfinite(result.members[column].to_numpy()).all(), column
+    assert all(value is None or np.isfinite(value) for value in _numbers(result))
+    assert all(np.isfinite(column.values).all() for column in result.vectors.values())
 
 
 def _numbers(found: GroupTables) -> list[float | None]:

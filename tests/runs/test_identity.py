@@ -49,8 +49,8 @@ def of_ranks(
     ids: Sequence[str], labels: Labels, documents: Sequence[str], before: Past | None, values: pa.Table | None = None
 ) -> Identity:
     keys = document_keys(documents, ["col_1"] * len(documents))
-    found = lasting.identify(Ranked([parse_cluster_id(id) for id in ids], labels, keys, values=values), before)
-    return Identity(dict(zip(ids, found.ids.ids, strict=True)), dict(found.next_numbers))
+    result = lasting.identify(Ranked([parse_cluster_id(id) for id in ids], labels, keys, values=values), before)
+    return Identity(dict(zip(ids, result.ids.ids, strict=True)), dict(result.next_numbers))
 
 
 def members(groups: Groups, noise: list[str] | None = None) -> pa.Table:
@@ -90,42 +90,42 @@ def documents(start: int, stop: int) -> list[str]:
 
 
 def test_the_ids_of_a_first_run_are_ranks() -> None:
-    found = identity({"cl_0": documents(0, 5), "cl_1": documents(5, 9)}, None)
+    result = identity({"cl_0": documents(0, 5), "cl_1": documents(5, 9)}, None)
 
-    assert found.ids == {"cl_0": "cl_0", "cl_1": "cl_1"}
-    assert found.next_numbers == {"": 2}
+    assert result.ids == {"cl_0": "cl_0", "cl_1": "cl_1"}
+    assert result.next_numbers == {"": 2}
 
 
 def test_a_cluster_that_outgrows_the_others_keeps_its_id() -> None:
     before = past({"cl_0": documents(0, 30), "cl_1": documents(30, 50), "cl_2": documents(50, 60)})
 
-    found = identity(
+    result = identity(
         {"cl_0": documents(50, 100), "cl_1": documents(0, 30), "cl_2": documents(30, 50)}, before, noise=["n1"]
     )
 
-    assert found.ids == {"cl_0": "cl_2", "cl_1": "cl_0", "cl_2": "cl_1"}
-    assert found.next_numbers == {"": 3}
+    assert result.ids == {"cl_0": "cl_2", "cl_1": "cl_0", "cl_2": "cl_1"}
+    assert result.next_numbers == {"": 3}
 
 
 def test_of_a_split_the_larger_part_keeps_the_id_and_the_other_gets_a_new_one() -> None:
     before = past({"cl_0": documents(0, 30), "cl_1": documents(30, 40)})
 
-    found = identity({"cl_0": documents(0, 18), "cl_1": documents(18, 30), "cl_2": documents(30, 40)}, before)
+    result = identity({"cl_0": documents(0, 18), "cl_1": documents(18, 30), "cl_2": documents(30, 40)}, before)
 
-    assert found.ids == {"cl_0": "cl_0", "cl_1": "cl_2", "cl_2": "cl_1"}
-    assert found.next_numbers == {"": 3}
+    assert result.ids == {"cl_0": "cl_0", "cl_1": "cl_2", "cl_2": "cl_1"}
+    assert result.next_numbers == {"": 3}
 
 
 def test_of_a_merge_the_larger_id_lives_on_and_the_other_is_never_used_again() -> None:
     before = past({"cl_0": documents(0, 30), "cl_1": documents(30, 50), "cl_2": documents(50, 60)})
     merged = {"cl_0": documents(0, 50), "cl_1": documents(50, 60)}
 
-    found = identity(merged, before)
-    named = {found.ids[id]: of for id, of in merged.items()}
-    again = past(named, next_numbers=dict(found.next_numbers))
+    result = identity(merged, before)
+    named = {result.ids[id]: of for id, of in merged.items()}
+    again = past(named, next_numbers=dict(result.next_numbers))
     after = identity({"cl_0": documents(0, 30), "cl_1": documents(30, 50), "cl_2": documents(50, 60)}, again)
 
-    assert found.ids == {"cl_0": "cl_0", "cl_1": "cl_2"}
+    assert result.ids == {"cl_0": "cl_0", "cl_1": "cl_2"}
     assert after.ids == {"cl_0": "cl_0", "cl_1": "cl_3", "cl_2": "cl_2"}
     assert after.next_numbers == {"": 4}
 
@@ -133,10 +133,10 @@ def test_of_a_merge_the_larger_id_lives_on_and_the_other_is_never_used_again() -
 def test_a_number_that_died_with_its_cluster_is_not_used_again() -> None:
     before = past({"cl_0": documents(0, 30), "cl_2": documents(30, 40)}, next_numbers={"": 7})
 
-    found = identity({"cl_0": documents(30, 40), "cl_1": documents(200, 209)}, before)
+    result = identity({"cl_0": documents(30, 40), "cl_1": documents(200, 209)}, before)
 
-    assert found.ids == {"cl_0": "cl_2", "cl_1": "cl_7"}
-    assert found.next_numbers == {"": 8}
+    assert result.ids == {"cl_0": "cl_2", "cl_1": "cl_7"}
+    assert result.next_numbers == {"": 8}
 
 
 def test_the_order_of_members_changes_nothing() -> None:
@@ -158,7 +158,7 @@ def test_nested_clusters_keep_their_way_and_new_ones_get_new_numbers_in_it() -> 
         "cl_0", next_numbers={"": 2, "cl_0": 4},
     )  # fmt: skip
 
-    found = identity(
+    result = identity(
         {
             "cl_0": documents(30, 99),
             "cl_1_sub_0": documents(20, 30),
@@ -168,30 +168,30 @@ def test_nested_clusters_keep_their_way_and_new_ones_get_new_numbers_in_it() -> 
         before, "cl_1",
     )  # fmt: skip
 
-    assert found.ids == {
+    assert result.ids == {
         "cl_0": "cl_1", "cl_1": "cl_0", "cl_1_sub_0": "cl_0_sub_1", "cl_1_sub_1": "cl_0_sub_0",
         "cl_1_sub_2": "cl_0_sub_4",
     }  # fmt: skip
-    assert found.next_numbers == {"": 2, "cl_0": 5}
+    assert result.next_numbers == {"": 2, "cl_0": 5}
 
 
 def test_what_stands_in_a_new_group_has_an_id_in_that_group() -> None:
     before = past({"cl_0": documents(0, 20), "cl_1": documents(20, 39), "cl_2": documents(50, 60)})
 
-    found = identity(
+    result = identity(
         {"cl_0_sub_0": documents(0, 20), "cl_0_sub_1": documents(20, 39), "cl_1": documents(50, 60)}, before, "cl_0"
     )
 
-    assert found.ids == {
+    assert result.ids == {
         "cl_0": "cl_0", "cl_0_sub_0": "cl_0_sub_0", "cl_0_sub_1": "cl_0_sub_1", "cl_1": "cl_2"
     }  # fmt: skip
-    assert found.next_numbers == {"": 3, "cl_0": 2}
+    assert result.next_numbers == {"": 3, "cl_0": 2}
 
 
 def test_without_the_results_of_the_run_before_every_id_is_new() -> None:
-    found = identity({"cl_0": documents(0, 9)}, Past(run(["cl_0", "cl_1"]), None, None))
+    result = identity({"cl_0": documents(0, 9)}, Past(run(["cl_0", "cl_1"]), None, None))
 
-    assert found.ids == {"cl_0": "cl_2"}
+    assert result.ids == {"cl_0": "cl_2"}
 
 
 def test_groups_of_values_are_known_by_their_values() -> None:
@@ -209,9 +209,9 @@ def test_groups_of_values_are_known_by_their_values() -> None:
         ("cl_2", "cl_3", {"lang": "de", "kind": "a"}), ("cl_3", None, {"lang": "de", "kind": "b"}),
     )  # fmt: skip
 
-    found = identify(members({}), new, Past(run(["cl_0", "cl_1", "cl_2"]), members({}), old))
+    result = identify(members({}), new, Past(run(["cl_0", "cl_1", "cl_2"]), members({}), old))
 
-    assert found.ids == {"cl_0": "cl_3", "cl_1": "cl_1", "cl_2": "cl_0", "cl_3": "cl_2"}
+    assert result.ids == {"cl_0": "cl_3", "cl_1": "cl_1", "cl_2": "cl_0", "cl_3": "cl_2"}
 
 
 @pytest.mark.parametrize("rows", [100_000])
@@ -232,7 +232,7 @@ def test_many_documents_are_matched_in_memory_that_grows_with_them_alone(rows: i
     ids = [f"cl_{number}" for number in range(1000)]
     before = psutil.Process().memory_info().rss
 
-    found = of_ranks(ids, shift[moved].astype(np.int32), documents, Past(run(ids), old, centroids(*ids)))
+    identities = of_ranks(ids, shift[moved].astype(np.int32), documents, Past(run(ids), old, centroids(*ids)))
 
     assert psutil.Process().memory_info().rss - before < 500 * rows + 64 * 2**20
-    assert found.ids == {f"cl_{new}": f"cl_{old}" for old, new in enumerate(shift.tolist())}
+    assert identities.ids == {f"cl_{new}": f"cl_{old}" for old, new in enumerate(shift.tolist())}

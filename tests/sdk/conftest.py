@@ -33,23 +33,23 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort the test that compares routes to the end."""
-    own = [client for client in items if client.path.parent == _HERE]
+    own = [item for item in items if item.path.parent == _HERE]
     suite = config.stash[_SUITE]
-    suite.collected = {(client.path.name, client.name) for client in own}
-    suite.whole = {client.path for client in own} == set(_HERE.glob("test_*.py"))
-    items.sort(key=lambda client: client.path == _LAST)
+    suite.collected = {(item.path.name, item.name) for item in own}
+    suite.whole = {item.path for item in own} == set(_HERE.glob("test_*.py"))
+    items.sort(key=lambda item: item.path == _LAST)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    client: pytest.Item, call: pytest.CallInfo[None]
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if client.path.parent == _HERE:
-        suite = client.config.stash[_SUITE]
-        suite.ran.add((client.path.name, client.name))
+    if item.path.parent == _HERE:
+        suite = item.config.stash[_SUITE]
+        suite.ran.add((item.path.name, item.name))
         if report.failed:
-            suite.failed.add((client.path.name, client.name))
+            suite.failed.add((item.path.name, item.name))
     return report
 
 

@@ -36,8 +36,8 @@ def _kmeans(collection: CollectionResponse, name: str, **fields: Any) -> CreateC
         "kmeans_parameters": {"n_clusters": 3},
         "sample_size": 1000,
     }
-    result = {"collection_ids": [collection.collection_id], "cluster_type": "vector", "vector_config": config}
-    return request(CreateClusterRequest, **{**result, "cluster_name": name, **fields})
+    defaults = {"collection_ids": [collection.collection_id], "cluster_type": "vector", "vector_config": config}
+    return request(CreateClusterRequest, **{**defaults, "cluster_name": name, **fields})
 
 
 def _raw(official: Official, ref: str) -> dict[str, Any]:

@@ -310,15 +310,15 @@ def test_hierarchical_attribute_groups_form_a_tree(official: Official, make: Mak
 def test_runs_are_listed_filtered_and_counted(official: Official, make: Make, fill: Fill) -> None:
     cluster = make(fill(), "listed runs", **_vector("kmeans", kmeans_parameters={"n_clusters": 3}))
     first, second = _execute(official, cluster), _execute(official, cluster, mode="full", sample_size=30)
-    result = request(
+    query = request(
         ListClusterExecutionsRequest,
         filters={"AND": [{"field": "status", "operator": "eq", "value": "completed"}]},
         sort={"field": "created_at", "direction": "desc"},
     )
-    page = official.executions.list_cluster_executions(first.id, limit=1, list_cluster_executions_request=result)
+    page = official.executions.list_cluster_executions(first.id, limit=1, list_cluster_executions_request=query)
     assert [run.run_id for run in page.results] == [second.run_id] and page.total_count == 2
     rest = official.executions.list_cluster_executions(
-        first.id, limit=1, cursor=page.pagination.next_cursor, list_cluster_executions_request=result
+        first.id, limit=1, cursor=page.pagination.next_cursor, list_cluster_executions_request=query
     )
     assert [run.run_id for run in rest.results] == [first.run_id]
     assert page.stats is not None and page.stats.executions_by_status == {"completed": 2}

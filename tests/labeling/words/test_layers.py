@@ -28,7 +28,7 @@ FINE = {
 
 
 def layers_of(labels: Sequence[Labels]) -> list[Partition]:
-    return [Partition(one, int(one.max()) + 1) for one in labels]
+    return [Partition(label, int(label.max()) + 1) for label in labels]
 
 
 def small() -> tuple[list[str], list[Partition]]:
@@ -39,10 +39,10 @@ def small() -> tuple[list[str], list[Partition]]:
 def test_the_chosen_layer_is_named_as_if_it_were_alone() -> None:
     texts, layers = small()
 
-    found = name_layers(texts, layers, chosen=1)
+    result = name_layers(texts, layers, chosen=1)
 
-    assert found[1] == name_clusters(texts, layers[1].labels, 3)
-    assert [name.label for name in found[1]] == ["Reset passcode", "Stolen card", "Card declined"]
+    assert result[1] == name_clusters(texts, layers[1].labels, 3)
+    assert [name.label for name in result[1]] == ["Reset passcode", "Stolen card", "Card declined"]
 
 
 def test_a_cluster_is_named_by_what_its_parts_share() -> None:
@@ -61,8 +61,8 @@ def test_the_only_part_of_a_cluster_has_its_name() -> None:
 
 
 def test_a_cluster_whose_parts_share_nothing_has_the_names_of_the_largest() -> None:
-    said = ("my {}", "{} please", "where is the {}", "{} again")
-    texts = [form.format(word) for word in ("passport", "luggage", "refund") for form in said]
+    templates = ("my {}", "{} please", "where is the {}", "{} again")
+    texts = [form.format(word) for word in ("passport", "luggage", "refund") for form in templates]
     parts = np.repeat(np.arange(3), 4).astype(np.int32)
 
     whole, _ = name_layers(texts, layers_of([np.zeros(12, np.int32), parts]), chosen=1)
@@ -83,10 +83,10 @@ def test_going_down_a_name_is_narrower_than_that_of_the_whole() -> None:
 def test_without_words_each_layer_counts_by_itself() -> None:
     layers = layers_of([np.zeros(4, np.int32), np.array([0, 0, 1, 1], np.int32)])
 
-    found = name_layers(["1", "2", "3", "4"], layers, chosen=1)
+    result = name_layers(["1", "2", "3", "4"], layers, chosen=1)
 
-    assert [[name.label for name in layer] for layer in found] == [["Cluster 0"], ["Cluster 0", "Cluster 1"]]
-    assert all(name.is_number for layer in found for name in layer)
+    assert [[name.label for name in layer] for layer in result] == [["Cluster 0"], ["Cluster 0", "Cluster 1"]]
+    assert all(name.is_number for layer in result for name in layer)
 
 
 def test_noise_of_one_layer_still_speaks_in_another() -> None:
@@ -94,10 +94,10 @@ def test_noise_of_one_layer_still_speaks_in_another() -> None:
     fine = np.array([0, 0, -1, -1], np.int32)
     texts = ["blue whale", "a blue whale", "the old song", "an old song again"]
 
-    found = name_layers(texts, layers_of([coarse, fine]), chosen=1)
+    named = name_layers(texts, layers_of([coarse, fine]), chosen=1)
 
-    assert "song" in " ".join(found[0][0].keywords)
-    assert "song" not in " ".join(found[1][0].keywords)
+    assert "song" in " ".join(named[0][0].keywords)
+    assert "song" not in " ".join(named[1][0].keywords)
 
 
 class Counted(list[str]):
@@ -113,13 +113,13 @@ class Counted(list[str]):
 def test_five_layers_read_each_text_as_often_as_one_does() -> None:
     texts = [f"{word} number {n} of many" for n in range(40) for word in ("rain", "bread", "flight")]
     fine = np.tile(np.arange(3), 40).astype(np.int32)
-    one, five = Counted(texts), Counted(texts)
+    first, five = Counted(texts), Counted(texts)
 
-    name_clusters(one, fine, 3)
+    name_clusters(first, fine, 3)
     coarse = [np.zeros(120, np.int32), np.minimum(fine, 1).astype(np.int32)]
     name_layers(five, layers_of([*coarse, fine, fine, fine]), chosen=2)
 
-    assert five.reads == one.reads
+    assert five.reads == first.reads
 
 
 def test_the_parent_holds_most_documents_and_of_equals_is_the_first() -> None:
@@ -133,11 +133,11 @@ def test_the_parent_holds_most_documents_and_of_equals_is_the_first() -> None:
 def test_on_real_questions_no_name_comes_twice_in_a_layer_or_in_what_a_cluster_divides_into() -> None:
     table = load("banking77").slice(0, 4000)
     texts, points = table["text"].to_pylist(), vectors(table)
-    found = compute(points, Plan(algorithm="auto", params={}, normalize=True))
-    assert found.layers is not None
-    layers = layers_of([layer.labels for layer in found.layers.layers])
+    result = compute(points, Plan(algorithm="auto", params={}, normalize=True))
+    assert result.layers is not None
+    layers = layers_of([layer.labels for layer in result.layers.layers])
 
-    named = name_layers(texts, layers, chosen=found.layers.chosen)
+    named = name_layers(texts, layers, chosen=result.layers.chosen)
 
     for names in named:
         labels = [name.label.casefold() for name in names]
@@ -155,9 +155,9 @@ def check_parts(layers: Sequence[Partition], named: Sequence[Sequence[Name]]) ->
 
 
 def test_a_broad_chosen_layer_is_not_named_after_one_of_its_many_parts() -> None:
-    said = ("my {} card please", "the {} card again", "where is a {} card", "{} card, once more")
+    templates = ("my {} card please", "the {} card again", "where is a {} card", "{} card, once more")
     kinds = ("stolen", "virtual", "declined", "expired", "metal", "swallowed", "frozen", "cracked")
-    texts = [form.format(kind) for kind in kinds for form in said]
+    texts = [form.format(kind) for kind in kinds for form in templates]
     texts += [f"{kind} parcel" for kind in kinds for _ in range(2)] + ["stolen card"] * 6
     parts = np.concatenate([np.repeat(np.arange(8), 4), np.repeat(np.arange(8, 16), 2), np.zeros(6, int)]).astype(
         np.int32

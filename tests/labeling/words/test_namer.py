@@ -167,7 +167,9 @@ TOPICS = {
 
 @pytest.mark.parametrize(("before", "after"), [(40, 0), (0, 40), (40, 20), (400, 10)])
 def test_long_texts_are_named_by_what_differs_wherever_it_stands(before: int, after: int) -> None:
-    names = named([[NOTICE * before + f"{one} {i}. " + NOTICE * after for i in range(12)] for one in TOPICS.values()])
+    names = named(
+        [[NOTICE * before + f"{topic} {i}. " + NOTICE * after for i in range(12)] for topic in TOPICS.values()]
+    )
 
     for word, name in zip(TOPICS, names, strict=True):
         assert word in name.label.casefold()

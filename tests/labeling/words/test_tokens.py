@@ -55,11 +55,11 @@ def test_a_long_text_is_read_at_its_head_middle_and_tail(place: int) -> None:
     many = ["word"] * 10_001
     many[place] = "needle"
 
-    found = words(" ".join(many))
+    tokens = words(" ".join(many))
 
-    assert "needle" in found
-    assert len(found) <= LONGEST_TEXT
-    assert set(found) == {"word", "needle"}, "no word is cut in two"
+    assert "needle" in tokens
+    assert len(tokens) <= LONGEST_TEXT
+    assert set(tokens) == {"word", "needle"}, "no word is cut in two"
 
 
 def test_of_a_long_text_little_is_kept() -> None:

@@ -24,11 +24,11 @@ def named(*clusters: dict[str, int]) -> list[Name]:
 def shares(kinds: list[str], labels: Labels, names: list[str]) -> list[float]:
     """For each cluster the share of its documents whose kind stands in its name."""
     own = [[kinds[row] for row in np.flatnonzero(labels == cluster)] for cluster in range(len(names))]
-    said = [
+    matches = [
         [kind.replace("_", " ").casefold() in name.casefold() for kind in of]
         for of, name in zip(own, names, strict=True)
     ]
-    return [sum(each) / len(each) for each in said]
+    return [sum(each) / len(each) for each in matches]
 
 
 def test_a_value_that_names_another_cluster_still_names_one_of_which_most_documents_have_it() -> None:
@@ -80,24 +80,26 @@ def test_names_do_not_depend_on_the_order_of_documents() -> None:
 @pytest.mark.parametrize("column", ["picture", "shape"])
 def test_clusters_of_garments_are_called_what_most_of_them_are(column: str) -> None:
     table = pq.read_table(GARMENTS)
-    found = shoal.cluster(table, vector=column, text="kind", algorithm="kmeans", n_clusters=10)
+    clustering = shoal.cluster(table, vector=column, text="kind", algorithm="kmeans", n_clusters=10)
 
-    said = shares(table["kind"].to_pylist(), np.asarray(found.labels), [each.label for each in found.clusters])
+    hits = shares(
+        table["kind"].to_pylist(), np.asarray(clustering.labels), [each.label for each in clustering.clusters]
+    )
 
-    assert min(said) > 0.5
-    assert np.median(said) > 0.7
-    assert all(each.keywords for each in found.clusters)
+    assert min(hits) > 0.5
+    assert np.median(hits) > 0.7
+    assert all(each.keywords for each in clustering.clusters)
 
 
 def test_clusters_of_questions_are_called_by_the_domain_that_most_have() -> None:
     table = load("clinc150").slice(0, 4000)
     domains = table["domain"].to_pylist()
-    found = shoal.cluster(vectors(table), text=domains, algorithm="kmeans", n_clusters=30)
+    clustering = shoal.cluster(vectors(table), text=domains, algorithm="kmeans", n_clusters=30)
 
-    said = shares(domains, np.asarray(found.labels), [each.label for each in found.clusters])
+    hits = shares(domains, np.asarray(clustering.labels), [each.label for each in clustering.clusters])
 
-    assert min(said) > 0.5
-    assert all(each.keywords for each in found.clusters)
+    assert min(hits) > 0.5
+    assert all(each.keywords for each in clustering.clusters)
 
 
 def test_layers_of_values_are_called_by_them_and_an_only_part_as_the_whole() -> None:
