@@ -15,7 +15,7 @@ DIMENSION = 8
 
 
 def grouped_documents(rows: int = 60, offset: float = 0.0) -> list[dict[str, Any]]:
-    """Documents of three well-separated groups, taken in turn; `d0000` is of the first."""
+    """Make documents of three well-separated groups, in turn; `d0000` is of the first."""
     rng = np.random.default_rng(7)
     points = np.eye(3, DIMENSION)[np.arange(rows) % 3] + rng.normal(offset, 0.02, (rows, DIMENSION))
     return [
@@ -37,7 +37,7 @@ def put_documents(client: httpx.Client, documents: list[dict[str, Any]], collect
 
 
 def vector_body(method: str = "kmeans", name: str = "groups", **more: Any) -> dict[str, Any]:
-    """A create request; keywords beside `config` go to the top, those in `config` to the vector_config."""
+    """Build a create request; keywords beside `config` go to the top level, those in `config` to the vector_config."""
     config = {"feature_uris": ["v"], "clustering_method": method, **more.pop("config", {})}
     if method == "kmeans":
         config.setdefault("kmeans_parameters", {"n_clusters": 3, "n_init": 1})
@@ -52,7 +52,7 @@ def create(client: httpx.Client, **more: Any) -> dict[str, Any]:
 
 
 def carry_out(services: Services, progress: Progress = ignore_progress) -> int:
-    """Claim and carry out every run that is queued; how many there were."""
+    """Claim and execute every queued run. Returns their number."""
     done = 0
     now = services.states._now  # the tests' clock
     while (job := services.metadata.claim(QUEUE, "test", now(), now() + timedelta(seconds=30))) is not None:

@@ -59,7 +59,7 @@ class S3(BaseHTTPRequestHandler):
         _, _, key = unquote(parts.path).lstrip("/").partition("/")
         query = parse_qs(parts.query)
         if not key and "list-type" in query:
-            self._send(200, self._listed(query.get("prefix", [""])[0]), "application/xml", body=body)
+            self._send(200, self._list_objects(query.get("prefix", [""])[0]), "application/xml", body=body)
         elif not key:
             self._send(200, b"", "application/xml", body=body)
         elif key in self.objects:
@@ -67,11 +67,11 @@ class S3(BaseHTTPRequestHandler):
         else:
             self._send(404, b"", "application/xml", body=body)
 
-    def _listed(self, prefix: str) -> bytes:
+    def _list_objects(self, prefix: str) -> bytes:
         contents = "".join(
-            f"<Contents><Key>{key}</Key><Size>{len(held)}</Size><LastModified>2024-05-01T00:00:00.000Z</LastModified>"
+            f"<Contents><Key>{key}</Key><Size>{len(content)}</Size><LastModified>2024-05-01T00:00:00.000Z</LastModified>"
             "</Contents>"
-            for key, held in self.objects.items()
+            for key, content in self.objects.items()
             if key.startswith(prefix)
         )
         return (

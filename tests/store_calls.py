@@ -1,4 +1,4 @@
-"""Watching the calls of stores: how many a request makes, and from which threads."""
+"""Records the calls of stores: how many a request makes, and from which threads."""
 
 import asyncio
 import inspect
@@ -15,8 +15,8 @@ __all__ = ["StoreCalls", "watched_stores"]
 
 
 class StoreCalls:
-    """The names of all calls, in order, and of those that stood in the way of an event loop. What a store calls of
-    itself is not counted."""
+    """The names of all calls, in order, and of those that blocked an event loop. Calls of a store to itself are not
+    counted."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -30,20 +30,20 @@ class StoreCalls:
 
 @contextmanager
 def watched_stores(services: Services) -> Iterator[StoreCalls]:
-    """Watch every public method of the three stores, for as long as the block lasts."""
+    """Watch every public method of the three stores, inside the block."""
     calls = StoreCalls()
     with pytest.MonkeyPatch.context() as patch:
         for store in (services.metadata, services.documents_store, services.artifacts):
             for name, method in inspect.getmembers(type(store), inspect.isfunction):
                 if not name.startswith("_") and name != "close":
-                    patch.setattr(type(store), name, _watched(f"{type(store).__name__}.{name}", method, calls))
+                    patch.setattr(type(store), name, _watch(f"{type(store).__name__}.{name}", method, calls))
         yield calls
 
 
-def _watched(name: str, method: Callable[..., Any], calls: StoreCalls) -> Callable[..., Any]:
+def _watch(name: str, method: Callable[..., Any], calls: StoreCalls) -> Callable[..., Any]:
     @wraps(method)
-    def watched(*given: Any, **named: Any) -> Any:
+    def record_and_call(*arguments: Any, **options: Any) -> Any:
         calls.note(name)
-        return method(*given, **named)
+        return method(*arguments, **options)
 
-    return watched
+    return record_and_call

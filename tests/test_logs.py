@@ -1,4 +1,4 @@
-"""Log lines hold what belongs to them, no secret, and nothing that looks like another line."""
+"""Log lines carry their fields, no secrets, and nothing that looks like another line."""
 
 import io
 import logging
@@ -12,7 +12,7 @@ from shoal.errors import InvalidField
 CANARY = "cAnArY7f3a9b1c5d"
 
 
-def logged(format: str, *arguments: object, environ: dict[str, str] | None = None, **extra: object) -> str:
+def log(format: str, *arguments: object, environ: dict[str, str] | None = None, **extra: object) -> str:
     stream = io.StringIO()
     logs.configure("info", format, stream, environ or {})
     try:
@@ -37,7 +37,7 @@ def logged(format: str, *arguments: object, environ: dict[str, str] | None = Non
         f"[(b'x-api-key', b'{CANARY}'), (b'host', b'x')]",
         f"Headers({{'cookie': 'session={CANARY}; other={CANARY}'}})",
         f"sk_{CANARY}",
-        f"the key sk_{CANARY}, of somebody",
+        f"the key sk_{CANARY}, of a user",
         f"/v1/clusters?api_key={CANARY}&limit=3",
         f"/v1/clusters?access_token={CANARY}",
         f'{{"api_key": "{CANARY}"}}',
@@ -47,13 +47,13 @@ def logged(format: str, *arguments: object, environ: dict[str, str] | None = Non
         f"bearer {CANARY}",
     ],
 )
-def test_a_secret_is_hidden_wherever_it_stands(format: str, text: str) -> None:
+def test_a_secret_is_hidden_anywhere(format: str, text: str) -> None:
     for line in (
-        logged(format, text),
-        logged(format, "said %s", text),
-        logged(format, "said", field=text),
-        logged(format, ValueError(text)),
-        logged(format, ValueError({"deep": [text]})),
+        log(format, text),
+        log(format, "said %s", text),
+        log(format, "said", field=text),
+        log(format, ValueError(text)),
+        log(format, ValueError({"deep": [text]})),
     ):
         assert CANARY not in line, line
         assert "[hidden]" in line
@@ -61,30 +61,30 @@ def test_a_secret_is_hidden_wherever_it_stands(format: str, text: str) -> None:
 
 @pytest.mark.parametrize("format", logs.FORMATS)
 def test_values_of_variables_named_like_secrets_are_hidden(format: str) -> None:
-    environ = {"OPENAI_API_KEY": CANARY, "HOME": "/home/somebody", "SHORT_KEY": "abc"}
+    environ = {"OPENAI_API_KEY": CANARY, "HOME": "/home/user", "SHORT_KEY": "abc"}
 
-    line = logged(format, "it was %s in /home/somebody abc", CANARY, environ=environ)
+    line = log(format, "it was %s in /home/user abc", CANARY, environ=environ)
 
     assert CANARY not in line
-    assert "/home/somebody abc" in line
+    assert "/home/user abc" in line
 
 
 @pytest.mark.parametrize("format", logs.FORMATS)
-@pytest.mark.parametrize("breaking", ["\n", "\r\n", "\x85", "\u2028", "\x1b[2K", "\x00"])
-def test_nobody_can_forge_a_line(format: str, breaking: str) -> None:
-    forged = f"x{breaking}2026-01-01T00:00:00.000Z ERROR   shoal.api all is lost"
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\x85", "\u2028", "\x1b[2K", "\x00"])
+def test_a_log_line_cannot_be_forged(format: str, line_break: str) -> None:
+    forged = f"x{line_break}2026-01-01T00:00:00.000Z ERROR   shoal.api all is lost"
 
-    for line in (logged(format, forged), logged(format, "said", field=forged)):
+    for line in (log(format, forged), log(format, "said", field=forged)):
         assert len(line.splitlines()) == 1, line
         assert line.isprintable() or line[:-1].isprintable()
-    for line in logged(format, ValueError(forged)).splitlines()[1:]:
+    for line in log(format, ValueError(forged)).splitlines()[1:]:
         assert line.startswith("    ")
 
 
 def test_a_json_line_carries_request_run_and_fields() -> None:
     tokens = logs.request_id.set("req-1"), logs.run_id.set("run_1")
     try:
-        record = orjson.loads(logged("json", "stage %s", "load", seconds=1.5, stage="load"))
+        record = orjson.loads(log("json", "stage %s", "load", seconds=1.5, stage="load"))
     finally:
         logs.request_id.reset(tokens[0])
         logs.run_id.reset(tokens[1])
@@ -97,12 +97,12 @@ def test_a_json_line_carries_request_run_and_fields() -> None:
 
 
 def test_a_job_of_the_queue_is_a_run() -> None:
-    assert orjson.loads(logged("json", "job.started", job_id="run_7"))["run_id"] == "run_7"
+    assert orjson.loads(log("json", "job.started", job_id="run_7"))["run_id"] == "run_7"
 
 
-def test_a_trace_is_kept_with_its_line() -> None:
-    record = orjson.loads(logged("json", ValueError("wrong")))
-    text = logged("text", ValueError("wrong"))
+def test_a_traceback_stays_with_its_line() -> None:
+    record = orjson.loads(log("json", ValueError("wrong")))
+    text = log("text", ValueError("wrong"))
 
     assert "ValueError: wrong" in record["trace"] and record["level"] == "error"
     assert "\n    ValueError: wrong" in text
@@ -111,7 +111,7 @@ def test_a_trace_is_kept_with_its_line() -> None:
 def test_ordinary_words_stay() -> None:
     text = "worker.restarted task sk_ 12 tokens of basic english in cluster sketch-2"
 
-    assert text in logged("text", text)
+    assert text in log("text", text)
 
 
 @pytest.mark.parametrize(("level", "format"), [("loud", "text"), ("info", "xml")])

@@ -18,7 +18,7 @@ from shoal.library.request import Request
 from shoal.precision import center_on_mean, is_rest_significant, split_float32, split_if_significant
 
 CORNERS = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0], [3.0, 3.0]])
-GIVEN: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "kmeans": {"n_clusters": 4},
     "hdbscan": {},
     "dbscan": {"eps": 0.4},
@@ -39,14 +39,14 @@ def assert_four_groups(labels: NDArray[np.integer]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", sorted(GIVEN))
+@pytest.mark.parametrize("algorithm", sorted(OPTIONS))
 @pytest.mark.parametrize("offset", [1e6, 1e8, -3e12])
 def test_float64_far_from_the_origin_is_clustered_by_its_differences(algorithm: str, offset: float) -> None:
     vectors = np.round(corners(0.0) * 1024) / 1024 + offset  # what float64 holds there, too
 
-    clustering = shoal.cluster(vectors, algorithm=algorithm, normalize=False, **GIVEN[algorithm])
+    clustering = shoal.cluster(vectors, algorithm=algorithm, normalize=False, **OPTIONS[algorithm])
 
-    near = shoal.cluster(vectors - offset, algorithm=algorithm, normalize=False, **GIVEN[algorithm])
+    near = shoal.cluster(vectors - offset, algorithm=algorithm, normalize=False, **OPTIONS[algorithm])
     assert adjusted_rand_score(clustering.labels, near.labels) > 0.95 and len(clustering.clusters) > 2
     assert any("float32" in warning for warning in clustering.warnings) and not any(
         "float32" in warning for warning in near.warnings
@@ -56,7 +56,7 @@ def test_float64_far_from_the_origin_is_clustered_by_its_differences(algorithm: 
     assert adjusted_rand_score(clustering.assign(new + offset).labels, near.assign(new).labels) > 0.95
 
 
-def test_centroids_and_similarities_are_told_in_the_coordinates_given() -> None:
+def test_centroids_and_similarities_are_in_the_input_coordinates() -> None:
     vectors = corners(1e8)
 
     clustering = shoal.cluster(vectors, n_clusters=4, normalize=False)
@@ -97,7 +97,7 @@ def test_files_of_float64_are_clustered_by_their_differences(tmp_path: Path, kin
     assert any("float32" in warning for warning in result.warnings)
 
 
-def test_directions_that_float32_cannot_tell_apart_are_warned_of() -> None:
+def test_a_warning_reports_directions_that_float32_cannot_distinguish() -> None:
     clustering = shoal.cluster(corners(1e8), n_clusters=4)
 
     assert any("normalize=False" in warning for warning in clustering.warnings)

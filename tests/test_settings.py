@@ -1,4 +1,4 @@
-"""What the environment may say."""
+"""Settings from the environment."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from shoal.settings import Settings, unknown_names
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "told"),
+    ("variable", "value", "message"),
     [
         ("SHOAL_PORT", "99999", "must be from 0 to 65,535, got 99999"),
         ("SHOAL_PORT", "-1", "must be from 0 to 65,535"),
@@ -21,11 +21,11 @@ from shoal.settings import Settings, unknown_names
         ("SHOAL_DISK_RESERVE_MIB", "-2", "must be from -1 on, got -2"),
     ],
 )
-def test_a_number_out_of_its_bounds_is_refused_by_name(variable: str, value: str, told: str) -> None:
+def test_a_number_out_of_its_bounds_is_refused_by_name(variable: str, value: str, message: str) -> None:
     with pytest.raises(InvalidField) as refused:
         Settings.read({variable: value})
 
-    assert refused.value.message.startswith(f"{variable}: {told}")
+    assert refused.value.message.startswith(f"{variable}: {message}")
 
 
 def test_an_option_out_of_its_bounds_is_refused_by_its_name() -> None:
@@ -33,7 +33,7 @@ def test_an_option_out_of_its_bounds_is_refused_by_its_name() -> None:
         Settings.read({}, metrics_port=70_000)
 
 
-def test_a_name_that_is_no_setting_is_told_with_the_one_that_was_meant() -> None:
+def test_an_unknown_setting_is_reported_with_the_nearest_name() -> None:
     environ = {"SHOAL_WORKRS": "2", "SHOAL_WORKERS": "2", "SHOAL_API_KEY": "x", "SHOAL_ZZZ": "1", "HOME": "/"}
 
     assert unknown_names(environ) == [

@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.process
 
-_NOTING: str = """
+_MARKING: str = """
 from pathlib import Path
 Path(__file__).with_name("imported").touch()
 raise ImportError
@@ -17,10 +17,10 @@ raise ImportError
 
 
 @pytest.fixture
-def imported(tmp_path: Path) -> Path:
-    """A file that is there once a process, with `environ`, imported pandas."""
+def import_marker(tmp_path: Path) -> Path:
+    """A file that exists once a process with `environ` has imported pandas."""
     (tmp_path / "pandas").mkdir()
-    (tmp_path / "pandas/__init__.py").write_text(_NOTING)
+    (tmp_path / "pandas/__init__.py").write_text(_MARKING)
     return tmp_path / "pandas/imported"
 
 
@@ -28,17 +28,19 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(tmp_path), "SHOAL_DATA": str(tmp_path / "data")}
 
 
-def test_arrow_alone_would_import_it(imported: Path, tmp_path: Path) -> None:
+def test_arrow_alone_would_import_it(import_marker: Path, tmp_path: Path) -> None:
     program = [sys.executable, "-c", "import pyarrow; pyarrow.array([1])"]
     subprocess.run(program, env=environ(tmp_path), check=True)
 
-    assert imported.exists()
+    assert import_marker.exists()
 
 
 @pytest.mark.parametrize(
     "command", [("cluster", "docs.jsonl", "--quiet"), ("import", "docs.jsonl", "--collection", "docs")]
 )
-def test_no_command_and_no_reader_of_files_imports_it(imported: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_no_command_and_no_reader_of_files_imports_it(
+    import_marker: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
     rows = (f'{{"id": "d{row}", "kind": "k", "v": [{row}, {row % 3}, 1]}}\n' for row in range(20))
     (tmp_path / "docs.jsonl").write_text("".join(rows))
 
@@ -46,4 +48,4 @@ def test_no_command_and_no_reader_of_files_imports_it(imported: Path, tmp_path: 
     done = subprocess.run(program, env=environ(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert not imported.exists()
+    assert not import_marker.exists()

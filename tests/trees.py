@@ -1,5 +1,5 @@
-"""Spanning trees and edge lists to test with, what a condensed tree says of its rows, and a way to run the plain twins
-where a core is built."""
+"""Spanning trees and edge lists to test with, the clusters of a condensed tree, and a way to run the
+NumPy references although a core is built."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ needs_core = pytest.mark.skipif(kernels.native() is None, reason="this installat
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Within this the Python twins run."""
+    """Run the NumPy references inside the block."""
     with patch.object(kernels, "native", return_value=None):
         yield
 
@@ -70,7 +70,7 @@ def trees(draw: st.DrawFn, smallest: int = 1) -> Tree:
 
 
 def clusters_by_tree(tree: pa.Table) -> dict[int, str]:
-    """The cluster id of every row of a `condensed_tree` table: that of the first chosen cluster above it."""
+    """Map every row of a `condensed_tree` table to its cluster id: that of the first selected cluster above it."""
     chosen = {number: id for id, number in orjson.loads(tree.schema.metadata[b"selected"]).items()}
     root = int(tree.schema.metadata[b"root"])
     above = dict(zip(tree["child"].to_pylist(), tree["parent"].to_pylist(), strict=True))

@@ -62,14 +62,14 @@ class WarmProcess:
         return self._read(0.0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code once it ended. Raises subprocess.TimeoutExpired."""
+        """Wait for the exit code. Raises subprocess.TimeoutExpired."""
         code = self._read(timeout)
         if code is None:
             raise subprocess.TimeoutExpired(self._command, timeout or 0.0)
         return code
 
     def send_signal(self, sig: int) -> None:
-        """Send a signal, unless it ended."""
+        """Send a signal, unless the process ended."""
         if self.poll() is None:
             os.kill(self.pid, sig)
 
@@ -90,7 +90,7 @@ class WarmProcess:
 
 
 def can_start(environ: Mapping[str, str]) -> bool:
-    """Whether a fork behaves in this environment as a new interpreter does."""
+    """Return whether a fork in this environment behaves like a new interpreter."""
     changed = {name for name in {*environ, *os.environ} if environ.get(name) != os.environ.get(name)}
     plain = all(name.startswith("SHOAL_") for name in changed)
     return sys.platform == "linux" and plain and not any(name.startswith(_AT_IMPORT) for name in environ)
@@ -101,11 +101,11 @@ def start(arguments: Sequence[str], output: int, environ: Mapping[str, str]) -> 
     mask = os.umask(0)
     os.umask(mask)
     request = {"arguments": list(arguments), "environ": dict(environ), "folder": str(Path.cwd()), "mask": mask}
-    status, reader = os.pipe()
+    status, writer = os.pipe()
     try:
-        socket.send_fds(_control(), [orjson.dumps(request)], [output, reader])
+        socket.send_fds(_control(), [orjson.dumps(request)], [output, writer])
     finally:
-        os.close(reader)
+        os.close(writer)
     (pid,) = _NUMBER.unpack(os.read(status, _NUMBER.size))
     return WarmProcess(["shoal", *arguments], pid, status)
 
@@ -116,15 +116,15 @@ _running: Final[dict[int, socket.socket]] = {}
 def _control() -> socket.socket:
     """The socket of this process's forking process, which ends with it."""
     if os.getpid() not in _running:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        own_end, other_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         path = os.pathsep.join(filter(None, (str(Path(__file__).parent), os.environ.get("PYTHONPATH"))))
-        with theirs:
+        with other_end:
             process = subprocess.Popen(
                 [sys.executable, "-m", "warm_start"],
-                stdin=theirs.fileno(), env={**os.environ, **_ONE_THREAD, "PYTHONPATH": path},
+                stdin=other_end.fileno(), env={**os.environ, **_ONE_THREAD, "PYTHONPATH": path},
             )  # fmt: skip
-        _running[os.getpid()] = ours
-        atexit.register(_close, process, ours)
+        _running[os.getpid()] = own_end
+        atexit.register(_close, process, own_end)
     return _running[os.getpid()]
 
 
@@ -162,7 +162,7 @@ def _serve() -> None:
 
 
 def _begin(control: socket.socket, children: dict[int, int]) -> bool:
-    """Start what was asked for; False where nothing will be any more."""
+    """Start the requested command. Returns False at the end of requests."""
     sent, descriptors, _, _ = socket.recv_fds(control, _LONGEST, 2)
     if not sent:
         return False
@@ -170,7 +170,7 @@ def _begin(control: socket.socket, children: dict[int, int]) -> bool:
     request = orjson.loads(sent)
     pid = os.fork()
     if not pid:
-        _become(request, control, output, status)
+        _run_command(request, control, output, status)
     os.close(output)
     os.write(status, _NUMBER.pack(pid))
     children[pid] = status
@@ -189,7 +189,7 @@ def _report(children: dict[int, int]) -> None:
         os.close(pipe)
 
 
-def _become(asked: dict[str, object], control: socket.socket, output: int, status: int) -> NoReturn:
+def _run_command(request: dict[str, object], control: socket.socket, output: int, status: int) -> NoReturn:
     try:
         os.setsid()
         control.close()
@@ -199,10 +199,10 @@ def _become(asked: dict[str, object], control: socket.socket, output: int, statu
             os.dup2(descriptor, standard)
         os.closerange(3, 4096)
         os.environ.clear()
-        os.environ.update(asked["environ"])  # type: ignore[call-overload]
-        os.chdir(str(asked["folder"]))
-        os.umask(int(str(asked["mask"])))
-        sys.argv = ["shoal", *map(str, asked["arguments"])]  # type: ignore[call-overload]
+        os.environ.update(request["environ"])  # type: ignore[call-overload]
+        os.chdir(str(request["folder"]))
+        os.umask(int(str(request["mask"])))
+        sys.argv = ["shoal", *map(str, request["arguments"])]  # type: ignore[call-overload]
         time.tzset()
         importlib.import_module("shoal.cli.start").main()
     finally:

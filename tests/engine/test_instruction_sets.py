@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from native_fuzz import DIMENSIONS, KINDS, Case, core, distances, mismatches, on
+from native_fuzz import DIMENSIONS, KINDS, Case, distances, mismatches, require_core, run_on
 from shoal.engine import kernels
 from shoal.engine.neighbors import lists as neighbor_lists
 from shoal.engine.neighbors.lists import find_neighbors
@@ -21,7 +21,7 @@ Points = NDArray[np.float32]
 
 pytestmark = pytest.mark.skipif(kernels.native() is None, reason="needs the compiled core; this installation has none")
 
-SETS = [] if kernels.native() is None else core().available_instructions()
+SETS = [] if kernels.native() is None else require_core().available_instructions()
 HARD = {"rank 1": (1000, 256), "dominant column": (1000, 256), "low rank": (400, 1536)}  # codes say least of these
 
 
@@ -53,7 +53,7 @@ def hard_rows(kind: str) -> tuple[Points, NDArray[np.int64]]:
 @pytest.mark.parametrize(("kind", "instructions"), list(product(HARD, SETS)))
 def test_neighbours_called_exact_are_exact_where_codes_say_little(kind: str, instructions: str) -> None:
     points, nearest = hard_rows(kind)
-    with on(instructions):
+    with run_on(instructions):
         found = find_neighbors(points, np.arange(len(points)), 10, threads=2, progress=ignore_progress)
 
     assert found.exact
@@ -78,7 +78,7 @@ def test_approximate_lists_do_not_depend_on_the_instruction_set(kind: str) -> No
     points = np.ascontiguousarray(KINDS[kind](rng, 6200, 64).astype(np.float32))
     found = {}
     for instructions in SETS:
-        with on(instructions):
+        with run_on(instructions):
             rows = np.arange(len(points))
             found[instructions] = find_neighbors(points, rows, 8, threads=2, progress=ignore_progress, approximate=True)
 
@@ -91,9 +91,9 @@ def test_approximate_lists_do_not_depend_on_the_instruction_set(kind: str) -> No
 def scan_hits(points: Points) -> int:
     """Pairs that the scan lets through when the 15 nearest of each row are sought."""
     order = np.arange(len(points), dtype=np.int32)
-    codes = encode(points, fit_frame(points, core().levels()), order, 2)
-    pairs = pair_blocks(len(points), core().BLOCK)
-    return int(core().nearest_rows(codes, points, order, order, 15, 1.0, pairs, 2, None)[2])
+    codes = encode(points, fit_frame(points, require_core().levels()), order, 2)
+    pairs = pair_blocks(len(points), require_core().BLOCK)
+    return int(require_core().nearest_rows(codes, points, order, order, 15, 1.0, pairs, 2, None)[2])
 
 
 @pytest.mark.parametrize("instructions", SETS)
@@ -103,7 +103,7 @@ def test_a_few_rows_far_away_do_not_spoil_the_codes_of_all(instructions: str) ->
     far = rng.permutation(len(points))[:30]
     scattered = points.copy()
     scattered[far] *= 1000
-    with on(instructions):
+    with run_on(instructions):
         before, after = (scan_hits(rows.astype(np.float32)) for rows in (points, scattered))
 
     assert after < before + 2 * len(far) * len(points)  # each far row may have to be tried with all others
@@ -111,7 +111,7 @@ def test_a_few_rows_far_away_do_not_spoil_the_codes_of_all(instructions: str) ->
 
 def code_error(points: Points) -> float:
     """How far rows are from their codes on average, as a share of their length."""
-    frame = fit_frame(points, core().levels())
+    frame = fit_frame(points, require_core().levels())
     codes = encode(points, frame, np.arange(len(points), dtype=np.int32), 1)
     return float(codes.mean_error() / np.linalg.norm(points - frame.mean, axis=1).mean())
 
@@ -134,8 +134,8 @@ def test_rows_and_centers_for_different_instructions_are_rejected() -> None:
     order = np.arange(40, dtype=np.int32)
     codes = []
     for instructions in SETS[-2:]:
-        with on(instructions):
+        with run_on(instructions):
             codes.append(encode(points, fit_frame(points, 63), order, 1))
 
     with pytest.raises(ValueError, match="for the same instructions"):
-        core().two_nearest(codes[0], points, order, codes[1], points, order, 1, None)
+        require_core().two_nearest(codes[0], points, order, codes[1], points, order, 1, None)

@@ -26,7 +26,7 @@ NUMBERS = [7 * n + 5 for n in range(COUNT)]
 LARGE = [2**63 + n for n in range(COUNT)]
 UUIDS = [uuid.UUID(int=n) for n in range(COUNT)]
 
-GIVEN: dict[str, tuple[Any, list[Any], pa.DataType]] = {
+INPUT_IDS: dict[str, tuple[Any, list[Any], pa.DataType]] = {
     "none": (None, list(range(COUNT)), pa.int64()),
     "whole numbers": (NUMBERS, NUMBERS, pa.int64()),
     "an array": (np.array(NUMBERS, np.uint16), NUMBERS, pa.int64()),
@@ -43,10 +43,10 @@ GIVEN: dict[str, tuple[Any, list[Any], pa.DataType]] = {
 }
 
 
-@pytest.mark.parametrize("kind", GIVEN)
+@pytest.mark.parametrize("kind", INPUT_IDS)
 @pytest.mark.parametrize("algorithm", ["hdbscan", "auto"])
-def test_ids_come_back_in_the_type_they_were_given_in(kind: str, algorithm: str) -> None:
-    ids_, expected, column = GIVEN[kind]
+def test_ids_are_returned_in_their_input_type(kind: str, algorithm: str) -> None:
+    ids_, expected, column = INPUT_IDS[kind]
 
     clustering = shoal.cluster(VECTORS, id=ids_, algorithm=algorithm)
 
@@ -143,13 +143,17 @@ def test_members_join_the_file_they_came_from(tmp_path: Path) -> None:
         result.save(tmp_path / "found")
 
         members = pq.read_table(tmp_path / "found" / "members.parquet")
-        joined = read(path).select(["id", "text"]).join(members.cast(_decoded(members)), "id", "document_id", "inner")
+        joined = (
+            read(path)
+            .select(["id", "text"])
+            .join(members.cast(_decode_dictionaries(members)), "id", "document_id", "inner")
+        )
 
         assert len(joined) == COUNT
         assert joined["cluster_label"].null_count == 0
 
 
-def _decoded(table: pa.Table) -> pa.Schema:
+def _decode_dictionaries(table: pa.Table) -> pa.Schema:
     kinds = [
         field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
         for field in table.schema
@@ -169,7 +173,7 @@ def test_a_column_of_no_documents_has_a_type() -> None:
     assert DocumentIds.from_texts([], whole=True).type == pa.string()
 
 
-def test_clusters_have_examples_of_what_their_documents_say() -> None:
+def test_clusters_have_example_texts() -> None:
     texts = [f"{text}\n\tand more {'of this ' * 60}" if n % 2 else text for n, text in enumerate(TEXTS)]
     clustering = shoal.cluster(VECTORS, text=texts, n_clusters=3)
 

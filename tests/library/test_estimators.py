@@ -18,17 +18,17 @@ from shared_data import load, vectors
 from shoal.errors import InvalidField
 
 
-def expected_failures(estimator: Any) -> dict[str, str]:
-    """Checks that cannot apply, with the reason."""
+def list_inapplicable_checks(estimator: Any) -> dict[str, str]:
+    """Map checks that cannot apply to the reason."""
     if isinstance(estimator, shoal.KMeans):
-        why = "steps are not counted: rows that provably stay are left out of them"
-        return {"check_non_transformer_estimators_n_iter": why}
+        reason = "steps are not counted: they skip rows that provably keep their cluster"
+        return {"check_non_transformer_estimators_n_iter": reason}
     return {}
 
 
 @pytest.mark.slow
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
-    [shoal.KMeans(n_clusters=3), shoal.HDBSCAN(), shoal.AutoCluster()], expected_failed_checks=expected_failures
+    [shoal.KMeans(n_clusters=3), shoal.HDBSCAN(), shoal.AutoCluster()], expected_failed_checks=list_inapplicable_checks
 )
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
@@ -69,15 +69,15 @@ def test_a_random_state_gives_the_seed_of_each_fit() -> None:
     first, second = model.fit_predict(rows), model.fit_predict(rows)
 
     assert np.array_equal(first, other.fit_predict(rows)) and not np.array_equal(first, second)
-    assert model.random_state is state  # as it was given: clones and get_params rely on it
+    assert model.random_state is state  # unchanged: clones and get_params rely on it
 
 
-@pytest.mark.parametrize("given", [np.random.default_rng(0), "seed", 1.5, -1])
-def test_any_other_random_state_is_refused_with_what_is_taken(given: Any) -> None:
+@pytest.mark.parametrize("state", [np.random.default_rng(0), "seed", 1.5, -1])
+def test_an_invalid_random_state_is_refused_with_the_accepted_types(state: Any) -> None:
     with pytest.raises(InvalidField, match=r"random_state.*must be") as refused:
-        shoal.KMeans(2, random_state=given).fit(np.eye(4))
+        shoal.KMeans(2, random_state=state).fit(np.eye(4))
 
-    if isinstance(given, np.random.Generator):
+    if isinstance(state, np.random.Generator):
         assert "rng.integers" in str(refused.value)
 
 

@@ -20,21 +20,21 @@ from shoal.records.clusters.ids import NOISE_ID
 
 ABOUT = ["refund for my card", "password reset fails", "parcel arrived late"]
 SIZES = [30, 20, 10]
-STRAYS = 4
-ROWS = sum(SIZES) + STRAYS
+OUTLIERS = 4
+ROWS = sum(SIZES) + OUTLIERS
 
 
 def made_vectors() -> NDArray[np.float32]:
     rng = np.random.default_rng(0)
     groups = np.eye(8)[:3].repeat(SIZES, axis=0) + rng.normal(0, 0.05, (sum(SIZES), 8))
-    return np.concatenate([groups, np.eye(8)[3 : 3 + STRAYS]]).astype(np.float32)
+    return np.concatenate([groups, np.eye(8)[3 : 3 + OUTLIERS]]).astype(np.float32)
 
 
 VECTORS = made_vectors()
-GROUPS = np.repeat([0, 1, 2, -1], [*SIZES, STRAYS])
+GROUPS = np.repeat([0, 1, 2, -1], [*SIZES, OUTLIERS])
 TEXTS = [f"{ABOUT[group] if group >= 0 else 'something else'} number {row}" for row, group in enumerate(GROUPS)]
 ORDER = np.random.default_rng(5).permutation(ROWS)
-HOW: dict[str, Any] = {"algorithm": "hdbscan", "min_cluster_size": 6}
+OPTIONS: dict[str, Any] = {"algorithm": "hdbscan", "min_cluster_size": 6}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def clustering(frame: pd.DataFrame) -> shoal.Clustering:
-    return shoal.cluster(frame, vector="vec", text="body", id="ticket", **HOW)
+    return shoal.cluster(frame, vector="vec", text="body", id="ticket", **OPTIONS)
 
 
 def refusal(call: Callable[[], object]) -> ShoalError:
@@ -65,7 +65,7 @@ def test_each_document_has_a_row_in_the_order_given(frame: pd.DataFrame, cluster
     assert table["document_id"].to_pylist() == frame["ticket"].tolist()
     ids = [NOISE_ID if label < 0 else clustering.clusters[label].cluster_id for label in clustering.labels]
     assert table["cluster_id"].to_pylist() == ids
-    assert table["cluster_label"].null_count == clustering.noise == STRAYS
+    assert table["cluster_label"].null_count == clustering.noise == OUTLIERS
     assert np.array_equal(table["strength"].to_numpy(), clustering.strengths)
 
 
@@ -81,7 +81,7 @@ def test_a_data_frame_joins_its_clusters_by_index_and_by_id(frame: pd.DataFrame,
     assert by_index["cluster_id"].tolist() == by_id["cluster_id"].tolist() == by_polars["cluster_id"].to_list()
 
 
-def test_clusters_and_what_stands_for_them_are_tables_too(clustering: shoal.Clustering) -> None:
+def test_clusters_and_their_representatives_are_tables_too(clustering: shoal.Clustering) -> None:
     clusters, standing = clustering.to_pandas("clusters"), clustering.to_polars("representatives")
 
     assert clusters["cluster_label"].tolist() == [cluster.label for cluster in clustering.clusters]
@@ -96,7 +96,7 @@ def test_clusters_and_what_stands_for_them_are_tables_too(clustering: shoal.Clus
 
 
 def test_ids_that_are_numbers_are_numbers_in_every_table() -> None:
-    clusters = shoal.cluster(VECTORS, id=np.arange(ROWS) * 3, **HOW)
+    clusters = shoal.cluster(VECTORS, id=np.arange(ROWS) * 3, **OPTIONS)
 
     assert clusters.to_pandas()["document_id"].tolist() == (np.arange(ROWS) * 3).tolist()
     assert clusters.to_arrow("clusters")["medoid_id"].type == pa.int64()
@@ -179,7 +179,7 @@ def test_clusters_are_counted_in_each_week(clustering: shoal.Clustering, form: s
     }
     week = datetime.timedelta(days=7)
     assert counts == {
-        (FIRST, NOISE_ID): STRAYS, (FIRST + week, "cl_0"): 30, (FIRST + 2 * week, "cl_1"): 20,
+        (FIRST, NOISE_ID): OUTLIERS, (FIRST + week, "cl_0"): 30, (FIRST + 2 * week, "cl_1"): 20,
         (FIRST + 3 * week, "cl_2"): 10,
     }  # fmt: skip
     assert frame.loc[frame["count"] > 0, "share"].tolist() == [1.0] * 4
@@ -189,7 +189,7 @@ def test_clusters_are_counted_in_each_week(clustering: shoal.Clustering, form: s
 @pytest.mark.parametrize(
     ("bins", "count"), [(1, 1), (7, 7), ("day", 24), ("month", 1), ("quarter", 1), ("year", 1), (None, 24)]
 )
-def test_bins_are_of_one_width_or_of_the_calendar(
+def test_bins_have_a_fixed_width_or_follow_the_calendar(
     clustering: shoal.Clustering, bins: int | str | None, count: int
 ) -> None:
     frame = clustering.over_time(TIMES, bins=bins).to_pandas()
@@ -241,9 +241,7 @@ def test_a_document_without_a_time_is_counted_without_one(clustering: shoal.Clus
         ([FIRST.replace(year=1000), *TIMES[1:]], "minute", "bins: makes"),
     ],
 )
-def test_times_and_bins_that_are_none_are_refused(
-    clustering: shoal.Clustering, times: Any, bins: Any, says: str
-) -> None:
+def test_invalid_times_and_bins_are_refused(clustering: shoal.Clustering, times: Any, bins: Any, says: str) -> None:
     assert says in str(refusal(lambda: clustering.over_time(times, bins=bins)))
 
 
@@ -253,7 +251,7 @@ def test_clusters_are_counted_in_each_class() -> None:
         f"{text} {'in the store downtown' if kind == 'shop' else 'with the browser'}"
         for text, kind in zip(TEXTS, classes, strict=True)
     ]
-    clustering = shoal.cluster(VECTORS, text=texts, **HOW)
+    clustering = shoal.cluster(VECTORS, text=texts, **OPTIONS)
 
     frame = clustering.per_class(classes).to_pandas()
 
@@ -289,7 +287,7 @@ def test_classes_keep_their_type_and_a_missing_one_is_a_class(clustering: shoal.
     assert {row["class"]: row["count_sum"] for row in counted} == {None: 3, 0: 15, 1: 15, 2: 15, 3: 16}
 
 
-def test_classes_are_one_column_and_one_value_a_row(clustering: shoal.Clustering) -> None:
+def test_classes_are_one_column_with_one_value_per_row(clustering: shoal.Clustering) -> None:
     team = pd.DataFrame({"team": ["a"] * ROWS})
 
     assert clustering.per_class(team)["class"].unique().to_pylist() == ["a"]
@@ -314,7 +312,7 @@ TAGS: list[Any] = [["a", "b"], ["a"], [], None] * (ROWS // 4)
     ids=["lists", "sets", "repeated", "arrays", "pandas", "polars", "arrow"],
 )
 def test_of_lists_of_tags_each_tag_counts(classes: object) -> None:
-    clustering = shoal.cluster(VECTORS, text=TEXTS, **HOW)
+    clustering = shoal.cluster(VECTORS, text=TEXTS, **OPTIONS)
 
     frame = clustering.per_class(classes).to_pandas()
 
@@ -363,7 +361,7 @@ def test_a_notebook_shows_names_bars_examples_and_noise(clustering: shoal.Cluste
 
 def test_a_notebook_shows_nothing_that_documents_could_inject() -> None:
     hostile = "<img src=x onerror=alert(1)> & <script>alert(2)</script>"
-    page = shoal.cluster(VECTORS, text=[hostile] * ROWS, **HOW)._repr_html_()
+    page = shoal.cluster(VECTORS, text=[hostile] * ROWS, **OPTIONS)._repr_html_()
 
     assert "<img" not in page and "<script" not in page
     assert "&lt;img" in page
@@ -379,7 +377,7 @@ def test_a_notebook_says_in_how_many_clusters_the_documents_are_too() -> None:
     assert f"clustering.layers has {', '.join(map(str, others))} clusters too" in clustering._repr_html_()
 
 
-def test_a_notebook_folds_what_is_more_than_twenty_clusters() -> None:
+def test_a_notebook_folds_clusters_beyond_twenty() -> None:
     rows = np.eye(30).repeat(4, axis=0)
     page = shoal.cluster(rows, algorithm="kmeans", n_clusters=30)._repr_html_()
 

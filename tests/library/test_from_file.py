@@ -69,19 +69,19 @@ def rows(document: Callable[[int], dict[str, Any]]) -> Rows:
     return [{"id": id, "embedding": VECTORS[n].tolist(), **document(n)} for n, id in enumerate(IDS)]
 
 
-def clustered(path: Path, *, text: Sequence[str] = (), where: object = None) -> FileClustering:
-    how = ClusterOptions(n_clusters=3)
-    return cluster_file(Request(path=path, text=text, where=parse_filter(where, "where"), cluster_options=how))
+def cluster(path: Path, *, text: Sequence[str] = (), where: object = None) -> FileClustering:
+    options = ClusterOptions(n_clusters=3)
+    return cluster_file(Request(path=path, text=text, where=parse_filter(where, "where"), cluster_options=options))
 
 
-def labels(found: FileClustering) -> set[str]:
-    """What clusters are called, without the word that all texts share."""
-    return {cluster.label.casefold().removesuffix(" number") for cluster in found.clustering.clusters}
+def labels(clustering: FileClustering) -> set[str]:
+    """Return the cluster labels, without the word that all texts share."""
+    return {cluster.label.casefold().removesuffix(" number") for cluster in clustering.clustering.clusters}
 
 
 @each_nested
 def test_text_inside_objects_names_clusters(write: Writer, tmp_path: Path) -> None:
-    result = clustered(write(tmp_path, rows(lambda n: {"info": {"deep": {"note": TEXTS[n]}, "page": n}})))
+    result = cluster(write(tmp_path, rows(lambda n: {"info": {"deep": {"note": TEXTS[n]}, "page": n}})))
 
     assert result.source["text"] == ["info.deep.note"]
     assert labels(result) == set(TOPICS)
@@ -90,7 +90,7 @@ def test_text_inside_objects_names_clusters(write: Writer, tmp_path: Path) -> No
 @each_writer
 def test_a_column_with_dots_in_its_name_is_read_as_it_is_written(write: Writer, tmp_path: Path) -> None:
     path = write(tmp_path, rows(lambda n: {"info.note": TEXTS[n], "info.lang": "en" if n % 2 else "fr"}))
-    result = clustered(path, where={"field": "info.lang", "operator": "eq", "value": "en"})
+    result = cluster(path, where={"field": "info.lang", "operator": "eq", "value": "en"})
 
     assert result.source["text"] == ["info.note"]
     assert result.clustering.ids.tolist() == IDS[1::2]
@@ -101,9 +101,9 @@ def test_a_column_with_dots_in_its_name_is_read_as_it_is_written(write: Writer, 
 def test_a_nested_field_can_be_named(write: Writer, tmp_path: Path) -> None:
     path = write(tmp_path, rows(lambda n: {"info": {"note": TEXTS[n]}, "other": f"same words in every row {n}"}))
 
-    assert labels(clustered(path, text=["info.note"])) == set(TOPICS)
+    assert labels(cluster(path, text=["info.note"])) == set(TOPICS)
     with pytest.raises(InvalidField, match=r"info\.nope"):
-        clustered(path, text=["info.nope"])
+        cluster(path, text=["info.nope"])
 
 
 def byo(n: int) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def byo(n: int) -> dict[str, Any]:
 @each_nested
 def test_documents_with_metadata_read_as_a_server_would_hold_them(write: Writer, tmp_path: Path) -> None:
     path = write(tmp_path, [byo(n) for n in range(30)])
-    result = clustered(path, where={"field": "kind", "operator": "eq", "value": "a"})
+    result = cluster(path, where={"field": "kind", "operator": "eq", "value": "a"})
 
     assert result.source["vector"] == "v.1"
     assert result.source["text"] == ["metadata.note"]
@@ -139,7 +139,7 @@ def test_ids_come_from_a_column_with_dots_in_its_name(write: Writer, tmp_path: P
 def test_a_field_that_is_text_here_and_an_object_there_is_read_where_it_is_text(tmp_path: Path) -> None:
     path = as_json_lines(tmp_path, rows(lambda n: {"info": TEXTS[n] if n % 3 else {"note": TEXTS[n]}}))
 
-    assert labels(clustered(path)) == set(TOPICS)
+    assert labels(cluster(path)) == set(TOPICS)
 
 
 def test_the_order_of_the_rows_chooses_no_fields(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_order_of_the_rows_chooses_no_fields(tmp_path: Path) -> None:
     forward, backward = tmp_path / "f", tmp_path / "b"
     forward.mkdir()
     backward.mkdir()
-    first, other = clustered(as_json_lines(forward, many)), clustered(as_json_lines(backward, many[::-1]))
+    first, other = cluster(as_json_lines(forward, many)), cluster(as_json_lines(backward, many[::-1]))
 
     assert first.source["text"] == other.source["text"] == ["title", "body"]
     assert labels(first) == labels(other)
@@ -171,7 +171,7 @@ print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) *
 
 
 @pytest.mark.parametrize(("count", "words"), [(300, 30_000), (6_000, 300)], ids=["long texts", "many texts"])
-def test_the_planned_memory_is_at_least_what_is_seen(count: int, words: int, tmp_path: Path) -> None:
+def test_the_planned_memory_covers_the_observed_peak(count: int, words: int, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     vocabulary = np.array(["alpha", "beta", "gamma", "delta", "refund", "password", "parcel", "order", "login"])
     texts = [" ".join(random.choice(vocabulary, words)) for _ in range(count)]
@@ -191,8 +191,8 @@ def test_a_plan_counts_the_start_and_the_choice_of_a_number(tmp_path: Path) -> N
     rng = np.random.default_rng(0)
     pq.write_table(pa.table({"embedding": rng.normal(size=(1_000, 64)).tolist()}), path)
 
-    def seconds(**how: Any) -> float:
-        return plan_file(Request(path=path, cluster_options=ClusterOptions(map=False, threads=1, **how))).seconds
+    def seconds(**options: Any) -> float:
+        return plan_file(Request(path=path, cluster_options=ClusterOptions(map=False, threads=1, **options))).seconds
 
     estimates, chosen = seconds(algorithm="kmeans", n_clusters=2), seconds(algorithm="kmeans")
     linked, cut = seconds(algorithm="agglomerative", n_clusters=2), seconds(algorithm="agglomerative")
@@ -205,4 +205,4 @@ def test_a_long_text_names_clusters_by_its_head_its_middle_and_its_tail(tmp_path
     filler = " ".join(f"w{n}" for n in range(9_000))
     path = as_json_lines(tmp_path, rows(lambda n: {"note": f"{filler} {TEXTS[n]}."}))
 
-    assert labels(clustered(path)) == set(TOPICS)
+    assert labels(cluster(path)) == set(TOPICS)

@@ -37,7 +37,7 @@ NAMES = ["Refund for my card payment", "Password reset does not work", "Parcel a
 COLUMNS: dict[str, Any] = {
     "vec": VECTORS.tolist(), "title": TITLES, "body": BODIES, "ticket": TICKETS, "n": list(range(ROWS)),
 }  # fmt: skip
-HOW: dict[str, Any] = {"algorithm": "kmeans", "n_clusters": 3}
+OPTIONS: dict[str, Any] = {"algorithm": "kmeans", "n_clusters": 3}
 
 
 def frame() -> pd.DataFrame:
@@ -101,7 +101,7 @@ TABLES: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_a_table_of_any_library_is_clustered_by_its_named_columns(kind: str) -> None:
-    clustering = shoal.cluster(TABLES[kind](), vector="vec", text=["title", "body"], id="ticket", **HOW)
+    clustering = shoal.cluster(TABLES[kind](), vector="vec", text=["title", "body"], id="ticket", **OPTIONS)
 
     assert [cluster.label for cluster in clustering.clusters] == NAMES
     assert list(clustering.ids) == TICKETS
@@ -123,11 +123,15 @@ def test_a_path_is_read_as_the_command_reads_it(tmp_path: Path, kind: str, optio
         pd.DataFrame(COLUMNS).to_json(path, orient="records", lines=True)
     text = (options["text"],) if options else ()
     request = Request(
-        path=path, vector=options.get("vector"), text=text, id=options.get("id"), cluster_options=ClusterOptions(**HOW)
+        path=path,
+        vector=options.get("vector"),
+        text=text,
+        id=options.get("id"),
+        cluster_options=ClusterOptions(**OPTIONS),
     )
 
     command = cluster_file(request).clustering
-    first, two = (shoal.cluster(value, **options, **HOW) for value in (path, str(path)))
+    first, two = (shoal.cluster(value, **options, **OPTIONS) for value in (path, str(path)))
 
     for clustering in (first, two):
         assert clustering.members().equals(command.members())
@@ -138,16 +142,16 @@ def test_a_path_is_read_as_the_command_reads_it(tmp_path: Path, kind: str, optio
 def test_a_file_and_the_same_table_in_memory_give_the_same_result(tmp_path: Path) -> None:
     pq.write_table(pa.table(COLUMNS), tmp_path / "a.parquet")
 
-    of_file = shoal.cluster(tmp_path / "a.parquet", id="ticket", **HOW)
+    of_file = shoal.cluster(tmp_path / "a.parquet", id="ticket", **OPTIONS)
 
     for table in (frame(), pl.DataFrame(COLUMNS), pa.table(COLUMNS)):
-        clustering = shoal.cluster(table, id="ticket", **HOW)
+        clustering = shoal.cluster(table, id="ticket", **OPTIONS)
         assert clustering.members().equals(of_file.members())
         assert clustering.clusters == of_file.clusters
 
 
 def test_unnamed_columns_are_detected() -> None:
-    clustering = shoal.cluster(frame()[["vec", "body"]], **HOW)
+    clustering = shoal.cluster(frame()[["vec", "body"]], **OPTIONS)
 
     assert [cluster.label for cluster in clustering.clusters] == NAMES
     assert list(clustering.ids) == list(range(ROWS))
@@ -156,45 +160,45 @@ def test_unnamed_columns_are_detected() -> None:
 def test_one_column_of_a_data_frame_is_enough() -> None:
     df, polars = frame(), pl.DataFrame(COLUMNS)
     for clustering in (
-        shoal.cluster(df[["vec"]], text=df["body"], id=df["ticket"], **HOW),
-        shoal.cluster(df["vec"], text=df["body"], id=df["ticket"], **HOW),
-        shoal.cluster(df["vec"].astype(str), text=df["body"], id=df["ticket"], **HOW),
-        shoal.cluster(polars["vec"], text=polars["body"], id=polars["ticket"], **HOW),
-        shoal.cluster(polars.select("vec"), text=polars["body"], id=polars["ticket"], **HOW),
-        shoal.cluster(VECTORS, text=df["body"], id=df["ticket"], **HOW),
-        shoal.cluster(Tensor(VECTORS, needs_gradient=True), text=BODIES, id=TICKETS, **HOW),
+        shoal.cluster(df[["vec"]], text=df["body"], id=df["ticket"], **OPTIONS),
+        shoal.cluster(df["vec"], text=df["body"], id=df["ticket"], **OPTIONS),
+        shoal.cluster(df["vec"].astype(str), text=df["body"], id=df["ticket"], **OPTIONS),
+        shoal.cluster(polars["vec"], text=polars["body"], id=polars["ticket"], **OPTIONS),
+        shoal.cluster(polars.select("vec"), text=polars["body"], id=polars["ticket"], **OPTIONS),
+        shoal.cluster(VECTORS, text=df["body"], id=df["ticket"], **OPTIONS),
+        shoal.cluster(Tensor(VECTORS, needs_gradient=True), text=BODIES, id=TICKETS, **OPTIONS),
     ):
         assert [cluster.label for cluster in clustering.clusters] == NAMES
         assert list(clustering.ids) == TICKETS
 
 
 def test_a_column_for_each_dimension_is_a_vector() -> None:
-    plain = shoal.cluster(VECTORS, **HOW).labels.tolist()
+    plain = shoal.cluster(VECTORS, **OPTIONS).labels.tolist()
     wide = pd.DataFrame(VECTORS)
-    assert shoal.cluster(wide, **HOW).labels.tolist() == plain
+    assert shoal.cluster(wide, **OPTIONS).labels.tolist() == plain
     wide.columns = pd.Index([f"emb_{number}" for number in range(6)])
-    assert shoal.cluster(wide, **HOW).labels.tolist() == plain
+    assert shoal.cluster(wide, **OPTIONS).labels.tolist() == plain
     named = wide.assign(body=BODIES, n=range(ROWS))
     for vector in ("emb", list(wide.columns)):
-        clustering = shoal.cluster(named, vector=vector, text="body", id="n", **HOW)
+        clustering = shoal.cluster(named, vector=vector, text="body", id="n", **OPTIONS)
         assert [cluster.label for cluster in clustering.clusters] == NAMES
         assert list(clustering.ids) == list(range(ROWS))
     corner = pd.DataFrame(VECTORS[:, :3], columns=list("xyz")).assign(ticket=TICKETS)
-    assert list(shoal.cluster(corner, id="ticket", **HOW).ids) == TICKETS
+    assert list(shoal.cluster(corner, id="ticket", **OPTIONS).ids) == TICKETS
 
 
 def test_vectors_may_stand_beside_the_table(tmp_path: Path) -> None:
     pd.DataFrame(COLUMNS).drop(columns="vec").to_csv(tmp_path / "a.csv", index=False)
 
     for table in (frame(), frame().drop(columns="vec"), tmp_path / "a.csv"):
-        clustering = shoal.cluster(table, vector=VECTORS, text="body", id="ticket", **HOW)
+        clustering = shoal.cluster(table, vector=VECTORS, text="body", id="ticket", **OPTIONS)
         assert [cluster.label for cluster in clustering.clusters] == NAMES
         assert list(clustering.ids) == TICKETS
         assert not clustering.warnings
 
 
 def test_texts_and_ids_may_stand_beside_the_table() -> None:
-    clustering = shoal.cluster(frame(), vector="vec", text=BODIES, id=range(100, 100 + ROWS), **HOW)
+    clustering = shoal.cluster(frame(), vector="vec", text=BODIES, id=range(100, 100 + ROWS), **OPTIONS)
 
     assert [cluster.label for cluster in clustering.clusters] == NAMES
     assert list(clustering.ids) == list(range(100, 100 + ROWS))
@@ -203,9 +207,9 @@ def test_texts_and_ids_may_stand_beside_the_table() -> None:
 def test_texts_and_ids_may_be_tables_of_columns() -> None:
     df, polars = frame(), pl.DataFrame(COLUMNS)
     for clustering in (
-        shoal.cluster(df["vec"], text=df[["title", "body"]], id=df[["ticket"]], **HOW),
-        shoal.cluster(VECTORS, text=polars.select("title", "body"), id=polars.select("ticket"), **HOW),
-        shoal.cluster(df, vector=df[["vec"]], text=df[["body"]], id="ticket", **HOW),
+        shoal.cluster(df["vec"], text=df[["title", "body"]], id=df[["ticket"]], **OPTIONS),
+        shoal.cluster(VECTORS, text=polars.select("title", "body"), id=polars.select("ticket"), **OPTIONS),
+        shoal.cluster(df, vector=df[["vec"]], text=df[["body"]], id="ticket", **OPTIONS),
     ):
         assert [cluster.label for cluster in clustering.clusters] == NAMES
         assert list(clustering.ids) == TICKETS
@@ -214,14 +218,14 @@ def test_texts_and_ids_may_be_tables_of_columns() -> None:
 def test_sparse_columns_of_numbers_are_read() -> None:
     sparse = pd.DataFrame(VECTORS).astype(pd.SparseDtype("float32", 0.0))
 
-    assert np.array_equal(shoal.cluster(sparse, **HOW).labels, shoal.cluster(VECTORS, **HOW).labels)
+    assert np.array_equal(shoal.cluster(sparse, **OPTIONS).labels, shoal.cluster(VECTORS, **OPTIONS).labels)
 
 
 def test_rows_can_be_numbered_whatever_the_column_of_ids_holds() -> None:
     twice = frame().assign(id="same")
 
-    assert "repeats the id of row 0" in refusal(lambda: shoal.cluster(twice, vector="vec", **HOW)).problem
-    assert list(shoal.cluster(twice, vector="vec", id=range(ROWS), **HOW).ids) == list(range(ROWS))
+    assert "repeats the id of row 0" in refusal(lambda: shoal.cluster(twice, vector="vec", **OPTIONS)).problem
+    assert list(shoal.cluster(twice, vector="vec", id=range(ROWS), **OPTIONS).ids) == list(range(ROWS))
 
 
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -295,10 +299,10 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_cannot_be_clustered_is_refused_with_the_argument_the_value_and_the_remedy(kind: str) -> None:
+def test_invalid_input_is_refused_with_argument_value_and_remedy(kind: str) -> None:
     data, options, says = REFUSED[kind]
 
-    assert says in str(refusal(lambda: shoal.cluster(data(), **options, **HOW)))
+    assert says in str(refusal(lambda: shoal.cluster(data(), **options, **OPTIONS)))
 
 
 def test_columns_beside_a_data_frame_go_by_its_index() -> None:
@@ -306,10 +310,10 @@ def test_columns_beside_a_data_frame_go_by_its_index() -> None:
     mixed = df.sample(frac=1, random_state=1)
     vectors = df[["vec"]]
 
-    expected = shoal.cluster(df, vector="vec", text="title", id="ticket", **HOW)
-    clustering = shoal.cluster(vectors, text=mixed["title"], id=mixed["ticket"], **HOW)
-    beside = shoal.cluster(df[["title"]], vector=mixed["vec"], text="title", id=mixed["ticket"], **HOW)
-    frames = shoal.cluster(vectors, text=mixed[["title"]], id=mixed[["ticket"]], **HOW)
+    expected = shoal.cluster(df, vector="vec", text="title", id="ticket", **OPTIONS)
+    clustering = shoal.cluster(vectors, text=mixed["title"], id=mixed["ticket"], **OPTIONS)
+    beside = shoal.cluster(df[["title"]], vector=mixed["vec"], text="title", id=mixed["ticket"], **OPTIONS)
+    frames = shoal.cluster(vectors, text=mixed[["title"]], id=mixed[["ticket"]], **OPTIONS)
 
     for clustering_ in (clustering, beside, frames):
         assert list(clustering_.ids) == TICKETS
@@ -317,12 +321,12 @@ def test_columns_beside_a_data_frame_go_by_its_index() -> None:
         assert [cluster.label for cluster in clustering_.clusters] == [cluster.label for cluster in expected.clusters]
     moved = df["ticket"].set_axis(df.index + 1)
     with pytest.raises(InvalidField, match=r"text: has a different index than the data.*to_numpy"):
-        shoal.cluster(vectors, text=moved, **HOW)
+        shoal.cluster(vectors, text=moved, **OPTIONS)
     with pytest.raises(InvalidField, match=r"id: has a different index than the data.*to_numpy"):
-        shoal.cluster(vectors, id=moved, **HOW)
-    assert list(shoal.cluster(vectors, id=moved.to_numpy(), **HOW).ids) == TICKETS
+        shoal.cluster(vectors, id=moved, **OPTIONS)
+    assert list(shoal.cluster(vectors, id=moved.to_numpy(), **OPTIONS).ids) == TICKETS
     lettered = vectors.set_axis([f"row {row}" for row in range(ROWS)])
-    assert list(shoal.cluster(lettered, id=pd.Series(TICKETS), **HOW).ids) == TICKETS  # numbered anew: in order
+    assert list(shoal.cluster(lettered, id=pd.Series(TICKETS), **OPTIONS).ids) == TICKETS  # numbered anew: in order
 
 
 @pytest.mark.process
@@ -335,13 +339,13 @@ def test_a_list_of_texts_beside_a_file_is_texts_however_few_rows_it_has(ending: 
     else:
         pd.DataFrame({"vec": COLUMNS["vec"], "body": BODIES}).to_json(path, orient="records", lines=True)
 
-    clustering = shoal.cluster(path, text=TITLES, id=TICKETS, **HOW)
+    clustering = shoal.cluster(path, text=TITLES, id=TICKETS, **OPTIONS)
 
     assert sorted(cluster.label for cluster in clustering.clusters) == sorted(NAMES)
     assert clustering.text_columns == []
-    assert shoal.cluster(path, text=["body"], **HOW).text_columns == ["body"]
+    assert shoal.cluster(path, text=["body"], **OPTIONS).text_columns == ["body"]
     with pytest.raises(InvalidField, match="is not a field of the file"):
-        shoal.cluster(path, text=TITLES[1:], **HOW)
+        shoal.cluster(path, text=TITLES[1:], **OPTIONS)
 
 
 @pytest.mark.process
@@ -351,25 +355,25 @@ def test_a_name_that_a_file_lacks_is_refused_with_those_it_has(tmp_path: Path) -
 
     for option in ("vector", "text", "id"):
         wrong: dict[str, Any] = {option: "bodi"}
-        assert "Did you mean 'body'" in str(refusal(lambda wrong=wrong: shoal.cluster(path, **wrong, **HOW)))  # type: ignore[misc]
+        assert "Did you mean 'body'" in str(refusal(lambda wrong=wrong: shoal.cluster(path, **wrong, **OPTIONS)))  # type: ignore[misc]
     pq.write_table(pa.table({**COLUMNS, "image": COLUMNS["vec"]}), path)
-    assert 'Choose: vector="vec"' in str(refusal(lambda: shoal.cluster(path, **HOW)))
+    assert 'Choose: vector="vec"' in str(refusal(lambda: shoal.cluster(path, **OPTIONS)))
 
 
 def test_a_sparse_matrix_is_refused_with_the_way_to_make_it_dense() -> None:
     from scipy.sparse import csr_array
 
-    assert "TruncatedSVD" in str(refusal(lambda: shoal.cluster(csr_array(VECTORS), **HOW)))
+    assert "TruncatedSVD" in str(refusal(lambda: shoal.cluster(csr_array(VECTORS), **OPTIONS)))
 
 
 @pytest.mark.process
-def test_rows_of_a_file_without_a_vector_are_left_out_and_what_stands_beside_it_goes_with_the_rest(
+def test_rows_without_a_vector_are_left_out_of_all_columns(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({**COLUMNS, "vec": [None, *COLUMNS["vec"][1:]]}), path)
 
-    clustering = shoal.cluster(path, vector="vec", text=pd.Series(BODIES), id=TICKETS, **HOW)
+    clustering = shoal.cluster(path, vector="vec", text=pd.Series(BODIES), id=TICKETS, **OPTIONS)
 
     assert list(clustering.ids) == TICKETS[1:]
     assert clustering.warnings == ["1 document has no vec; left out."]
@@ -385,7 +389,7 @@ def test_a_batch_of_a_data_set_is_read_at_a_time(tmp_path: Path) -> None:
     for part in range(3):
         pq.write_table(pa.table(COLUMNS).slice(part * 15, 15), tmp_path / f"{part}.parquet")
 
-    clustering = shoal.cluster(pads.dataset(tmp_path), vector="vec", text="body", id="ticket", **HOW)
+    clustering = shoal.cluster(pads.dataset(tmp_path), vector="vec", text="body", id="ticket", **OPTIONS)
 
     assert list(clustering.ids) == TICKETS
 
@@ -395,7 +399,7 @@ def test_a_data_set_of_hugging_face_and_a_relation_of_duckdb_are_tables() -> Non
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     table = pa.table(COLUMNS)
     for data in (datasets.Dataset.from_dict(COLUMNS), duckdb.arrow(table)):
-        clustering = shoal.cluster(data, vector="vec", text=["title", "body"], id="ticket", **HOW)
+        clustering = shoal.cluster(data, vector="vec", text=["title", "body"], id="ticket", **OPTIONS)
         assert list(clustering.ids) == TICKETS
 
 
@@ -405,44 +409,47 @@ def test_several_paths_are_one_table(tmp_path: Path) -> None:
     for part, path in enumerate(paths):
         pq.write_table(pa.table(COLUMNS).slice(part * 15, 15), path)
 
-    assert list(shoal.cluster(paths, vector="vec", text="body", id="ticket", **HOW).ids) == TICKETS
+    assert list(shoal.cluster(paths, vector="vec", text="body", id="ticket", **OPTIONS).ids) == TICKETS
 
 
-def test_rows_are_numbered_where_none_is_asked_for() -> None:
-    assert list(shoal.cluster(frame(), vector="vec", text="body", id="none", **HOW).ids) == list(range(ROWS))
+def test_rows_are_numbered_if_id_is_none() -> None:
+    assert list(shoal.cluster(frame(), vector="vec", text="body", id="none", **OPTIONS).ids) == list(range(ROWS))
 
 
 def test_a_column_that_mixes_types_of_numbers_is_read() -> None:
     mixed = [row.astype(np.float64 if number % 2 else np.float16) for number, row in enumerate(VECTORS)]
     tables = [[row[None]] for row in VECTORS]
     for column in (objects(mixed), objects([row[0] for row in tables])):
-        clustering = shoal.cluster(frame().assign(vec=column), vector="vec", text="body", id="ticket", **HOW)
+        clustering = shoal.cluster(frame().assign(vec=column), vector="vec", text="body", id="ticket", **OPTIONS)
         assert [cluster.label for cluster in clustering.clusters] == NAMES
 
 
 def test_texts_come_first_where_vectors_stand_beside_them() -> None:
-    for clustering in (shoal.cluster(BODIES, VECTORS, id=TICKETS, **HOW), shoal.cluster(BODIES, vector=VECTORS, **HOW)):
+    for clustering in (
+        shoal.cluster(BODIES, VECTORS, id=TICKETS, **OPTIONS),
+        shoal.cluster(BODIES, vector=VECTORS, **OPTIONS),
+    ):
         assert [cluster.label for cluster in clustering.clusters] == NAMES
 
 
-def test_progress_can_be_seen_and_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
-    shoal.cluster(frame(), progress=True, **HOW)
+def test_progress_is_shown_and_erased(capsys: pytest.CaptureFixture[str]) -> None:
+    shoal.cluster(frame(), progress=True, **OPTIONS)
 
     output = capsys.readouterr()
     assert "cluster" in output.err and output.err.endswith("\r") and not output.out
-    shoal.cluster(frame(), **HOW)
+    shoal.cluster(frame(), **OPTIONS)
     assert capsys.readouterr().err == ""
 
 
-def test_what_named_the_clusters_is_shown() -> None:
-    clustering = shoal.cluster(frame(), text=["title", "body"], **HOW)
+def test_the_columns_that_named_the_clusters_are_shown() -> None:
+    clustering = shoal.cluster(frame(), text=["title", "body"], **OPTIONS)
 
     assert "; vector vec; named from title, body; id ticket>" in repr(clustering)
     assert "named from title, body · id ticket" in clustering._repr_html_()
 
 
 def test_assigned_documents_have_the_names_of_their_clusters() -> None:
-    clustering = shoal.cluster(frame(), text="body", **HOW).assign(np.vstack([VECTORS[:1], np.eye(6)[5:]]))
+    clustering = shoal.cluster(frame(), text="body", **OPTIONS).assign(np.vstack([VECTORS[:1], np.eye(6)[5:]]))
 
     assert clustering.labels.tolist() == [0, -1]
     assert clustering.cluster_labels == [NAMES[0], None]
@@ -463,7 +470,10 @@ TEXTS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("kind", TEXTS)
 def test_texts_and_their_vectors_are_clustered_as_bertopic_takes_them(kind: str) -> None:
     texts = TEXTS[kind]()
-    for clustering in (shoal.cluster(texts, VECTORS, **HOW), shoal.cluster(texts, vector=VECTORS.tolist(), **HOW)):
+    for clustering in (
+        shoal.cluster(texts, VECTORS, **OPTIONS),
+        shoal.cluster(texts, vector=VECTORS.tolist(), **OPTIONS),
+    ):
         assert [cluster.label for cluster in clustering.clusters] == NAMES
         assert (
             clustering.text_columns == ["text"]
@@ -477,20 +487,20 @@ def test_names_and_ids_can_be_switched_off(tmp_path: Path) -> None:
     for data in (frame(), str(tmp_path / "rows.parquet"), VECTORS):
         options: dict[str, Any] = {"id": "ticket"} if data is not VECTORS else {}
         for off in (False, "none"):
-            clustering = shoal.cluster(data, text=off, **options, **HOW)
+            clustering = shoal.cluster(data, text=off, **options, **OPTIONS)
             assert [cluster.label for cluster in clustering.clusters] == ["Cluster 0", "Cluster 1", "Cluster 2"]
             assert not clustering.text_columns and not [warning for warning in clustering.warnings if "text" in warning]
-        assert shoal.cluster(data, id=False, **HOW).ids.tolist() == list(range(ROWS))
+        assert shoal.cluster(data, id=False, **OPTIONS).ids.tolist() == list(range(ROWS))
 
 
-def test_the_summary_and_what_is_loaded_say_which_columns_were_read(tmp_path: Path) -> None:
-    clustering = shoal.cluster(frame().rename(columns={"ticket": "id"}), **HOW)
+def test_the_summary_and_a_loaded_clustering_name_the_columns_read(tmp_path: Path) -> None:
+    clustering = shoal.cluster(frame().rename(columns={"ticket": "id"}), **OPTIONS)
     assert clustering.vector_column == "vec" and clustering.id_column == "id"
     summary = clustering.summary()
     assert (summary["vector"], summary["id"], summary["text"]) == ("vec", "id", list(clustering.text_columns))
     again = shoal.load(clustering.save(tmp_path / "found"))
     assert repr(again) == repr(clustering)
-    assert "; vector" not in repr(shoal.cluster(VECTORS, **HOW))
+    assert "; vector" not in repr(shoal.cluster(VECTORS, **OPTIONS))
 
 
 def test_texts_and_ids_beside_vectors_may_be_named_in_the_plural() -> None:
@@ -513,10 +523,10 @@ def test_columns_that_pandas_numbers_are_named_by_their_number() -> None:
     assert clustering.ids[:2].tolist() == ["d0", "d1"]
 
 
-@pytest.mark.parametrize("given", [{"text": 5.0}, {"id": 5.0}, {"text": object()}])
-def test_one_value_is_no_column_of_values(given: Any) -> None:
+@pytest.mark.parametrize("arguments", [{"text": 5.0}, {"id": 5.0}, {"text": object()}])
+def test_a_single_value_is_not_a_column(arguments: Any) -> None:
     with pytest.raises(InvalidField, match="is a single value, not one per row"):
-        shoal.cluster(np.eye(2).repeat(6, axis=0), algorithm="kmeans", n_clusters=2, **given)
+        shoal.cluster(np.eye(2).repeat(6, axis=0), algorithm="kmeans", n_clusters=2, **arguments)
 
 
 @pytest.mark.parametrize("name", ["n_clusters", "n_components", "approx_n_clusters"])

@@ -67,11 +67,11 @@ def test_vectors_in_any_form_are_the_same_points(form: str) -> None:
     assert np.array_equal(points, BLOCK)
 
 
-def changed(row: object) -> list[Any]:
+def replace_row(row: object) -> list[Any]:
     return [*BLOCK[:3].tolist(), row, *BLOCK[4:].tolist()]
 
 
-def masked_rows() -> Any:
+def mask_row() -> Any:
     column = np.ma.array(BLOCK, mask=np.zeros_like(BLOCK, bool))
     column[3] = np.ma.masked
     column.data[3] = 1e9
@@ -81,19 +81,19 @@ def masked_rows() -> Any:
 @pytest.mark.parametrize(
     ("vectors", "says"),
     [
-        (lambda: changed([1.0] * 5), "has 5 numbers where the others have 4"),
-        (lambda: changed([]), "has 0 numbers where the others have 4"),
-        (lambda: changed(None), "is missing"),
-        (lambda: changed(float("nan")), "is missing"),
-        (lambda: changed("text"), "is not a vector of numbers"),
-        (lambda: changed([1.0, None, 3.0, 4.0]), "is not a finite"),
-        (lambda: changed([1.0, float("inf"), 3.0, 4.0]), "is not a finite"),
-        (lambda: objects(changed(None)), "is missing"),
-        (lambda: objects(changed(np.ma.array([1.0, 2, 3, 4], mask=[False, True, False, False]))), "masked"),
-        (masked_rows, "is not a finite number"),
-        (lambda: pa.array(changed([1.0] * 5)), "has 5 numbers where the others have 4"),
-        (lambda: pa.array(changed(None)), "is missing"),
-        (lambda: pa.array(changed([1.0, None, 3.0, 4.0])), "is missing"),
+        (lambda: replace_row([1.0] * 5), "has 5 numbers where the others have 4"),
+        (lambda: replace_row([]), "has 0 numbers where the others have 4"),
+        (lambda: replace_row(None), "is missing"),
+        (lambda: replace_row(float("nan")), "is missing"),
+        (lambda: replace_row("text"), "is not a vector of numbers"),
+        (lambda: replace_row([1.0, None, 3.0, 4.0]), "is not a finite"),
+        (lambda: replace_row([1.0, float("inf"), 3.0, 4.0]), "is not a finite"),
+        (lambda: objects(replace_row(None)), "is missing"),
+        (lambda: objects(replace_row(np.ma.array([1.0, 2, 3, 4], mask=[False, True, False, False]))), "masked"),
+        (mask_row, "is not a finite number"),
+        (lambda: pa.array(replace_row([1.0] * 5)), "has 5 numbers where the others have 4"),
+        (lambda: pa.array(replace_row(None)), "is missing"),
+        (lambda: pa.array(replace_row([1.0, None, 3.0, 4.0])), "is missing"),
     ],
 )
 def test_the_row_at_fault_is_named(vectors: Callable[[], object], says: str) -> None:
@@ -146,7 +146,7 @@ def test_an_invalid_id_is_reported(bad: object) -> None:
 
 def test_columns_of_an_upload_hold_nothing_that_lies_under_a_mask() -> None:
     assert to_column("n", np.ma.array([1, 2], mask=[False, True])).to_pylist() == [1, None]
-    assert refusal(lambda: to_column("v", masked_rows())).field.startswith("v[3]")
+    assert refusal(lambda: to_column("v", mask_row())).field.startswith("v[3]")
 
 
 # ── numbers of NumPy ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -243,23 +243,23 @@ def test_data_frames_of_pandas() -> None:
     holed = pandas.DataFrame(BLOCK).astype("Float64")
     holed.iloc[3, 2] = pandas.NA
     assert refusal(lambda: to_points(holed)).field.startswith("vectors[3]")
-    assert refusal(lambda: to_points(pandas.Series(changed(None)))).field == "vectors[3]"
+    assert refusal(lambda: to_points(pandas.Series(replace_row(None)))).field == "vectors[3]"
 
 
-@pytest.mark.parametrize("given", [{"b", "a"}, frozenset("ab"), {"a": "x", "b": "y"}])
-def test_ids_and_texts_without_an_order_of_rows_are_refused(given: Any) -> None:
-    assert "in the order of the vectors" in str(refusal(lambda: to_ids(given, 2)))
-    assert "in the order of the vectors" in str(refusal(lambda: to_texts(given, 2)))
+@pytest.mark.parametrize("values", [{"b", "a"}, frozenset("ab"), {"a": "x", "b": "y"}])
+def test_ids_and_texts_without_an_order_of_rows_are_refused(values: Any) -> None:
+    assert "in the order of the vectors" in str(refusal(lambda: to_ids(values, 2)))
+    assert "in the order of the vectors" in str(refusal(lambda: to_texts(values, 2)))
 
 
-def test_a_mask_on_one_row_of_a_list_is_seen() -> None:
+def test_a_mask_on_one_row_of_a_list_is_detected() -> None:
     rows = [np.ma.array([1.0, 2.0]), np.ma.array([3.0, 1e9], mask=[False, True])]
     assert "vectors[1][1]" in str(refusal(lambda: to_points(rows)))
     assert "vectors[1][1]" in str(refusal(lambda: to_points(tuple(rows))))
 
 
 @pytest.mark.parametrize("row", [b"\0\0\x80?", bytearray(b"\0\0\x80?"), "[1.0, 2.0]"])
-def test_bytes_and_texts_in_a_list_are_no_vectors(row: object) -> None:
+def test_bytes_and_texts_in_a_list_are_rejected_as_vectors(row: object) -> None:
     message = str(refusal(lambda: to_points([row, row])))
     assert "vectors[0]" in message
     assert "frombuffer" in message or "json.loads" in message
@@ -270,16 +270,16 @@ def test_a_table_of_one_column_of_vectors_is_that_column() -> None:
     assert to_points(table).tolist() == [[1, 2], [3, 4]]
 
 
-@pytest.mark.parametrize("given", [None, "text", 5, (row for row in [[1.0]])])
-def test_the_error_about_other_values_than_tables_names_their_type(given: object) -> None:
-    assert type(given).__name__ in str(refusal(lambda: to_points(given)))
+@pytest.mark.parametrize("values", [None, "text", 5, (row for row in [[1.0]])])
+def test_the_error_about_other_values_than_tables_names_their_type(values: object) -> None:
+    assert type(values).__name__ in str(refusal(lambda: to_points(values)))
 
 
 def test_like_must_be_a_clustering() -> None:
     assert refusal(lambda: shoal.cluster(np.eye(3), like=5)).field == "like"  # type: ignore[arg-type]
 
 
-def test_an_upload_takes_arrow_batches_and_names_what_has_no_columns() -> None:
+def test_an_upload_accepts_arrow_batches_and_rejects_values_without_columns() -> None:
     batch = pa.record_batch({"document_id": ["a"], "embedding": [[1.0, 2.0]]})
     sent = b"".join(_prepare_upload(batch, (), None, None, None).chunks())
     assert pa.ipc.open_stream(sent).read_all().to_pylist() == batch.to_pylist()

@@ -19,27 +19,29 @@ from shoal.library.saved import SAVED, read_saved, write_saved
 NEW = np.random.default_rng(3).normal(size=(40, VECTORS.shape[1])).astype(np.float32)
 
 
-def same(one: shoal.Clustering, two: shoal.Clustering) -> None:
-    """Everything that a clustering shows is equal."""
-    assert list(one.ids) == list(two.ids)
+def same(first: shoal.Clustering, second: shoal.Clustering) -> None:
+    """Check that all results of second clusterings are equal."""
+    assert list(first.ids) == list(second.ids)
     for name in ("labels", "strengths", "distances", "coordinates", "outlier_scores"):
-        assert np.array_equal(getattr(one, name), getattr(two, name), equal_nan=getattr(one, name) is not None), name
-    assert list(one.clusters) == list(two.clusters)
-    assert one.exemplars == two.exemplars
-    assert one.summary() == two.summary()
-    assert one.plan == two.plan
-    tables = one.tables()
-    assert tables.keys() == two.tables().keys()
-    assert all(table.equals(two.tables()[name]) for name, table in tables.items())
+        assert np.array_equal(
+            getattr(first, name), getattr(second, name), equal_nan=getattr(first, name) is not None
+        ), name
+    assert list(first.clusters) == list(second.clusters)
+    assert first.exemplars == second.exemplars
+    assert first.summary() == second.summary()
+    assert first.plan == second.plan
+    tables = first.tables()
+    assert tables.keys() == second.tables().keys()
+    assert all(table.equals(second.tables()[name]) for name, table in tables.items())
     for rows in (VECTORS.astype(np.float32), NEW):
-        assert np.array_equal(one.assign(rows).labels, two.assign(rows).labels)
-        assert np.array_equal(one.assign(rows).strengths, two.assign(rows).strengths)
+        assert np.array_equal(first.assign(rows).labels, second.assign(rows).labels)
+        assert np.array_equal(first.assign(rows).strengths, second.assign(rows).strengths)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 @pytest.mark.parametrize("ids", [None, IDS], ids=["row numbers", "ids"])
-def test_a_saved_clustering_does_what_it_could(algorithm: str, ids: list[str] | None, tmp_path: Path) -> None:
+def test_a_loaded_clustering_has_all_abilities(algorithm: str, ids: list[str] | None, tmp_path: Path) -> None:
     clustering = shoal.cluster(VECTORS.astype(np.float32), text=TEXTS, id=ids, algorithm=algorithm)
     folder = clustering.save(tmp_path / "found", note="mine")
 

@@ -43,17 +43,17 @@ def test_a_number_of_clusters_is_not_proposed_to_those_who_gave_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"),
+    ("name", "suggestion"),
     [("hdbscn", "hdbscan"), ("HDBSCAN", "hdbscan"), ("K-means", "kmeans"), ("gmm", "gaussian_mixture"),
      ("Gaussian Mixture", "gaussian_mixture"), ("hierarchical", "agglomerative"), ("louvain", "leiden")],
 )  # fmt: skip
-def test_a_misspelt_algorithm_gets_a_suggestion(name: str, meant: str) -> None:
+def test_a_misspelt_algorithm_gets_a_suggestion(name: str, suggestion: str) -> None:
     with pytest.raises(InvalidField) as refused:
         shoal.cluster(VECTORS, algorithm=name)
-    assert f"Did you mean {meant!r}?" in str(refused.value) and "evoc" not in str(refused.value)
+    assert f"Did you mean {suggestion!r}?" in str(refused.value) and "evoc" not in str(refused.value)
 
 
-def test_an_algorithm_that_is_no_name_is_refused() -> None:
+def test_an_algorithm_that_is_not_a_name_is_refused() -> None:
     for algorithm_ in (None, ["kmeans"], shoal.KMeans):
         with pytest.raises(InvalidField, match="algorithm: is not known"):
             shoal.cluster(VECTORS, algorithm=algorithm_)  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ def test_names_ids_and_representatives_stay(clustering: shoal.Clustering) -> Non
         assert after.size >= before.size
 
 
-def test_what_is_counted_counts_the_documents_that_came(clustering: shoal.Clustering) -> None:
+def test_counts_include_the_reassigned_documents(clustering: shoal.Clustering) -> None:
     reduced = clustering.reduce_outliers()
 
     assert [cluster.size for cluster in reduced.clusters] == np.bincount(reduced.labels).tolist()

@@ -38,7 +38,7 @@ Json = dict[str, Any]
 
 
 def rows() -> list[Json]:
-    """Documents with what people have in their files beside texts and vectors."""
+    """Documents with typical columns beside texts and vectors."""
     result = [
         {
             "ticket": TICKETS[n],
@@ -56,19 +56,19 @@ def rows() -> list[Json]:
     return result
 
 
-def clustered(path: Path, **more: Any) -> FileClustering:
+def cluster(path: Path, **options: Any) -> FileClustering:
     request = {
         "path": path,
         "id": "ticket",
         "text": ["body"],
         "cluster_options": ClusterOptions(algorithm="kmeans", n_clusters=3),
-        **more,
+        **options,
     }
     return cluster_file(Request(**request))
 
 
 def read(path: Path) -> list[Json]:
-    """A file as its format says it is, without Shoal."""
+    """Read a file without Shoal."""
     name = path.name.removesuffix(".gz")
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     if name.endswith(".parquet"):
@@ -83,9 +83,9 @@ def read(path: Path) -> list[Json]:
     return [json.loads(line) for line in content.decode().split("\n") if line]
 
 
-def expected(found: FileClustering) -> list[Json]:
-    """What Shoal adds to each row of the file, from the members."""
-    members = {row["document_id"]: row for row in found.clustering.members().to_pylist()}
+def expect_results(clustering: FileClustering) -> list[Json]:
+    """Return the columns that Shoal adds to each row of the file, from the members table."""
+    members = {row["document_id"]: row for row in clustering.clustering.members().to_pylist()}
     names = ("cluster_id", "cluster_label", "membership_strength", "x", "y")
     return [dict(zip(RESULT_COLUMNS, (members.get(id, {}).get(name) for name in names), strict=True)) for id in TICKETS]
 
@@ -94,10 +94,10 @@ INPUTS = {"parquet": as_parquet, "arrow": as_arrow, "jsonl": as_json_lines, "csv
 OUTPUTS = ["parquet", "arrow", "jsonl", "json", "csv", "tsv", "jsonl.gz", "csv.gz"]
 
 
-@pytest.mark.parametrize("given", INPUTS)
-def test_every_row_and_column_of_a_file_comes_back_with_its_cluster(given: str, tmp_path: Path) -> None:
-    result = clustered(INPUTS[given](tmp_path, rows()))
-    added = expected(result)
+@pytest.mark.parametrize("format", INPUTS)
+def test_every_row_and_column_of_a_file_is_written_with_its_cluster(format: str, tmp_path: Path) -> None:
+    result = cluster(INPUTS[format](tmp_path, rows()))
+    added = expect_results(result)
 
     assert [item["cluster_id"] is None for item in added] == [n in (NO_VECTOR, ALL_ZERO) for n in range(COUNT)]
     for ending in OUTPUTS:
@@ -108,7 +108,7 @@ def test_every_row_and_column_of_a_file_comes_back_with_its_cluster(given: str, 
         assert [list(row) for row in back] == [[*rows()[0], *RESULT_COLUMNS]] * COUNT, ending
         as_text = ending.startswith(("csv", "tsv"))
         for row, own, entry in zip(back, rows(), added, strict=True):
-            _check_own(row, own, as_text=as_text, from_text=given == "csv")
+            _check_own(row, own, as_text=as_text, from_text=format == "csv")
             if as_text:
                 assert [row["cluster_id"], row["cluster_label"]] == [
                     entry["cluster_id"] or "",
@@ -153,7 +153,7 @@ def test_types_of_columns_stay(tmp_path: Path) -> None:
     }
     table = pa.table(columns).replace_schema_metadata({"pandas": "{}"})
     pq.write_table(table, tmp_path / "in.parquet")
-    result = clustered(
+    result = cluster(
         tmp_path / "in.parquet", id=None, text=[], cluster_options=ClusterOptions(algorithm="kmeans", n_clusters=2)
     )
     result.write_back(tmp_path / "out.parquet")
@@ -181,7 +181,7 @@ def test_a_file_of_rows_that_differ_becomes_a_table_that_holds_them_all(tmp_path
     rows_[2] |= {"late": 1.5, "empty": {}, "many": many, "deep": {"b": "x"}}
     rows_[3]["late"] = 2
     path = as_json_lines(tmp_path, rows_)
-    clustering = clustered(path, id=None, text=[], cluster_options=ClusterOptions(algorithm="kmeans", n_clusters=2))
+    clustering = cluster(path, id=None, text=[], cluster_options=ClusterOptions(algorithm="kmeans", n_clusters=2))
     clustering.write_back(tmp_path / "out.parquet")
 
     back = pq.read_table(tmp_path / "out.parquet")
@@ -195,17 +195,17 @@ def test_a_file_of_rows_that_differ_becomes_a_table_that_holds_them_all(tmp_path
     ] == rows_
 
 
-def test_several_files_come_back_as_one_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_several_files_are_written_as_one_in_order_of_their_names(tmp_path: Path) -> None:
     for number, part in enumerate((rows()[:10], rows()[10:])):
         (tmp_path / "data" / f"lang={number}").mkdir(parents=True)
         as_parquet(tmp_path / "data" / f"lang={number}", part)
-    result = clustered(tmp_path / "data")
+    result = cluster(tmp_path / "data")
     result.write_back(tmp_path / "out.csv")
 
     back = read(tmp_path / "out.csv")
     assert [row["ticket"] for row in back] == [str(ticket) for ticket in TICKETS]
     assert [row["lang"] for row in back] == ["0"] * 10 + ["1"] * 20
-    assert [row["cluster_id"] or None for row in back] == [item["cluster_id"] for item in expected(result)]
+    assert [row["cluster_id"] or None for row in back] == [item["cluster_id"] for item in expect_results(result)]
 
 
 @pytest.mark.parametrize("beside", [None, as_csv, as_json_lines, as_parquet])
@@ -215,7 +215,7 @@ def test_an_array_comes_back_with_its_sidecar(
     np.save(tmp_path / "v.npy", VECTORS)
     about = [{name: value for name, value in row.items() if name in ("ticket", "body")} for row in rows()]
     sidecar = None if beside is None else beside(tmp_path, about)
-    result = clustered(tmp_path / "v.npy", sidecar=sidecar, id=sidecar and "ticket", text=["body"] if beside else [])
+    result = cluster(tmp_path / "v.npy", sidecar=sidecar, id=sidecar and "ticket", text=["body"] if beside else [])
     result.write_back(tmp_path / "out.parquet")
     result.write_back(tmp_path / "out.jsonl")
 
@@ -227,7 +227,7 @@ def test_an_array_comes_back_with_its_sidecar(
 
 def test_rows_that_a_filter_left_out_are_there_without_a_cluster(tmp_path: Path) -> None:
     where = parse_filter({"field": "open", "operator": "eq", "value": False}, "where")
-    result = clustered(as_parquet(tmp_path, rows()), where=where)
+    result = cluster(as_parquet(tmp_path, rows()), where=where)
     result.write_back(tmp_path / "out.csv")
 
     back = read(tmp_path / "out.csv")
@@ -238,9 +238,9 @@ def test_rows_that_a_filter_left_out_are_there_without_a_cluster(tmp_path: Path)
 
 
 def test_a_file_that_was_clustered_before_gets_new_columns_for_the_old(tmp_path: Path) -> None:
-    result = clustered(as_csv(tmp_path, rows()))
+    result = cluster(as_csv(tmp_path, rows()))
     result.write_back(tmp_path / "one.csv")
-    again = clustered(tmp_path / "one.csv")
+    again = cluster(tmp_path / "one.csv")
     notes = again.write_back(tmp_path / "two.csv")
 
     assert "earlier clustering" in notes[0] and "cluster_id" in notes[0]
@@ -251,7 +251,7 @@ def test_a_file_that_was_clustered_before_gets_new_columns_for_the_old(tmp_path:
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
 def test_columns_of_the_caller_are_never_replaced(ending: str, tmp_path: Path) -> None:
     own = [{**row, "x": f"mine {n}", "cluster_id": n} for n, row in enumerate(rows())]
-    result = clustered(as_parquet(tmp_path, own))
+    result = cluster(as_parquet(tmp_path, own))
     notes = result.write_back(tmp_path / f"one.{ending}")
     back = read(tmp_path / f"one.{ending}")
 
@@ -260,7 +260,7 @@ def test_columns_of_the_caller_are_never_replaced(ending: str, tmp_path: Path) -
     assert [str(row["cluster_id"]) for row in back] == [str(n) for n in range(COUNT)]
     assert {row["shoal_cluster_id"] for row in back} == {"cl_0", "cl_1", "cl_2", "" if ending == "csv" else None}
 
-    clustered(tmp_path / f"one.{ending}").write_back(tmp_path / f"two.{ending}")
+    cluster(tmp_path / f"one.{ending}").write_back(tmp_path / f"two.{ending}")
     assert read(tmp_path / f"two.{ending}") == back
 
 
@@ -268,7 +268,7 @@ def test_a_csv_file_keeps_how_it_is_written(tmp_path: Path) -> None:
     lines = ["ticket;price;when;embedding"]
     lines += [f"{t};{n:.2f};2024-01-{n + 1:02};{json.dumps(VECTORS[n].tolist())}" for n, t in enumerate(TICKETS)]
     (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
-    result = clustered(tmp_path / "in.csv", text=[])
+    result = cluster(tmp_path / "in.csv", text=[])
     result.write_back(tmp_path / "out.csv")
 
     back = (tmp_path / "out.csv").read_text("utf-8-sig").splitlines()
@@ -293,7 +293,7 @@ def test_numbers_of_shoal_have_the_decimal_mark_of_the_file(
     lines = ["ticket;price;embedding"]
     lines += [f"{t};{prices[n % 4]};{json.dumps(VECTORS[n].tolist())}" for n, t in enumerate(TICKETS)]
     (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
-    result = clustered(tmp_path / "in.csv", text=[])
+    result = cluster(tmp_path / "in.csv", text=[])
     result.write_back(tmp_path / f"out.{ending}")
 
     text = (tmp_path / f"out.{ending}").read_text("utf-8-sig").splitlines()
@@ -302,7 +302,7 @@ def test_numbers_of_shoal_have_the_decimal_mark_of_the_file(
     for row, place in zip(back, result.clustering.coordinates, strict=True):  # type: ignore[arg-type]
         assert [row["x"], row["y"]] == [_digits(item).replace(".", mark) for item in place]
     if ending == "csv":
-        again = clustered(tmp_path / "out.csv", text=[])
+        again = cluster(tmp_path / "out.csv", text=[])
         again.write_back(tmp_path / "again.csv")
         assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
 
@@ -311,7 +311,7 @@ def test_a_spreadsheet_reads_it_as_unicode_and_runs_nothing(tmp_path: Path) -> N
     """Excel takes a CSV file without the mark for another encoding; a label that looks like a formula is text."""
     from dataclasses import replace
 
-    result = clustered(as_parquet(tmp_path, rows()))
+    result = cluster(as_parquet(tmp_path, rows()))
     analysis = result.clustering.analysis
     named = [replace(cluster, label=f"=cmd|'/C calc'!A{n}") for n, cluster in enumerate(analysis.clusters)]
     evil = replace(result.clustering, analysis=replace(analysis, clusters=named))
@@ -327,7 +327,7 @@ def test_a_spreadsheet_reads_it_as_unicode_and_runs_nothing(tmp_path: Path) -> N
 
 
 def test_a_file_that_changed_meanwhile_is_not_written(tmp_path: Path) -> None:
-    result = clustered(as_csv(tmp_path, rows()))
+    result = cluster(as_csv(tmp_path, rows()))
     for changed in (rows()[:-1], [*rows(), {**rows()[0], "ticket": 1}]):
         as_csv(tmp_path, changed)
         with pytest.raises(InvalidField, match="modified after it was read"):
@@ -335,12 +335,12 @@ def test_a_file_that_changed_meanwhile_is_not_written(tmp_path: Path) -> None:
         assert sorted(path.name for path in tmp_path.iterdir()) == ["docs.csv"]
 
 
-@pytest.mark.parametrize("given", INPUTS)
-def test_a_file_with_other_rows_of_the_same_number_is_not_written(given: str, tmp_path: Path) -> None:
-    path = INPUTS[given](tmp_path, rows())
-    result = clustered(path)
+@pytest.mark.parametrize("format", INPUTS)
+def test_a_file_with_other_rows_of_the_same_number_is_not_written(format: str, tmp_path: Path) -> None:
+    path = INPUTS[format](tmp_path, rows())
+    result = cluster(path)
     time.sleep(0.02)  # longer than the clock of any file system takes for a tick
-    INPUTS[given](tmp_path, rows()[::-1])
+    INPUTS[format](tmp_path, rows()[::-1])
 
     with pytest.raises(InvalidField, match="was modified after it was read"):
         result.write_back(tmp_path / "out.csv")
@@ -348,7 +348,7 @@ def test_a_file_with_other_rows_of_the_same_number_is_not_written(given: str, tm
 
 
 def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
-    result = clustered(as_csv(tmp_path, rows()))
+    result = cluster(as_csv(tmp_path, rows()))
     left, other, living = (
         tmp_path / name for name in (".o.csv.0123456789ab.part", ".p.csv.0123456789ab.part", ".o.csv.ba9876543210.part")
     )
@@ -362,22 +362,22 @@ def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
-@pytest.mark.parametrize("given", ["csv", "parquet", "jsonl"])
-def test_columns_are_left_out_on_demand(given: str, ending: str, tmp_path: Path) -> None:
-    result = clustered(INPUTS[given](tmp_path, rows()), without=["embedding, note"])
+@pytest.mark.parametrize("format", ["csv", "parquet", "jsonl"])
+def test_columns_are_left_out_on_demand(format: str, ending: str, tmp_path: Path) -> None:
+    result = cluster(INPUTS[format](tmp_path, rows()), without=["embedding, note"])
     result.write_back(tmp_path / f"out.{ending}")
 
     names = [name for name in rows()[0] if name not in ("embedding", "note")]
     assert {tuple(row) for row in read(tmp_path / f"out.{ending}")} == {(*names, *RESULT_COLUMNS)}
     with pytest.raises(InvalidField, match=r"--without: the file.*Did you mean 'embedding'"):
-        clustered(INPUTS[given](tmp_path, rows()), without=["embeding"])
+        cluster(INPUTS[format](tmp_path, rows()), without=["embeding"])
 
 
 def test_python_writes_a_file_back_as_the_command_does(tmp_path: Path) -> None:
     source = as_csv(tmp_path, rows())
     how: Json = {"text": "body", "id": "ticket", "algorithm": "kmeans", "n_clusters": 3}
     clustering = shoal.cluster(source, **how)
-    clustered(source, text=["body"]).write_back(tmp_path / "command.csv")
+    cluster(source, text=["body"]).write_back(tmp_path / "command.csv")
 
     assert clustering.write(tmp_path / "python.csv") == tmp_path / "python.csv"
     assert read(tmp_path / "python.csv") == read(tmp_path / "command.csv")
@@ -410,10 +410,10 @@ def test_python_writes_a_table_in_memory_with_its_clusters(tmp_path: Path) -> No
     assert [row["cluster_id"] for row in back] == clustering.members()["cluster_id"].to_pylist()
 
 
-def test_kept_columns_stand_in_the_members(tmp_path: Path) -> None:
+def test_kept_columns_are_in_the_members_table(tmp_path: Path) -> None:
     for write in (as_parquet, as_csv, as_json_lines):
         rows_ = [{**row, "x": n, "a,b": n} for n, row in enumerate(rows())]
-        clustering = clustered(write(tmp_path, rows_), member_columns=["zip,price", "x", "a,b"])
+        clustering = cluster(write(tmp_path, rows_), member_columns=["zip,price", "x", "a,b"])
         members = clustering.clustering.members()
 
         assert members.column_names[-4:] == ["zip", "price", "file_x", "a,b"]
@@ -422,7 +422,7 @@ def test_kept_columns_stand_in_the_members(tmp_path: Path) -> None:
             assert members[name].to_pylist() == [row[name] for row in inside]
         assert members["file_x"].to_pylist() == [row["x"] for row in inside]
     with pytest.raises(InvalidField, match=r"has no column 'ziip'.*Did you mean 'zip'"):
-        clustered(as_parquet(tmp_path, rows()), member_columns=["ziip"])
+        cluster(as_parquet(tmp_path, rows()), member_columns=["ziip"])
 
 
 REFUSED: dict[str, tuple[str, list[str], str]] = {
@@ -463,9 +463,9 @@ def test_nothing_of_the_callers_is_overwritten(case: str, tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("ending", OUTPUTS)
-def test_a_second_run_replaces_what_the_first_wrote(ending: str, tmp_path: Path) -> None:
+def test_a_second_run_replaces_the_columns_of_the_first(ending: str, tmp_path: Path) -> None:
     source = as_csv(tmp_path, rows())
-    result, path = clustered(source), tmp_path / f"out.{ending}"
+    result, path = cluster(source), tmp_path / f"out.{ending}"
     result.write_back(path)
     check_target(path, [source], overwrite=False)
     before = read(path)
@@ -494,18 +494,18 @@ def test_earlier_output_with_columns_added_since_is_not_replaced(ending: str, tm
     """Neither behind the columns of results nor before them; in the second case reading the source shows it."""
     source, path = as_csv(tmp_path, rows()), tmp_path / f"out.{ending}"
     longer = [{"reviewed_by": "me", **row} for row in rows()]
-    clustered(as_json_lines(tmp_path, longer)).write_back(path)
+    cluster(as_json_lines(tmp_path, longer)).write_back(path)
     before = path.read_bytes()
 
     with pytest.raises(Conflict, match=r"columns that the rows to be written do not have.*--overwrite"):
-        clustered(source, replaces=path)
+        cluster(source, replaces=path)
     clustering = shoal.cluster(source, text="body", id="ticket", algorithm="kmeans", n_clusters=3)
     with pytest.raises(Conflict, match=r"overwrite=True"):
         clustering.write(path)
 
     assert path.read_bytes() == before
     clustering.write(path, overwrite=True)
-    clustered(source, replaces=path).write_back(path)
+    cluster(source, replaces=path).write_back(path)
     clustering.write(path)
     assert "reviewed_by" not in read(path)[0]
 

@@ -17,16 +17,16 @@ from shoal.library.output.write_targets import check_target
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Clustering:
+def clustering(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Clustering:
     vectors = np.eye(3).repeat(4, axis=0)
     path = tmp_path_factory.mktemp("source") / "docs.parquet"
     pq.write_table(pa.table({"id": [f"d{n}" for n in range(12)], "vec": vectors.tolist()}), path)
     return shoal.cluster(path, algorithm="kmeans", n_clusters=3)
 
 
-def source_of(found: Clustering) -> Path:
-    assert found.file_rows is not None
-    return next(iter(found.file_rows.opened.stamps))
+def source_of(clustering: Clustering) -> Path:
+    assert clustering.file_rows is not None
+    return next(iter(clustering.file_rows.opened.stamps))
 
 
 def pipe(path: Path) -> None:
@@ -56,54 +56,54 @@ def folder(path: Path) -> None:
     ],
 )
 def test_only_regular_files_are_opened_and_written(
-    make: Callable[[Path], None], says: str, found: Clustering, tmp_path: Path
+    make: Callable[[Path], None], says: str, clustering: Clustering, tmp_path: Path
 ) -> None:
     make(tmp_path / "out.csv")
     with pytest.raises(ShoalError, match=says):
-        found.write(tmp_path / "out.csv", overwrite=True)
+        clustering.write(tmp_path / "out.csv", overwrite=True)
 
 
-def test_a_name_that_no_disk_takes_is_refused(found: Clustering, tmp_path: Path) -> None:
+def test_a_file_name_that_is_too_long_is_refused(clustering: Clustering, tmp_path: Path) -> None:
     with pytest.raises(InvalidField, match="cannot be written"):
-        found.write(tmp_path / f"{'n' * 300}.csv")
+        clustering.write(tmp_path / f"{'n' * 300}.csv")
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
 def test_the_source_is_safe_behind_any_link(
-    link: Callable[[Path, Path], None], found: Clustering, tmp_path: Path
+    link: Callable[[Path, Path], None], clustering: Clustering, tmp_path: Path
 ) -> None:
-    source = source_of(found)
+    source = source_of(clustering)
     before = source.read_bytes()
     link(source, source.parent / "other.parquet")
     (tmp_path / "linked").symlink_to(source.parent)
     for target in (source.parent / "other.parquet", tmp_path / "linked" / source.name):
         with pytest.raises(Conflict, match="lies in what is read"):
-            found.write(target, overwrite=True)
+            clustering.write(target, overwrite=True)
 
     (source.parent / "other.parquet").unlink()
     assert source.read_bytes() == before
 
 
-def test_a_link_stays_one_and_what_it_leads_to_is_replaced(found: Clustering, tmp_path: Path) -> None:
+def test_a_link_is_kept_and_its_target_replaced(clustering: Clustering, tmp_path: Path) -> None:
     (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
     for _ in range(2):
-        found.write(tmp_path / "link.csv")
+        clustering.write(tmp_path / "link.csv")
 
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "real.csv").read_text().count("cl_") == 12
 
 
-def test_a_read_only_file_stays_and_a_private_one_stays_private(found: Clustering, tmp_path: Path) -> None:
+def test_a_read_only_file_is_kept_and_a_private_one_stays_private(clustering: Clustering, tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    found.write(path)
+    clustering.write(path)
     path.chmod(0o600)
-    found.write(path)
+    clustering.write(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
     path.chmod(0o400)
     with pytest.raises(Conflict, match=r"is read-only. Choose another name, or"):
-        found.write(path)
-    found.write(path, overwrite=True)
+        clustering.write(path)
+    clustering.write(path, overwrite=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
 
 
@@ -115,7 +115,7 @@ def test_the_folder_of_results_takes_no_other_file(tmp_path: Path) -> None:
             check_target(tmp_path / folder / "out.csv", [], overwrite=True, results=tmp_path / "found")
 
 
-def test_a_column_without_a_name_stays_without_one_as_often_as_it_is_written(tmp_path: Path) -> None:
+def test_an_unnamed_column_stays_unnamed_after_repeated_writes(tmp_path: Path) -> None:
     lines = [f'{row},{row},{"abc"[row % 3]} rain,"{np.eye(3)[row % 3].tolist()}"' for row in range(9)]
     (tmp_path / "docs.csv").write_text("\n".join([",Unnamed: 0,text,vec", *lines]))
     for _ in range(2):
