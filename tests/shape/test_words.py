@@ -82,6 +82,16 @@ ADJECTIVES: Final = frozenset(
 STORED: Final = frozenset({"Metric.placed"})
 """Methods that saved clusterings refer to by name."""
 
+TESTS: Final = Path(__file__).parents[1]
+
+TEST_FOLDERS: Final = (
+    ".", "cli", "client", "contract", "faults", "files", "library", "read_back", "records", "sdk", "simulation",
+)  # fmt: skip
+"""Folders of tests whose words are revised; `.` holds the files of tests/ itself."""
+
+TEST_NOUNS: Final = frozenset({"grouped_documents", "watched_stores"})
+"""Functions of tests with an adjective before a noun."""
+
 NATIVE: Final = frozenset({"agreed_graph", "joined_groups", "Codes.reordered"})
 """Named as in the compiled core, which they describe or stand in for."""
 
@@ -165,6 +175,15 @@ def test_comments_and_messages_use_the_words_of_the_field(room: str) -> None:
     assert not found, "Say what is meant: " + ", ".join(sorted(found))
 
 
+@pytest.mark.parametrize("folder", TEST_FOLDERS)
+def test_tests_use_the_words_of_the_field(folder: str) -> None:
+    paths = sorted((TESTS / folder).glob("*.py" if folder == "." else "**/*.py"))
+    odd = {f"{path.relative_to(TESTS)}: {word}" for path in paths for word in _odd_words(path.read_text())}
+
+    assert paths
+    assert not odd, "Use the words of the field: " + ", ".join(sorted(odd))
+
+
 def test_exceptions_of_the_rules_exist() -> None:
     defined = {name for room in ROOMS for path in files(room) for name in functions(ast.parse(path.read_text()))}
 
@@ -177,7 +196,33 @@ def test_the_rules_find_what_they_are_about() -> None:
 
     assert [name for name in functions(tree) if _is_participle(name.rpartition(".")[2])] == ["_joined"]
     assert "told" in names(tree)
+    assert list(_odd_words('def _joined(one):\n    "Told."  # whoever')) == ["one", "_joined", "Told", "whoever"]
 
 
 def _is_participle(name: str) -> bool:
     return bool(PARTICIPLE.match(name)) and name.strip("_") not in EXACT and name not in ADJECTIVES
+
+
+def _odd_words(source: str) -> Iterator[str]:
+    """Names and prose of a test file that break the rules of src. Strings may hold any word: they are data."""
+    tree = ast.parse(source)
+    for name in names(tree):
+        if name in VERBS or not BANNED.isdisjoint(name.lower().strip("_").split("_")):
+            yield name
+    for name in functions(tree):
+        if _is_participle(name.rpartition(".")[2]) and name not in TEST_NOUNS:
+            yield name
+    for text in (*_docstrings(tree), *_comments(source)):
+        if match := PROSE.search(text):
+            yield match[0]
+
+
+def _docstrings(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value.value
+
+
+def _comments(source: str) -> Iterator[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return (token.string for token in tokens if token.type == tokenize.COMMENT)
