@@ -22,12 +22,12 @@ LOOKED_AT = 2000
 
 
 def contenders(**arguments: int) -> tuple[Contender, ...]:
-    given = {"clusters": CLUSTERS, **arguments}
+    options = {"clusters": CLUSTERS, **arguments}
     return (
-        Contender("shoal", "shoal_assign", given),
-        Contender("NumPy, brute", "numpy_assign", given),
-        Contender("scikit-learn, argmin", "sklearn_assign", given),
-        Contender("faiss IndexFlatL2", "faiss_assign", given),
+        Contender("shoal", "shoal_assign", options),
+        Contender("NumPy, brute", "numpy_assign", options),
+        Contender("scikit-learn, argmin", "sklearn_assign", options),
+        Contender("faiss IndexFlatL2", "faiss_assign", options),
     )
 
 

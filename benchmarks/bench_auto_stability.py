@@ -50,13 +50,13 @@ def load(folder: Path, name: str, column: str) -> tuple[NDArray[np.float32], Lab
     points = np.ascontiguousarray(flat.reshape(len(table), -1), np.float32)
     words = table["label"].to_numpy(zero_copy_only=False).astype(str)
     truth = np.where(words == "oos", -1, np.unique(words, return_inverse=True)[1])
-    known = points.any(axis=1)
-    return unit_rows(points[known]), truth[known]
+    rows = points.any(axis=1)
+    return unit_rows(points[rows]), truth[rows]
 
 
 def cluster(points: NDArray[np.float32], seed: int = 42, **params: int) -> Labels:
-    found = auto.fit(points, auto.AutoParams(**params), seed=seed, threads=0, progress=ignore_progress)
-    return found.assignments.labels
+    result = auto.fit(points, auto.AutoParams(**params), seed=seed, threads=0, progress=ignore_progress)
+    return result.assignments.labels
 
 
 def ami(truth: Labels, labels: Labels) -> float:
@@ -85,13 +85,13 @@ def sensitivity(points: NDArray[np.float32], truth: Labels) -> dict[str, float]:
     baseline, moved = ami(truth, cluster(points)), dict[str, float]()
     for module, name in CONSTANTS:
         value = getattr(module, name)
-        found = []
+        result = []
         for factor in (0.9, 1.1):
             changed = round(value * factor) if isinstance(value, int) else value * factor
             setattr(module, name, changed)
-            found.append(abs(ami(truth, cluster(points)) - baseline))
+            result.append(abs(ami(truth, cluster(points)) - baseline))
         setattr(module, name, value)
-        moved[name] = max(found)
+        moved[name] = max(result)
     moved["n_neighbors"] = max(abs(ami(truth, cluster(points, n_neighbors=k)) - baseline) for k in (22, 28))
     return moved
 
@@ -100,12 +100,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--constants", action="store_true", help="10 %% on every constant instead")
-    asked = parser.parse_args()
-    if not asked.constants:
+    args = parser.parse_args()
+    if not args.constants:
         print("| set | score | AMI | clusters | noise | oos left out | other seed | shuffled | s |\n|" + "---|" * 9)
     for name, column in SETS.items():
-        points, truth = load(asked.folder, name, column)
-        if asked.constants:
+        points, truth = load(args.folder, name, column)
+        if args.constants:
             sensitivities = ", ".join(f"{key} {value:.3f}" for key, value in sensitivity(points, truth).items())
             print(f"{name}: {sensitivities}", flush=True)
         else:

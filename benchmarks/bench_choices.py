@@ -33,16 +33,18 @@ def labels(points: Floats, **params: object) -> NDArray[np.int32]:
 
 
 def two_writings() -> None:
-    known = vectors(load("banking77"))
+    points_ = vectors(load("banking77"))
     for starts in (1, 10):
-        found = []
+        results = []
         for number in range(SETS):
-            rows = np.random.default_rng(number).choice(len(known), ROWS, replace=False)
-            own = known[rows]
+            rows = np.random.default_rng(number).choice(len(points_), ROWS, replace=False)
+            own = points_[rows]
             written = np.round(own.astype(np.float64), 6)
-            first, second = (labels(one, n_clusters=CLUSTERS, n_init=starts) for one in (own, written))
-            found.append(adjusted_rand_score(first, second))
-        print(f"k-means, {starts:>2} starts, two writings agree: {min(found):.2f} to {max(found):.2f} on {SETS} sets")
+            first, second = (labels(value, n_clusters=CLUSTERS, n_init=starts) for value in (own, written))
+            results.append(adjusted_rand_score(first, second))
+        print(
+            f"k-means, {starts:>2} starts, two writings agree: {min(results):.2f} to {max(results):.2f} on {SETS} sets"
+        )
 
 
 def left_out() -> None:
@@ -60,22 +62,24 @@ def calibration() -> None:
         truth = np.unique(classes[inside], return_inverse=True)[1]
         points = unit_rows(vectors(table)[inside])
         order = np.random.default_rng(0).permutation(len(points))
-        known, held_out = order[::2], order[1::2]
-        centroids = np.stack([points[known][truth[known] == one].mean(axis=0) for one in range(truth.max() + 1)])
-        squares = ((points[known] - centroids[truth[known]]) ** 2).sum(axis=1).astype(np.float64)
+        learned_, held_out = order[::2], order[1::2]
+        centroids = np.stack(
+            [points[learned_][truth[learned_] == item].mean(axis=0) for item in range(truth.max() + 1)]
+        )
+        squares = ((points[learned_] - centroids[truth[learned_]]) ** 2).sum(axis=1).astype(np.float64)
         variances = {
             "those that differ": squares.var() / (2 * squares.mean()),
             "all": squares.mean() / points.shape[1],
             "one": squares.mean(),
         }
         for kind, variance in variances.items():
-            found = Mixture(centroids.astype(np.float64), float(variance)).probabilities(points[held_out])
-            error = calibration_error(found, truth[held_out])
+            probabilities = Mixture(centroids.astype(np.float64), float(variance)).probabilities(points[held_out])
+            error = calibration_error(probabilities, truth[held_out])
             print(f"probabilities of {name}, dimensions counted: {kind}: expected calibration error {error:.2f}")
 
 
-def calibration_error(found: Floats, truth: NDArray[np.int64]) -> float:
-    sure, right = found.max(axis=1), found.argmax(axis=1) == truth
+def calibration_error(predicted: Floats, truth: NDArray[np.int64]) -> float:
+    sure, right = predicted.max(axis=1), predicted.argmax(axis=1) == truth
     part = np.minimum((sure * BINS).astype(int), BINS - 1)
     gaps = [abs(sure[part == n].mean() - right[part == n].mean()) * np.mean(part == n) for n in np.unique(part)]
     return float(sum(gaps))

@@ -54,16 +54,16 @@ def tickets(offset: float) -> tuple[NDArray[np.float32], Names, Names]:
 
 def measure(name: str, points: NDArray[np.float32], *truths: Names | None) -> dict[str, object]:
     """One row of the table; a truth each gives two figures of agreement."""
-    found = shoal.cluster(points)
-    row: dict[str, object] = {"set": name, "rows": len(points), "clusters": len(found.clusters)}
+    clustering = shoal.cluster(points)
+    row: dict[str, object] = {"set": name, "rows": len(points), "clusters": len(clustering.clusters)}
     for number, truth in enumerate(truths):
-        clustered, overall = agreement(truth, found.labels)
+        clustered, overall = agreement(truth, clustering.labels)
         beside = "" if number == 0 else "_with_language"
         row |= {f"ari_clustered{beside}": round(clustered, 3), f"ari_all{beside}": round(overall, 3)}
     row |= {
-        "noise": round(found.noise / len(points), 3),
-        "warned": any("structure" in warning for warning in found.warnings),
-        "layers": [len(layer.clusters) for layer in found.layers],
+        "noise": round(clustering.noise / len(points), 3),
+        "warned": any("structure" in warning for warning in clustering.warnings),
+        "layers": [len(layer.clusters) for layer in clustering.layers],
     }
     print(f"{name:<26}", *(f"{key} {value!s:<6}" for key, value in row.items() if key != "set"), flush=True)
     return row
@@ -72,7 +72,7 @@ def measure(name: str, points: NDArray[np.float32], *truths: Names | None) -> di
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
+    args = parser.parse_args()
     rows = []
     for name in ("banking77", "clinc150", "movies"):
         table = load(name)
@@ -81,5 +81,5 @@ if __name__ == "__main__":
     for dimension in (16, 384):
         noise = np.random.default_rng(0).standard_normal((NOISE_ROWS, dimension)).astype(np.float32)
         rows.append(measure(f"noise, {dimension} dimensions", noise, None))
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -38,9 +38,9 @@ class Set:
 
 
 @cache
-def column(folder: Path, name: str, wanted: str) -> tuple[Points, Labels]:
-    table = pq.read_table(folder / f"{name}.parquet", columns=["label", wanted])
-    flat = table[wanted].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+def column(folder: Path, name: str, column_name: str) -> tuple[Points, Labels]:
+    table = pq.read_table(folder / f"{name}.parquet", columns=["label", column_name])
+    flat = table[column_name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     words = table["label"].to_numpy(zero_copy_only=False).astype(str)
     points = np.ascontiguousarray(flat.reshape(len(table), -1), np.float32)
     inside = words != "oos"
@@ -56,8 +56,8 @@ def noise(rows: int, width: int) -> Points:
     return np.random.default_rng(5).standard_normal((rows, width), np.float32)
 
 
-def beside_noise(folder: Path, name: str, wanted: str, every: int, width: int) -> Set:
-    points, truth = column(folder, name, wanted)
+def beside_noise(folder: Path, name: str, column_name: str, every: int, width: int) -> Set:
+    points, truth = column(folder, name, column_name)
     return Set({"real": points[::every], "noise": noise(len(points[::every]), width)}, truth[::every])
 
 
@@ -65,15 +65,15 @@ def with_third(whole: Set, third: Callable[[Set], Points], name: str) -> Set:
     return Set({**whole.blocks, name: third(whole)}, whole.truth)
 
 
-def halves(folder: Path, name: str, wanted: str, every: int) -> Set:
-    points, truth = column(folder, name, wanted)
+def halves(folder: Path, name: str, column_name: str, every: int) -> Set:
+    points, truth = column(folder, name, column_name)
     cut = points.shape[1] // 2
     return Set({"first": points[::every, :cut], "second": points[::every, cut:]}, truth[::every])
 
 
-def one_view_worse(folder: Path, name: str, wanted: str, every: int) -> Set:
+def one_view_worse(folder: Path, name: str, column_name: str, every: int) -> Set:
     """A feature, and the same with noise three times its length added."""
-    points, truth = column(folder, name, wanted)
+    points, truth = column(folder, name, column_name)
     rows = points[::every] / np.linalg.norm(points[::every], axis=1, keepdims=True)
     added = noise(*rows.shape)
     worse = rows + 3 * added / np.linalg.norm(added, axis=1, keepdims=True)
@@ -93,8 +93,8 @@ def combine_sets(
     first = rng.integers(classes[0], size=rows)
     second = rng.integers(classes[1], size=rows) if crossed else first % classes[1]
     blocks = {
-        name: side[0][[rng.choice(np.flatnonzero(side[1] == label)) for label in wanted]]
-        for name, side, wanted in (("text", left_rows, own[0][first]), ("image", right_rows, own[1][second]))
+        name: side[0][[rng.choice(np.flatnonzero(side[1] == label)) for label in query]]
+        for name, side, query in (("text", left_rows, own[0][first]), ("image", right_rows, own[1][second]))
     }
     return Set(blocks, first * classes[1] + second if crossed else first)
 
@@ -121,13 +121,13 @@ SETS: Mapping[str, Callable[[Path], Set]] = {
 
 def quality(own: Set, weights: Weights) -> float:
     space = concatenate_features(own.blocks, weights, normalize=True)
-    known = space.any(axis=1)
-    found = []
+    present = space.any(axis=1)
+    results = []
     for seed in SEEDS:
         params = {"n_clusters": int(own.truth.max()) + 1, "n_init": 3, "max_iter": 100}
-        outcome = compute(space[known], Plan(algorithm="kmeans", params=params, components=0, seed=seed))
-        found.append(float(normalized_mutual_info_score(own.truth[known], outcome.labels)))
-    return float(np.mean(found))
+        outcome = compute(space[present], Plan(algorithm="kmeans", params=params, components=0, seed=seed))
+        results.append(float(normalized_mutual_info_score(own.truth[present], outcome.labels)))
+    return float(np.mean(results))
 
 
 def simplex(names: list[str], step: float) -> Iterator[Weights]:
@@ -162,8 +162,8 @@ def measure(name: str, own: Set, metrics: list[Metric], step: float) -> None:
             begun = time.perf_counter()
             learned = learn_weights(own.blocks, WeightLearning(method=method, metric=metric))
             seconds = time.perf_counter() - begun
-            found = quality(own, learned.weights)
-            row = f"{format_weights(learned.weights)} | {found:.3f} | {found / best:.0%} | {seconds:.1f}"
+            result = quality(own, learned.weights)
+            row = f"{format_weights(learned.weights)} | {result:.3f} | {result / best:.0%} | {seconds:.1f}"
             print(f"| | {method}, {metric} | {row} |", flush=True)
 
 
@@ -173,11 +173,11 @@ def main() -> None:
     parser.add_argument("--sets", default=";".join(SETS), help="names with a semicolon between; all if not given")
     parser.add_argument("--metrics", default=",".join(get_args(Metric)))
     parser.add_argument("--step", type=float, default=0.1, help="of the grid on which the best weights are looked for")
-    asked = parser.parse_args()
-    chosen: list[Metric] = [metric for metric in get_args(Metric) if metric in asked.metrics.split(",")]
+    args = parser.parse_args()
+    chosen: list[Metric] = [metric for metric in get_args(Metric) if metric in args.metrics.split(",")]
     print("| set | weights | are | NMI | of the best | s |\n|" + "---|" * 6)
-    for name in [left_rows for left_rows in SETS if left_rows in asked.sets.split(";")]:
-        measure(name, SETS[name](asked.folder), chosen, asked.step)
+    for name in [left_rows for left_rows in SETS if left_rows in args.sets.split(";")]:
+        measure(name, SETS[name](args.folder), chosen, args.step)
 
 
 if __name__ == "__main__":

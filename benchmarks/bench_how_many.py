@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from shared_data import load, vectors
 from shoal.engine import Plan, compute
 
-ASKED = (None, 2, 5, 8, 10, 20, 77, 150, 300)
+REQUESTS = (None, 2, 5, 8, 10, 20, 77, 150, 300)
 
 
 def texts_of(table: Any, column: str) -> NDArray[np.str_] | None:
@@ -31,25 +31,25 @@ def agreement(truth: NDArray[np.str_] | None, labels: NDArray[np.int32]) -> tupl
     """On the rows in a cluster and over all, of rows with a true class."""
     if truth is None:
         return float("nan"), float("nan")
-    known = truth != "oos"
-    inside = known & (labels >= 0)
-    return adjusted_rand_score(truth[inside], labels[inside]), adjusted_rand_score(truth[known], labels[known])
+    in_scope = truth != "oos"
+    inside = in_scope & (labels >= 0)
+    return adjusted_rand_score(truth[inside], labels[inside]), adjusted_rand_score(truth[in_scope], labels[in_scope])
 
 
 def measure_counts(name: str) -> list[dict[str, object]]:
     table = load(name)
     points, truth, domains = vectors(table), texts_of(table, "label"), texts_of(table, "domain")
-    found = list[dict[str, object]]()
-    for wanted in ASKED:
+    result = list[dict[str, object]]()
+    for request in REQUESTS:
         started = time.process_time()
-        params = {} if wanted is None else {"n_clusters": wanted}
+        params = {} if request is None else {"n_clusters": request}
         outcome = compute(points, Plan(algorithm="auto", params=params, components=0))
         clustered, overall = agreement(truth, outcome.labels)
         assert outcome.layers is not None
-        found.append(
+        result.append(
             {
                 "set": name,
-                "asked": wanted,
+                "asked": request,
                 "clusters": outcome.clusters,
                 "ari_clustered": round(clustered, 3),
                 "ari_all": round(overall, 3),
@@ -60,16 +60,16 @@ def measure_counts(name: str) -> list[dict[str, object]]:
                 "cpu_seconds": round(time.process_time() - started, 1),
             }
         )
-        row = found[-1]
+        row = result[-1]
         print(f"{name:<10}", *(f"{key} {value!s:<6}" for key, value in row.items() if key != "set"), flush=True)
-    return found
+    return result
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="+", default=["banking77", "clinc150"])
     parser.add_argument("--json", type=Path)
-    given = parser.parse_args()
-    rows = [row for name in given.sets for row in measure_counts(name)]
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    args = parser.parse_args()
+    rows = [row for name in args.sets for row in measure_counts(name)]
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")

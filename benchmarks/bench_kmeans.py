@@ -23,15 +23,15 @@ NOTE = (
 
 
 def contenders(clusters: int) -> tuple[Contender, ...]:
-    given = {"clusters": clusters, "steps": STEPS}
-    spread, drawn = given | {"init": "k-means++"}, given | {"init": "random"}
+    options = {"clusters": clusters, "steps": STEPS}
+    spread, drawn = options | {"init": "k-means++"}, options | {"init": "random"}
     return (
         Contender("shoal, k-means++", "shoal_kmeans", spread),
         Contender("shoal, random starts", "shoal_kmeans", drawn),
-        Contender("faiss", "faiss_kmeans", given),
+        Contender("faiss", "faiss_kmeans", options),
         Contender("scikit-learn, k-means++", "sklearn_kmeans", spread),
         Contender("scikit-learn, random starts", "sklearn_kmeans", drawn),
-        Contender("scikit-learn MiniBatchKMeans", "minibatch_kmeans", given),
+        Contender("scikit-learn MiniBatchKMeans", "minibatch_kmeans", options),
         Contender("scikit-learn-intelex, k-means++", "intelex_kmeans", spread),
         Contender("scikit-learn-intelex, random starts", "intelex_kmeans", drawn),
     )

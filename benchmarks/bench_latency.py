@@ -79,28 +79,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=500)
-    given = parser.parse_args()
-    found: dict[str, list[list[float]]] = {"idle": [], "busy": []}
+    args = parser.parse_args()
+    result: dict[str, list[list[float]]] = {"idle": [], "busy": []}
     with tempfile.TemporaryDirectory() as folder:
         server = FreshServer(Path(folder) / "data", SHOAL_THREADS="1")
         with server, server.client() as client:
             put(client)
             latencies(server.url, server.key, 200)
-            for _ in range(given.rounds):
-                found["idle"].append(latencies(server.url, server.key, given.requests))
+            for _ in range(args.rounds):
+                result["idle"].append(latencies(server.url, server.key, args.requests))
                 task = client.post("/clusters/groups/execute").json()
                 while not busy(client):
                     time.sleep(0.05)
                 time.sleep(1.0)
-                found["busy"].append(latencies(server.url, server.key, given.requests))
+                result["busy"].append(latencies(server.url, server.key, args.requests))
                 assert busy(client), "the run was over too soon"
                 run = task["additional_data"]["run_id"]
                 client.post(f"/clusters/groups/executions/{run}/cancel").raise_for_status()
                 time.sleep(1.0)
     for quantile in (50, 99):
         values = {
-            name: statistics.median(float(np.percentile(one, quantile)) for one in rounds)
-            for name, rounds in found.items()
+            name: statistics.median(float(np.percentile(round, quantile)) for round in rounds)
+            for name, rounds in result.items()
         }
         ratio = values["busy"] / values["idle"]
         print(f"p{quantile}: idle {values['idle']:.2f} ms, beside a run {values['busy']:.2f} ms, {ratio:.2f} times")

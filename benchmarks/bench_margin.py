@@ -30,13 +30,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=30_000)
     parser.add_argument("--neighbors", type=int, default=15)
     parser.add_argument("--repeats", type=int, default=5)
-    wanted = parser.parse_args()
+    args = parser.parse_args()
     print("| set, rows | margin | median s | hits a row | float64 distances a row | neighbours lost |")
     print("|---|---|---|---|---|---|")
     with one_blas_thread(), tempfile.TemporaryDirectory() as folder:
         for name in SETS:
-            points = np.ascontiguousarray(Sources(Path(folder)).get(name).load()[: wanted.rows])
-            measure(name, points, wanted.neighbors, wanted.repeats)
+            points = np.ascontiguousarray(Sources(Path(folder)).get(name).load()[: args.rows])
+            measure(name, points, args.neighbors, args.repeats)
 
 
 def measure(name: str, points: NDArray[np.float32], neighbors: int, repeats: int) -> None:
@@ -47,15 +47,15 @@ def measure(name: str, points: NDArray[np.float32], neighbors: int, repeats: int
     order = order_by_proximity(points, frame, threads)
     codes, pairs = encode(points, frame, order, threads), pair_blocks(len(points), core.BLOCK)
     times: dict[str, list[float]] = {margin: [] for margin in MARGINS}
-    found = {}
+    result = {}
     for _ in range(repeats):
         for margin, share in MARGINS.items():
             start = time.perf_counter()
-            found[margin] = core.nearest_rows(codes, points, order, order, neighbors, share, pairs, threads, None)
+            result[margin] = core.nearest_rows(codes, points, order, order, neighbors, share, pairs, threads, None)
             times[margin].append(time.perf_counter() - start)
     for margin in MARGINS:
-        places, _, hits, taken = found[margin]
-        lost = int((places != found["provable"][0]).sum())
+        places, _, hits, taken = result[margin]
+        lost = int((places != result["provable"][0]).sum())
         print(
             f"| {name}, {len(points):,} | {margin} | {statistics.median(times[margin]):.2f} | "
             f"{hits / len(points):.0f} | {taken / len(points):.0f} | {lost} of {places.size:,} |"

@@ -34,13 +34,13 @@ def measure(path: str) -> None:
     outcome = compute(points, Plan(algorithm="auto", params={}))
     assert outcome.layers is not None
     chosen = outcome.layers.chosen
-    layers = [Partition(one.labels, int(one.labels.max()) + 1) for one in outcome.layers.layers]
-    one, every = list[float](), list[float]()
+    layers = [Partition(layer.labels, int(layer.labels.max()) + 1) for layer in outcome.layers.layers]
+    first, every = list[float](), list[float]()
     for _ in range(RUNS):  # by turns, so that a busy moment strikes both
-        one.append(seconds(lambda: name_clusters(texts, layers[chosen].labels, layers[chosen].clusters)))
+        first.append(seconds(lambda: name_clusters(texts, layers[chosen].labels, layers[chosen].clusters)))
         every.append(seconds(lambda: name_layers(texts, layers, chosen=chosen)))
-    ratio = median(every) / median(one)
-    print(f"{path}: {len(layers)} layers, chosen {median(one):.2f} s, all {median(every):.2f} s, {ratio:.2f} times")
+    ratio = median(every) / median(first)
+    print(f"{path}: {len(layers)} layers, chosen {median(first):.2f} s, all {median(every):.2f} s, {ratio:.2f} times")
 
 
 if __name__ == "__main__":

@@ -135,20 +135,20 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--pause", type=float, default=3.0, help="seconds between runs, for the worker to make ready")
     parser.add_argument("--method", default="kmeans")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         server = FreshServer(Path(folder) / "data")
         with server, server.client() as client:
-            prepare(client, given.rows, given.dimension, given.method)
+            prepare(client, args.rows, args.dimension, args.method)
             services = assemble(Settings(data=server.data))
-            through_the_server(client, 1, given.pause, lambda: stage_counters(services))
-            runs = through_the_server(client, given.runs, given.pause, lambda: stage_counters(services))
+            through_the_server(client, 1, args.pause, lambda: stage_counters(services))
+            runs = through_the_server(client, args.runs, args.pause, lambda: stage_counters(services))
             cluster = client.get("/clusters/groups").json()
         scope = Scope(cluster["organization_id"], cluster["namespace_id"])
         in_this_process(services, scope)
-        warm = [in_this_process(services, scope) for _ in range(given.runs)]
+        warm = [in_this_process(services, scope) for _ in range(args.runs)]
         services.close()
-    print(f"{given.rows:,} documents of {given.dimension} dimensions, {given.method}, {given.runs} runs, medians in ms")
+    print(f"{args.rows:,} documents of {args.dimension} dimensions, {args.method}, {args.runs} runs, medians in ms")
     overhead = median(run.completed - run.computing for run in runs)
     share = overhead / median(run.computing for run in runs)
     print(f"accepted to begun      {median(run.begun for run in runs) * 1e3:8.1f}")
@@ -156,8 +156,8 @@ def main() -> None:
     print(f"computing              {median(run.computing for run in runs) * 1e3:8.1f}")
     print(f"overhead               {overhead * 1e3:8.1f}   {share:.1%} of computing")
     print("                   in the run   in a warm process")
-    for name in dict.fromkeys(name for one in warm for name in one):
-        here, there = (median(one.get(name, 0.0) for one in each) for each in ([r.stages for r in runs], warm))
+    for name in dict.fromkeys(name for item in warm for name in item):
+        here, there = (median(item.get(name, 0.0) for item in each) for each in ([r.stages for r in runs], warm))
         print(f"  {name:12s}   {here * 1e3:12.1f}   {there * 1e3:12.1f}")
 
 

@@ -69,8 +69,8 @@ def in_a_process(method: str, rows: int, dimensions: int, components: int, limit
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
         print(f"{method} {rows} x {dimensions}: {type(error).__name__}", file=sys.stderr)
         return None
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
 
 
 def main() -> None:
@@ -82,23 +82,23 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=180.0, help="seconds for one clustering")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        method, *numbers = given.one
+    args = parser.parse_args()
+    if args.one:
+        method, *numbers = args.one
         print(json.dumps(measure_run(method, *map(int, numbers))))
         return
-    found = []
-    for method in given.methods:
-        for dimensions in given.dimensions:
-            for rows in given.rows:
-                for components in given.components:
-                    one = in_a_process(method, rows, dimensions, components, given.limit)
-                    if one is None:
+    result = []
+    for method in args.methods:
+        for dimensions in args.dimensions:
+            for rows in args.rows:
+                for components in args.components:
+                    outcome = in_a_process(method, rows, dimensions, components, args.limit)
+                    if outcome is None:
                         break
-                    found.append(one)
-                    print(json.dumps(one), flush=True)
-                    if given.json:
-                        given.json.write_text(json.dumps(found, indent=1))
+                    result.append(outcome)
+                    print(json.dumps(outcome), flush=True)
+                    if args.json:
+                        args.json.write_text(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

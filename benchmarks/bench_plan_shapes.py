@@ -64,8 +64,8 @@ def main() -> None:
         return
     print("| rows × dimensions | method | peak MiB | planned | CPU s | planned |\n|---|---|---|---|---|---|")
     for rows, dimensions, method, params in SHAPES:
-        given = json.dumps([rows, dimensions, method, params])
-        done = subprocess.run([sys.executable, __file__, given], capture_output=True, text=True, check=True)
+        shape = json.dumps([rows, dimensions, method, params])
+        done = subprocess.run([sys.executable, __file__, shape], capture_output=True, text=True, check=True)
         figure = json.loads(done.stdout)
         name = " ".join([method, *(f"{key}={value}" for key, value in params.items())])
         figures = f"{figure['peak']:.0f} | {figure['planned']:.0f} | {figure['cpu']:.1f} | {figure['planned_cpu']:.1f}"

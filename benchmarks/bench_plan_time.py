@@ -43,23 +43,23 @@ def write_file(rows: int, path: Path) -> None:
     from shared_data import load, vectors
 
     tables = [load(name) for name in ("banking77", "clinc150")]
-    known = np.concatenate([vectors(table) for table in tables])
+    points_ = np.concatenate([vectors(table) for table in tables])
     texts = [text for table in tables for text in table["text"].to_pylist()]
-    intents = [f"{number} {one}" for number, table in enumerate(tables) for one in table["label"].to_pylist()]
+    intents = [f"{number} {item}" for number, table in enumerate(tables) for item in table["label"].to_pylist()]
     rng = np.random.default_rng(0)
-    taken = np.concatenate([rng.permutation(len(known)) for _ in range(-(-rows // len(known)))])[:rows]
-    points, texts = known[taken], [texts[row] for row in taken]
-    made = np.arange(len(known), rows)
+    taken = np.concatenate([rng.permutation(len(points_)) for _ in range(-(-rows // len(points_)))])[:rows]
+    points, texts = points_[taken], [texts[row] for row in taken]
+    extra = np.arange(len(points_), rows)
     intent, sizes = np.unique(intents, return_inverse=True, return_counts=True)[1:]
-    members, own = np.argsort(intent, kind="stable"), intent[taken[made]]
+    members, own = np.argsort(intent, kind="stable"), intent[taken[extra]]
     others = members[(np.cumsum(sizes) - sizes)[own] + rng.integers(0, sizes[own])]
-    points[made] += rng.uniform(0, 1, (len(made), 1)).astype(np.float32) * (known[others] - points[made])
+    points[extra] += rng.uniform(0, 1, (len(extra), 1)).astype(np.float32) * (points_[others] - points[extra])
     column = pa.FixedSizeListArray.from_arrays(pa.array(points.ravel()), points.shape[1])
     ids = [f"doc-{row}" for row in range(rows)]
     pq.write_table(pa.table({"id": ids, "text": texts, "embedding": column}), path)
 
 
-def run_here(path: str, given: dict[str, object], out: str) -> dict[str, Any]:
+def run_here(path: str, settings: dict[str, object], out: str) -> dict[str, Any]:
     """In this process: seconds of processor time in all, and of each stage."""
     began = time.perf_counter()
     stages: dict[str, float] = {}
@@ -74,7 +74,7 @@ def run_here(path: str, given: dict[str, object], out: str) -> dict[str, Any]:
 
     import shoal
 
-    clustering = shoal.cluster(path, progress=progress, **given)  # type: ignore[arg-type]
+    clustering = shoal.cluster(path, progress=progress, **settings)  # type: ignore[arg-type]
     progress("save", 0.0)
     clustering.save(out)
     progress("end", 0.0)
@@ -97,16 +97,16 @@ def peak_bytes() -> int:
 
 def processor_seconds() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return sum(item.ru_utime + item.ru_stime for item in used)
 
 
-def run_plan(path: Path, given: dict[str, object], threads: int) -> dict[str, Any]:
-    options = ["--algorithm", str(given["algorithm"]), "--threads", str(threads)]
-    if "n_clusters" in given:
-        options += ["--clusters", str(given["n_clusters"])]
+def run_plan(path: Path, settings: dict[str, object], threads: int) -> dict[str, Any]:
+    options = ["--algorithm", str(settings["algorithm"]), "--threads", str(threads)]
+    if "n_clusters" in settings:
+        options += ["--clusters", str(settings["n_clusters"])]
     command = [sys.executable, "-m", "shoal.cli.main", "cluster", str(path), "--plan", "--json", *options]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    return found
+    measured: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return measured
 
 
 def main() -> None:
@@ -116,34 +116,34 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=600, help="seconds for one run")
     parser.add_argument("--stages", action="store_true")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.one:
-        print(json.dumps(run_here(asked.one[0], json.loads(asked.one[1]), asked.one[2])))
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(run_here(args.one[0], json.loads(args.one[1]), args.one[2])))
         return
     cores = len(os.sched_getaffinity(0))
     times = f"{'run_plan':>9}{'measured':>9}{'ratio':>7}{f'wall, {cores}':>9}{'took':>8}"
     print(f"{'rows':>8}  {'method':<18}{times}  clusters  memory, disk")
-    for rows in asked.rows:
+    for rows in args.rows:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.parquet"
             write_file(rows, path)
-            for name in asked.runs:
-                compare(path, rows, name, asked.limit, stages=asked.stages)
+            for name in args.runs:
+                compare(path, rows, name, args.limit, stages=args.stages)
 
 
 def compare(path: Path, rows: int, name: str, limit: float, *, stages: bool) -> None:
-    given, out = RUNS[name], path.parent / name
-    plan, wall = run_plan(path, given, 1), run_plan(path, given, 0)["seconds"]
-    command = [sys.executable, __file__, "--one", str(path), json.dumps(given), str(out)]
-    found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=limit, check=True).stdout)
+    case, out = RUNS[name], path.parent / name
+    plan, wall = run_plan(path, case, 1), run_plan(path, case, 0)["seconds"]
+    command = [sys.executable, __file__, "--one", str(path), json.dumps(case), str(out)]
+    used = json.loads(subprocess.run(command, stdout=subprocess.PIPE, timeout=limit, check=True).stdout)
     print(
-        f"{rows:>8,}  {name:<18}{plan['seconds']:>8.1f}s{found['cpu']:>8.1f}s{plan['seconds'] / found['cpu']:>7.2f}"
-        f"{wall:>8.1f}s{found['wall']:>7.1f}s{found['clusters']:>10}  {plan['peak_memory_bytes'] / 1e9:.2f} of "
-        f"{found['peak'] / 1e9:.2f} GB, {plan['disk_bytes'] / 1e6:.1f} of {found['disk'] / 1e6:.1f} MB",
+        f"{rows:>8,}  {name:<18}{plan['seconds']:>8.1f}s{used['cpu']:>8.1f}s{plan['seconds'] / used['cpu']:>7.2f}"
+        f"{wall:>8.1f}s{used['wall']:>7.1f}s{used['clusters']:>10}  {plan['peak_memory_bytes'] / 1e9:.2f} of "
+        f"{used['peak'] / 1e9:.2f} GB, {plan['disk_bytes'] / 1e6:.1f} of {used['disk'] / 1e6:.1f} MB",
         flush=True,
     )
     if stages:
-        print("         ", found["stages"], found["layers"], flush=True)
+        print("         ", used["stages"], used["layers"], flush=True)
 
 
 if __name__ == "__main__":

@@ -239,13 +239,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--write", type=Path, help="replace the table in this Markdown file")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, FreshServer(Path(folder) / "data") as server:
-        text = table(given.rows, measure(server, given.rows, given.seconds))
+        text = table(args.rows, measure(server, args.rows, args.seconds))
     print(text)
-    if given.write:
-        before, _, rest = given.write.read_text().partition(MARKS[0])
-        given.write.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
+    if args.write:
+        before, _, rest = args.write.read_text().partition(MARKS[0])
+        args.write.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
 
 
 if __name__ == "__main__":

@@ -90,30 +90,31 @@ def main() -> None:
     parser.add_argument("--delays", type=float, nargs="+", default=[0.0, 5.0], metavar="MS")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0, help="of one round of one server")
-    given = parser.parse_args()
-    sources = [("before", given.before), ("now", None)] if given.before else [("now", None)]
+    args = parser.parse_args()
+    sources = [("before", args.before), ("now", None)] if args.before else [("now", None)]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         measured = []
-        for delay in given.delays:
+        for delay in args.delays:
             for name, source in sources:
                 server = SlowServer(Path(folder) / f"{name}-{delay}", delay, source)
                 measured.append(Measured(name, delay, running.enter_context(server)))
-        for one in measured:
-            one.prepare()
-            one.round(0.5)
-            one.forget()
-        for _ in range(given.rounds):
-            for one in measured:
-                one.round(given.seconds)
-    print(f"GET /v1/clusters/{{id}}, {CONNECTIONS} connections, medians of {given.rounds} rounds")
+        for item in measured:
+            item.prepare()
+            item.round(0.5)
+            item.forget()
+        for _ in range(args.rounds):
+            for item in measured:
+                item.round(args.seconds)
+    print(f"GET /v1/clusters/{{id}}, {CONNECTIONS} connections, medians of {args.rounds} rounds")
     print("delay of a store call   code     requests/s     p50 ms     p99 ms     CPU ms")
-    for one in measured:
-        medians = [median(figures) for figures in (one.rates, one.p50_ms, one.p99_ms, one.cpu_ms)]
+    for item in measured:
+        medians = [median(figures) for figures in (item.rates, item.p50_ms, item.p99_ms, item.cpu_ms)]
         print(
-            f"{one.delay_ms:18.1f} ms   {one.name:7s} {medians[0]:10.0f} {medians[1]:10.1f} {medians[2]:10.1f}", end=""
+            f"{item.delay_ms:18.1f} ms   {item.name:7s} {medians[0]:10.0f} {medians[1]:10.1f} {medians[2]:10.1f}",
+            end="",
         )
         print(f" {medians[3]:10.2f}")
-    for before, now in zip(measured[::2], measured[1::2], strict=True) if given.before else ():
+    for before, now in zip(measured[::2], measured[1::2], strict=True) if args.before else ():
         ratio = median(b / a for a, b in zip(before.rates, now.rates, strict=True))
         print(f"{now.delay_ms:.1f} ms: now / before = {ratio:.2f} (median of the rounds' ratios)")
 

@@ -26,22 +26,22 @@ def slow_down(store: type, seconds: float) -> None:
     """Have each public method of a store class wait before it does its work. Changes the class."""
     for name, method in inspect.getmembers(store, inspect.isfunction):
         if not name.startswith("_") and name != "close":
-            setattr(store, name, _delayed(method, seconds))
+            setattr(store, name, _delay(method, seconds))
 
 
-def _delayed(method: Callable[..., Any], seconds: float) -> Callable[..., Any]:
+def _delay(method: Callable[..., Any], seconds: float) -> Callable[..., Any]:
     @functools.wraps(method)
-    def delayed(*given: Any, **named: Any) -> Any:
+    def delay_and_call(*arguments: Any, **options: Any) -> Any:
         depth = getattr(_depth, "calls", 0)
         if not depth:
             time.sleep(seconds)
         _depth.calls = depth + 1
         try:
-            return method(*given, **named)
+            return method(*arguments, **options)
         finally:
             _depth.calls = depth
 
-    return delayed
+    return delay_and_call
 
 
 def _import_from(source: Path) -> None:
@@ -56,9 +56,9 @@ def main() -> None:
     parser.add_argument("--delay-ms", type=float, default=5.0)
     parser.add_argument("--source", type=Path)
     parser.add_argument("command", nargs="+", help="the command line of shoal, after --")
-    given = parser.parse_args()
-    if given.source is not None:
-        _import_from(given.source)
+    args = parser.parse_args()
+    if args.source is not None:
+        _import_from(args.source)
 
     import shoal.assemble
     from shoal.cli.main import main as shoal_main
@@ -66,15 +66,15 @@ def main() -> None:
     assembled = shoal.assemble.assemble
 
     @functools.wraps(assembled)
-    def assemble_slowly(*settings: Any, **named: Any) -> Any:
-        services = assembled(*settings, **named)
-        if given.delay_ms:
+    def assemble_slowly(*settings: Any, **options: Any) -> Any:
+        services = assembled(*settings, **options)
+        if args.delay_ms:
             for store in (services.metadata, services.documents_store, services.artifacts):
-                slow_down(type(store), given.delay_ms / 1000)
+                slow_down(type(store), args.delay_ms / 1000)
         return services
 
     shoal.assemble.assemble = assemble_slowly
-    sys.argv = ["shoal", *given.command]
+    sys.argv = ["shoal", *args.command]
     shoal_main()
 
 

@@ -59,35 +59,35 @@ class Benchmark:
 
 def main(benchmark: Benchmark, about: str | None) -> None:
     """Run the tasks selected on the command line."""
-    given = _arguments(benchmark, about)
+    arguments = _arguments(benchmark, about)
     # Waiting contenders are stopped processes: ending this one must not leave them behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended from outside; its contenders with it."))
     with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
-        sources = Sources(given.data or Path(folder) / "data", given.shared, given.rows)
+        sources = Sources(arguments.data or Path(folder) / "data", arguments.shared, arguments.rows)
         tasks: list[dict[str, Any]] = []
-        for task in _select_tasks(benchmark, given):
+        for task in _select_tasks(benchmark, arguments):
             try:
                 points = sources.get(task.points)
             except Absent as missing:
                 print(f"{task.name}: left out, {missing}", file=sys.stderr)
                 continue
-            result = _run_task(benchmark, task, points, Path(folder) / task.name, given)
-            tasks = merge_task(given.json, result) if given.json else [*tasks, result]
+            result = _run_task(benchmark, task, points, Path(folder) / task.name, arguments)
+            tasks = merge_task(arguments.json, result) if arguments.json else [*tasks, result]
     if not tasks:
         sys.exit("Nothing was measured.")
     text = markdown(tasks, benchmark.columns)
     print(text)
-    if given.write:
-        write_between(given.write, benchmark.name, text)
+    if arguments.write:
+        write_between(arguments.write, benchmark.name, text)
 
 
 def _run_task(
-    benchmark: Benchmark, task: Task, points: PointSet, folder: Path, given: argparse.Namespace
+    benchmark: Benchmark, task: Task, points: PointSet, folder: Path, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Run a task and return its record, ready for JSON."""
     print(f"{task.name}: {points.shape[0]:,} x {points.shape[1]}", file=sys.stderr, flush=True)
     machine = describe()
-    rules = Rules(given.limit or task.limit_s, given.threads, given.repeats)
+    rules = Rules(arguments.limit or task.limit_s, arguments.threads, arguments.repeats)
     records = benchmark.race(task.contenders, points.points, folder, rules)
     _judge(task, points, records)
     command = ["python", str(Path("benchmarks") / Path(sys.argv[0]).name), *_without_paths(sys.argv[1:])]
@@ -120,13 +120,15 @@ def _judge(task: Task, points: PointSet, records: Sequence[Record]) -> None:
                 record.quality.setdefault(key, []).append(value)
 
 
-def _select_tasks(benchmark: Benchmark, given: argparse.Namespace) -> list[Task]:
+def _select_tasks(benchmark: Benchmark, arguments: argparse.Namespace) -> list[Task]:
     tasks = [
-        task for task in benchmark.tasks if (task.name in given.tasks if given.tasks else given.large or not task.large)
+        task
+        for task in benchmark.tasks
+        if (task.name in arguments.tasks if arguments.tasks else arguments.large or not task.large)
     ]
-    if not given.contenders:
+    if not arguments.contenders:
         return tasks
-    requested = {name.casefold() for name in given.contenders}
+    requested = {name.casefold() for name in arguments.contenders}
     remaining = [
         [contender for contender in task.contenders if contender.name.casefold() in requested] for task in tasks
     ]

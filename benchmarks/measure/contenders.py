@@ -24,7 +24,7 @@ Fit: TypeAlias = Callable[[NDArray[Any], int], Answer]
 
 
 class Unavailable(Exception):
-    """This build of a library cannot be asked that."""
+    """This build of a library does not support that."""
 
 
 def shoal_hdbscan(threads: int, *, min_cluster_size: int, approximate: bool) -> Fit:
@@ -34,17 +34,17 @@ def shoal_hdbscan(threads: int, *, min_cluster_size: int, approximate: bool) -> 
     from shoal.engine.parallel import one_blas_thread
     from shoal.engine.plan import ignore_progress
 
-    given: dict[str, Any] = {"min_cluster_size": min_cluster_size}
+    params_: dict[str, Any] = {"min_cluster_size": min_cluster_size}
     if "approximate" in {field.name for field in fields(HDBSCANParams)}:
-        given["approximate"] = approximate
+        params_["approximate"] = approximate
     elif approximate:
         raise Unavailable("this build has no approximate HDBSCAN")
-    params, algorithm = HDBSCANParams(**given), find_algorithm("hdbscan")
+    params, algorithm = HDBSCANParams(**params_), find_algorithm("hdbscan")
 
     def fit(points: Points, seed: int) -> Answer:
         with one_blas_thread():
-            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=ignore_progress)
-        return {"labels": found.assignments.labels}
+            result = algorithm.fit(points, params, seed=seed, threads=threads, progress=ignore_progress)
+        return {"labels": result.assignments.labels}
 
     return fit
 
@@ -56,20 +56,20 @@ def shoal_kmeans(threads: int, *, clusters: int, steps: int, init: str) -> Fit:
     from shoal.engine.parallel import one_blas_thread
     from shoal.engine.plan import ignore_progress
 
-    given: dict[str, Any] = {"n_clusters": clusters, "max_iter": steps, "n_init": 1, "tol": 0.0, "init": init}
-    params, algorithm = KMeansParams(**given), find_algorithm("kmeans")
+    params_: dict[str, Any] = {"n_clusters": clusters, "max_iter": steps, "n_init": 1, "tol": 0.0, "init": init}
+    params, algorithm = KMeansParams(**params_), find_algorithm("kmeans")
 
     def fit(points: Points, seed: int) -> Answer:
         with one_blas_thread():
-            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=ignore_progress)
-        return {"labels": found.assignments.labels, "centers": _shoal_centers(found)}
+            result = algorithm.fit(points, params, seed=seed, threads=threads, progress=ignore_progress)
+        return {"labels": result.assignments.labels, "centers": _shoal_centers(result)}
 
     return fit
 
 
-def _shoal_centers(found: Any) -> NDArray[np.float32]:
+def _shoal_centers(fit_: Any) -> NDArray[np.float32]:
     """(k, d) the centers that new rows would be assigned to."""
-    centers: NDArray[np.float32] = found.assign.__self__.centroids
+    centers: NDArray[np.float32] = fit_.assign.__self__.centroids
     return centers
 
 
@@ -84,8 +84,8 @@ def shoal_auto(threads: int) -> Fit:
 
     def fit(points: Points, seed: int) -> Answer:
         with one_blas_thread():
-            found = algorithm.fit(points, params, seed=seed, threads=threads, progress=ignore_progress)
-        return {"labels": found.assignments.labels}
+            result = algorithm.fit(points, params, seed=seed, threads=threads, progress=ignore_progress)
+        return {"labels": result.assignments.labels}
 
     return fit
 
@@ -125,8 +125,10 @@ def shoal_neighbors(threads: int, *, count: int, share: float = 1.0) -> Fit:
 
     def plain(points: Points, seed: int) -> Answer:
         with one_blas_thread():
-            found = find_neighborhoods(points, np.ones(len(points), np.int64), count + 1, threads, ignore_progress)
-        return {"neighbors": found.rows[:, :count]}
+            neighborhoods = find_neighborhoods(
+                points, np.ones(len(points), np.int64), count + 1, threads, ignore_progress
+            )
+        return {"neighbors": neighborhoods.rows[:, :count]}
 
     def fit(points: Points, seed: int) -> Answer:
         assert core is not None
@@ -164,9 +166,9 @@ def sklearn_hdbscan_keyed(threads: int, *, min_cluster_size: int) -> Fit:
 
     def fit(points: Points, seed: int) -> Answer:
         order = sort_by_key(points, threads)[0]
-        found = plain(points[order].astype(np.float64), seed)["labels"]
-        labels = np.empty_like(found)
-        labels[order] = found
+        result = plain(points[order].astype(np.float64), seed)["labels"]
+        labels = np.empty_like(result)
+        labels[order] = result
         return {"labels": labels}
 
     return fit
@@ -238,8 +240,8 @@ def intelex_kmeans(threads: int, *, clusters: int, steps: int, init: str) -> Fit
 
 
 def _sklearn_means(model: Callable[..., Any], points: Points, seed: int) -> Answer:
-    found = model(random_state=seed).fit(points)
-    return {"labels": found.labels_, "centers": found.cluster_centers_}
+    result = model(random_state=seed).fit(points)
+    return {"labels": result.labels_, "centers": result.cluster_centers_}
 
 
 def faiss_kmeans(threads: int, *, clusters: int, steps: int) -> Fit:
@@ -312,8 +314,8 @@ def pynndescent(threads: int, *, count: int) -> Fit:
     from pynndescent import NNDescent
 
     def fit(points: Points, seed: int) -> Answer:
-        found = NNDescent(points, n_neighbors=count + 1, random_state=seed, n_jobs=threads).neighbor_graph
-        return {"neighbors": found[0]}
+        result = NNDescent(points, n_neighbors=count + 1, random_state=seed, n_jobs=threads).neighbor_graph
+        return {"neighbors": result[0]}
 
     return fit
 
@@ -384,9 +386,9 @@ def _assign(
     place = prepared(np.ascontiguousarray(points[targets]))
     if singles == 0:
         return {"labels": place(points), "targets": targets}
-    asked = min(singles, len(points))
-    labels, took = np.empty(asked, np.int64), np.empty(asked)
-    for row in range(asked):
+    sample_size = min(singles, len(points))
+    labels, took = np.empty(sample_size, np.int64), np.empty(sample_size)
+    for row in range(sample_size):
         began = time.perf_counter()
         labels[row] = place(points[row : row + 1])[0]
         took[row] = time.perf_counter() - began
@@ -394,8 +396,8 @@ def _assign(
 
 
 CONTENDERS: Final[Mapping[str, Callable[..., Fit]]] = {
-    made.__name__: made
-    for made in (
+    value.__name__: value
+    for value in (
         shoal_hdbscan,
         shoal_kmeans,
         shoal_neighbors,

@@ -57,13 +57,13 @@ def _processor() -> dict[str, str]:
 
 
 def _versions(names: Iterable[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+    result: dict[str, str | None] = {}
     for name in names:
         try:
-            found[name] = version(name)
+            result[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
-    return found
+            result[name] = None
+    return result
 
 
 def _revision() -> str:

@@ -49,16 +49,16 @@ def recall(points: Points, neighbors: NDArray[Any], count: int, sample: int = 10
     In float64. A row counts as found where it is no farther than the true one at place `count`, so equal distances do
     no harm. `neighbors` may hold the row itself, which is passed over, and -1 for nothing found.
     """
-    asked = np.sort(np.random.default_rng(0).choice(len(points), min(sample, len(points)), replace=False))
-    found = 0
-    for row in asked:
+    rows_ = np.sort(np.random.default_rng(0).choice(len(points), min(sample, len(points)), replace=False))
+    hits = 0
+    for row in rows_:
         squares = _squares_to(points, row)
         others = np.unique(neighbors[row][(neighbors[row] != row) & (neighbors[row] >= 0)])
         nearest = np.sort(squares[others])[:count]
         squares[row] = np.inf
         farthest = np.partition(squares, count - 1)[count - 1]
-        found += int((nearest <= farthest * (1 + 1e-9)).sum())
-    return found / (len(asked) * count)
+        hits += int((nearest <= farthest * (1 + 1e-9)).sum())
+    return hits / (len(rows_) * count)
 
 
 def _squares_to(points: Points, row: int) -> NDArray[np.float64]:
@@ -90,9 +90,9 @@ def trustworthiness(points: Points, places: NDArray[Any], count: int = 15, sampl
     """How few of the `count` nearest rows on a map are not near in truth, 0..1 (Venna and Kaski 2001), over a sample of
     the rows, each ranked against all."""
     total = len(points)
-    asked = np.sort(np.random.default_rng(7).choice(total, min(sample, total), replace=False))
+    rows_ = np.sort(np.random.default_rng(7).choice(total, min(sample, total), replace=False))
     penalty = 0
-    for row in asked:
+    for row in rows_:
         squares = _squares_to(points, row)
         squares[row] = -np.inf
         away = ((places.astype(np.float64) - places[row]) ** 2).sum(axis=1)
@@ -100,4 +100,4 @@ def trustworthiness(points: Points, places: NDArray[Any], count: int = 15, sampl
         near = np.argpartition(away, count)[:count]
         ranks = np.searchsorted(np.sort(squares), squares[near])
         penalty += int(np.maximum(ranks - count, 0).sum())
-    return 1.0 - 2.0 * penalty / (len(asked) * count * (2 * total - 3 * count - 1))
+    return 1.0 - 2.0 * penalty / (len(rows_) * count * (2 * total - 3 * count - 1))

@@ -23,15 +23,15 @@ class Column:
 
 def merge_task(path: Path, task: dict[str, Any]) -> list[dict[str, Any]]:
     """Replace the task of the same name in this file by `task`, or append it; written back at once."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    names = [other["task"] for other in kept]
+    saved = json.loads(path.read_text()) if path.exists() else []
+    names = [other["task"] for other in saved]
     if task["task"] in names:
-        kept[names.index(task["task"])] = task
+        saved[names.index(task["task"])] = task
     else:
-        kept.append(task)
+        saved.append(task)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(kept, indent=1) + "\n")
-    return list(kept)
+    path.write_text(json.dumps(saved, indent=1) + "\n")
+    return list(saved)
 
 
 def markdown(tasks: Sequence[dict[str, Any]], columns: Sequence[Column]) -> str:

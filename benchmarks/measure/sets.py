@@ -80,8 +80,8 @@ def _parquet(
     table = pq.read_table(path, columns=["label", column]).slice(0, sources.cut(rows))
     flat = table.column(column).combine_chunks().flatten().to_numpy()
     points = flat.reshape(len(table), -1).astype(np.float32)
-    known = points.any(axis=1)
-    points, table = points[known], table.filter(known)
+    present = points.any(axis=1)
+    points, table = points[present], table.filter(present)
     points /= np.linalg.norm(points, axis=1, keepdims=True)  # float16 left them a little off
     names, truth = np.unique(np.array(table.column("label").to_pylist()), return_inverse=True)
     truth = truth.astype(np.int64)
