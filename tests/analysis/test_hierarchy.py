@@ -14,7 +14,7 @@ def cluster_ids(tree: Tree) -> list[str]:
     return [format_cluster_id(path) for path in tree.clusters()]
 
 
-def test_ids_tell_the_way_and_the_size() -> None:
+def test_ids_encode_the_path_and_the_size() -> None:
     tree = grow([np.array([0, 0, 1, 1, 1], np.int32)], np.array([9, 1, 5, 4, 2]))
 
     assert cluster_ids(tree) == ["cl_1_sub_0", "cl_1_sub_1", "cl_0_sub_0", "cl_0_sub_1", "cl_0_sub_2"]

@@ -92,7 +92,7 @@ def csv_of_a_german_office(folder: Path) -> str:
 
 
 @case(ids=NUMBERS, text=["text"])
-def csv_that_tells_excel_its_separator(folder: Path) -> str:
+def csv_with_a_separator_line_for_excel(folder: Path) -> str:
     text = table({"id": NUMBERS, "text": TITLES, "embedding": JSON_TEXT}, ";")
     return save(folder, "docs.csv", "sep=;\r\n" + text.replace("\n", "\r\n"))
 

@@ -24,20 +24,20 @@ def lines(rows: Sequence[object]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def named(**columns: Sequence[object]) -> list[dict[str, Any]]:
+def to_records(**columns: Sequence[object]) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 @case(ids=NUMBERS, text=["text"])
 def json_lines_of_lists(folder: Path) -> str:
-    (folder / "docs.jsonl").write_text(lines(named(id=NUMBERS, text=TITLES, embedding=LISTS)))
+    (folder / "docs.jsonl").write_text(lines(to_records(id=NUMBERS, text=TITLES, embedding=LISTS)))
     return "docs.jsonl"
 
 
 @case(ids=IDS, text=["text"])
 def json_lines_in_a_gzip_archive_with_base64(folder: Path) -> str:
     vectors = [base64.b64encode(vector.tobytes()).decode() for vector in VECTORS]
-    text = lines(named(_id=IDS, text=TITLES, vector=vectors))
+    text = lines(to_records(_id=IDS, text=TITLES, vector=vectors))
     (folder / "docs.jsonl.gz").write_bytes(gzip.compress(text.encode()))
     return "docs.jsonl.gz"
 
@@ -59,7 +59,7 @@ def json_lines_called_json(folder: Path) -> str:
 
 @case(ids=IDS, text=["metadata.text"])
 def json_lines_of_pinecone(folder: Path) -> str:
-    rows = named(id=IDS, values=LISTS, metadata=[{"text": text} for text in TITLES])
+    rows = to_records(id=IDS, values=LISTS, metadata=[{"text": text} for text in TITLES])
     (folder / "docs.ndjson").write_text(lines(rows))
     return "docs.ndjson"
 
@@ -67,14 +67,16 @@ def json_lines_of_pinecone(folder: Path) -> str:
 @case(ids=UUIDS, text=["text"], notes=["Column 'uuid' has a different value in every row"])
 def json_lines_with_an_object_around_the_values(folder: Path) -> str:
     (folder / "docs.jsonl").write_text(
-        lines(named(uuid=UUIDS, text=TITLES, embedding=[{"values": vector} for vector in LISTS]))
+        lines(to_records(uuid=UUIDS, text=TITLES, embedding=[{"values": vector} for vector in LISTS]))
     )
     return "docs.jsonl"
 
 
 @case(ids=IDS, text=["text"], notes=["Column 'doc_id' has a different value in every row"])
 def json_lines_with_vectors_as_text_of_json(folder: Path) -> str:
-    (folder / "docs.jsonl").write_text(lines(named(doc_id=IDS, text=TITLES, embedding=list(map(json.dumps, LISTS)))))
+    (folder / "docs.jsonl").write_text(
+        lines(to_records(doc_id=IDS, text=TITLES, embedding=list(map(json.dumps, LISTS))))
+    )
     return "docs.jsonl"
 
 
@@ -95,7 +97,7 @@ def json_lines_with_one_vector_too_short(folder: Path) -> str:
 
 @case(ids=IDS, text=["title", "body"])
 def json_array_that_is_indented(folder: Path) -> str:
-    return save(folder, "docs.json", named(id=IDS, title=TITLES, body=BODIES, vector=LISTS), indent=2)
+    return save(folder, "docs.json", to_records(id=IDS, title=TITLES, body=BODIES, vector=LISTS), indent=2)
 
 
 @case(ids=IDS, text=["text"])
@@ -154,7 +156,7 @@ def json_of_chroma(folder: Path) -> str:
 
 @case(ids=IDS, text=["payload.text"])
 def json_of_qdrant(folder: Path) -> str:
-    points = named(id=IDS, vector=LISTS, payload=[{"text": text} for text in TITLES])
+    points = to_records(id=IDS, vector=LISTS, payload=[{"text": text} for text in TITLES])
     return save(
         folder, "docs.json", {"result": {"points": points, "next_page_offset": None}, "status": "ok", "time": 0.1}
     )
@@ -178,7 +180,9 @@ def json_of_vectors_by_name(folder: Path) -> str:
 def json_lines_of_a_batch_of_openai(folder: Path) -> str:
     bodies = [{"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": v}]} for v in LISTS]
     responses = [{"status_code": 200, "body": body} for body in bodies]
-    (folder / "batch.jsonl").write_text(lines(named(id=UUIDS, custom_id=IDS, response=responses, error=[None] * ROWS)))
+    (folder / "batch.jsonl").write_text(
+        lines(to_records(id=UUIDS, custom_id=IDS, response=responses, error=[None] * ROWS))
+    )
     return "batch.jsonl"
 
 

@@ -57,8 +57,8 @@ def run_load(server: ServerProcess, *, count: int, mib: int, rounds: int, at_onc
     process = psutil.Process(server.pid)
     outcome.idle_bytes = process.memory_info().rss
     with (
-        _watched(process, outcome),
-        _probed(server, outcome),
+        _watch_memory(process, outcome),
+        _probe_server(server, outcome),
         _silent(server, silent_lines),
         ThreadPoolExecutor(at_once) as pool,
     ):
@@ -87,7 +87,7 @@ def _send(server: ServerProcess, shape: Shape, mib: int, outcome: Outcome) -> No
 
 
 @contextlib.contextmanager
-def _watched(process: psutil.Process, outcome: Outcome) -> Iterator[None]:
+def _watch_memory(process: psutil.Process, outcome: Outcome) -> Iterator[None]:
     over = threading.Event()
 
     def watch() -> None:
@@ -104,7 +104,7 @@ def _watched(process: psutil.Process, outcome: Outcome) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _probed(server: ServerProcess, outcome: Outcome) -> Iterator[None]:
+def _probe_server(server: ServerProcess, outcome: Outcome) -> Iterator[None]:
     command = [sys.executable, "-m", "hostile.probe"]
     environ = {**os.environ, "PYTHONPATH": str(_TESTS)}
     started = [

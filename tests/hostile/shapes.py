@@ -32,41 +32,41 @@ def documents(count: int) -> Iterator[dict[str, object]]:
         yield {"document_id": f"d{n:07}", "vectors": {"v": vector}, "payload": payload}
 
 
-def posted(client: httpx.Client, path: str, content: bytes) -> int:
+def post(client: httpx.Client, path: str, content: bytes) -> int:
     return client.post(path, content=content, headers={"Content-Type": "application/json"}).status_code
 
 
 def many_empty_lists(client: httpx.Client, mib: int) -> int:
-    return posted(client, "/clusters/list", b'{"a":[' + b"[]," * (mib * MIB // 3) + b"1]}")
+    return post(client, "/clusters/list", b'{"a":[' + b"[]," * (mib * MIB // 3) + b"1]}")
 
 
 def empty_lists_in_a_small_body(client: httpx.Client, mib: int) -> int:
-    return posted(client, "/clusters/list", b'{"filters":[' + b"[]," * (MIB // 4) + b"1]}")
+    return post(client, "/clusters/list", b'{"filters":[' + b"[]," * (MIB // 4) + b"1]}")
 
 
 def empty_lists_for_documents(client: httpx.Client, mib: int) -> int:
-    return posted(client, UPSERT, b'{"documents":[' + b"[]," * (mib * MIB // 3) + b"1]}")
+    return post(client, UPSERT, b'{"documents":[' + b"[]," * (mib * MIB // 3) + b"1]}")
 
 
 def many_keys(client: httpx.Client, mib: int) -> int:
     keys = b",".join(b'"%x":1' % n for n in range(MIB // 11))
-    return posted(client, "/clusters", b"{" + keys + b"}")
+    return post(client, "/clusters", b"{" + keys + b"}")
 
 
 def one_key_again_and_again(client: httpx.Client, mib: int) -> int:
-    return posted(client, "/clusters/list", b"{" + b'"limit":1,' * (MIB // 11) + b'"limit":2}')
+    return post(client, "/clusters/list", b"{" + b'"limit":1,' * (MIB // 11) + b'"limit":2}')
 
 
 def a_deep_nest(client: httpx.Client, mib: int) -> int:
-    return posted(client, "/clusters/list", b'{"filters":' + b'{"AND":' * 100_000 + b"1")
+    return post(client, "/clusters/list", b'{"filters":' + b'{"AND":' * 100_000 + b"1")
 
 
 def many_digits(client: httpx.Client, mib: int) -> int:
-    return posted(client, "/clusters/list", b'{"filters":{"a":[' + b"1" * 400_000 + b"]}}")
+    return post(client, "/clusters/list", b'{"filters":{"a":[' + b"1" * 400_000 + b"]}}")
 
 
 def many_groups(client: httpx.Client, mib: int) -> int:
-    return posted(client, "/clusters/list", json.dumps({"filters": {"OR": [{"NOT": []}] * 4_000}}).encode())
+    return post(client, "/clusters/list", json.dumps({"filters": {"OR": [{"NOT": []}] * 4_000}}).encode())
 
 
 def a_long_pattern(client: httpx.Client, mib: int) -> int:
@@ -122,16 +122,16 @@ def a_change_of_all_that_match(client: httpx.Client, mib: int) -> int:
 
 
 def a_large_upsert(client: httpx.Client, mib: int) -> int:
-    return posted(client, UPSERT, b'{"documents":[' + _large(mib) + b"]}")
+    return post(client, UPSERT, b'{"documents":[' + _large(mib) + b"]}")
 
 
 def a_large_upsert_that_is_broken(client: httpx.Client, mib: int) -> int:
-    return posted(client, UPSERT, b'{"documents":[' + _large(mib) + b'],"options"}')
+    return post(client, UPSERT, b'{"documents":[' + _large(mib) + b'],"options"}')
 
 
 def one_large_document(client: httpx.Client, mib: int) -> int:
     numbers = b"0.123456789," * (7 * MIB // 12)
-    return posted(client, DOCUMENTS, b'{"vectors":{"v":[' + numbers + b"1]}}")
+    return post(client, DOCUMENTS, b'{"vectors":{"v":[' + numbers + b"1]}}")
 
 
 def a_billion_starts(client: httpx.Client, mib: int) -> int:

@@ -32,7 +32,7 @@ def arrow_bytes(table: pa.Table, *, file: bool = False, compression: str | None 
     return sink.getvalue()
 
 
-def _repeated(rows: int, value: str) -> pa.Array:
+def _repeat(rows: int, value: str) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int8)), pa.array([value]))
 
 
@@ -56,10 +56,10 @@ def _list_of(values: pa.Array) -> pa.Table:
 
 
 def _texts() -> pa.Table:
-    return pa.table({"id": [str(row) for row in range(_ROWS)], "text": _repeated(_ROWS, _LONG)})
+    return pa.table({"id": [str(row) for row in range(_ROWS)], "text": _repeat(_ROWS, _LONG)})
 
 
-def _prefixed() -> bytes:
+def _prefix_texts() -> bytes:
     table = pa.table({"text": pa.array([_LONG] * 400)})
     return parquet_bytes(table, use_dictionary=False, column_encoding={"text": "DELTA_BYTE_ARRAY"})
 
@@ -71,7 +71,7 @@ EXPLOSIONS: Final[Mapping[str, tuple[str, Callable[[], bytes]]]] = MappingProxyT
         "a long text by number, Arrow file": ("arrow", lambda: arrow_bytes(_texts(), file=True)),
         "a long text by view": ("arrow", lambda: arrow_bytes(_views())),
         "a long text in a run": ("arrow", lambda: arrow_bytes(_runs())),
-        "a long text by prefix": ("parquet", _prefixed),
+        "a long text by prefix": ("parquet", _prefix_texts),
         "zeros, Parquet": ("parquet", lambda: parquet_bytes(_zeros())),
         "zeros, Arrow": ("arrow", lambda: arrow_bytes(_zeros())),
         "rows of one number": ("parquet", lambda: parquet_bytes(pa.table({"n": np.zeros(3_000_000, np.int8)}))),

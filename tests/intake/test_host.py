@@ -1,4 +1,4 @@
-"""The process that readers start from: ended from outside, it takes nobody down, and another takes its place."""
+"""The process that readers start from: killed from outside, it harms no other process and is replaced."""
 
 import gzip
 import os
@@ -24,7 +24,7 @@ ROWS = 60_000
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """More than a socket holds, so that its reader waits for whoever takes the batches."""
+    """More than a socket buffer holds, so that the reader waits for its consumer."""
     path = tmp_path_factory.mktemp("files") / "rows.parquet"
     vectors = np.random.default_rng(0).normal(size=ROWS * 16).astype(np.float32)
     pq.write_table(pa.table({"embedding": pa.FixedSizeListArray.from_arrays(pa.array(vectors), 16)}), path)

@@ -85,7 +85,8 @@ STORED: Final = frozenset({"Metric.placed"})
 TESTS: Final = Path(__file__).parents[1]
 
 TEST_FOLDERS: Final = (
-    ".", "cli", "client", "contract", "faults", "files", "library", "read_back", "records", "sdk", "simulation",
+    ".", "analysis", "cli", "client", "contract", "corpus", "deploy", "faults", "files", "hostile", "intake", "library",
+    "read_back", "records", "sdk", "simulation",
 )  # fmt: skip
 """Folders of tests whose words are revised; `.` holds the files of tests/ itself."""
 
