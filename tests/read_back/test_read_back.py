@@ -47,6 +47,7 @@ class ReadBack:
         accepted = answer.status_code == 200
         if accepted:
             self._check_readable(reader, place.method, place.path, answer.text, sent)
+        if accepted and answer.json().get(place.id.partition(".")[0]) != []:  # an empty batch creates nothing
             shown_id = id or str(_get_at(answer.json(), place.id))
             readers = self._readers if all_routes else (self._readers[1 - writer],)
             for method, where in place.reads if all_routes else place.reads[:2]:
