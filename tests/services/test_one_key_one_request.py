@@ -251,6 +251,28 @@ def test_a_slow_request_that_lost_its_key_stores_nothing(world: World) -> None:
     assert world.send("y").replayed
 
 
+def test_a_request_keeps_its_key_when_the_one_that_withdrew_its_write_died_before_it_took_the_key(
+    world: World,
+) -> None:
+    world.crash("x", "idempotency.intent")
+    world.now += HELD_FOR
+    withdraw = world.documents.withdraw_write
+
+    def withdraw_and_die(scope: Scope, write: Write) -> bool:
+        withdraw(scope, write)
+        raise Crash
+
+    with patch.object(world.documents, "withdraw_write", withdraw_and_die), pytest.raises(Crash):
+        world.send("y")
+
+    assert world.send("x").reply.body.startswith(b"x ")
+    assert world.send("x").replayed
+    with pytest.raises(KeyReused):
+        world.send("y")
+    assert world.stored() == ["x"]
+    assert not world.intents()
+
+
 def test_a_slow_request_without_anything_to_write_loses_its_key_too(world: World) -> None:
     def act(write: Write) -> Reply:
         world.now += HELD_FOR
@@ -323,24 +345,32 @@ def test_a_request_about_records_gets_the_key_of_a_refused_one_about_documents(w
         world.send("x")
 
 
-def test_rows_of_the_audit_log_outlive_an_error_after_the_write(world: World) -> None:
+@pytest.mark.parametrize("fails", ["act", "save_reply"])
+def test_rows_of_the_audit_log_outlive_an_error_after_the_write(world: World, fails: str) -> None:
     def now() -> datetime:
         return world.now
 
     audit = Audit(world.metadata, now, RetentionClock(world.metadata, now), days=9, rows=99)
 
     def rows() -> list[str]:
-        return [one.body["action"] for one in world.metadata.find(SCOPE.organization, "audit", Query()).items]
+        return [row.body["action"] for row in world.metadata.find(SCOPE.organization, "audit", Query()).items]
+
+    def note() -> None:
+        note_done(SCOPE, "document.create", "x")
 
     def note_and_fail() -> None:
-        note_done(SCOPE, "document.create", "x")
+        note()
         raise Unavailable("The reader is gone.")
+
+    def save_nothing(step: str) -> None:
+        if step == "idempotency.before_save" and fails == "save_reply":
+            raise Unavailable("The metadata store did not answer.")
 
     with audit.acting(Origin(via="command line")):
         for _ in range(2):
-            with pytest.raises(Unavailable):
-                world.send("x", after=note_and_fail)
+            with patch.object(idempotency, "hit", save_nothing), pytest.raises(Unavailable):
+                world.send("x", after=note_and_fail if fails == "act" else note)
             assert rows() == ["document.create"]
-        world.send("x", after=lambda: note_done(SCOPE, "document.create", "x"))
+        world.send("x", after=note)
 
     assert rows() == ["document.create"]

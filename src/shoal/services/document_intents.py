@@ -143,6 +143,19 @@ class DocumentIntents:
         except ShoalError as error:
             _log.error("idempotency.not_ended", extra={"cause": error.message})
 
+    def discard(self, scope: Scope, request: KeyedRequest, write_id: str) -> bool:
+        """Remove the intent of a request whose write was withdrawn. Returns False if the key is another request's."""
+
+        def remove(tx: Transaction) -> bool:
+            intent = _find(tx, scope, request)
+            if intent is None or intent.write_id != write_id:
+                return intent is None or intent.request == request.fingerprint
+            self._intents.within(tx).remove(scope, intent.intent_id)
+            return True
+
+        with deadline.suspend():
+            return self._metadata.transact(remove)
+
     def _take_key(self, scope: Scope, request: KeyedRequest, other: DocumentWrite) -> None:
         """Withdraw the write of another request under the key, and remove its intent. Raises KeyReused where that
         request is under way or has written."""

@@ -122,20 +122,16 @@ class Idempotency:
         if answer is not None:
             return answer
         act = prepare()
-        write = self._begin_write(scope, request)
-        if isinstance(write, Answer):
-            return write
-        with defer_notes() as notes:
-            try:
-                hit("idempotency.intent")
-                reply = act(write)
-            except Exception as error:
-                self._intents.fail(scope, request, write, notes)
-                if isinstance(error, WriteWithdrawn):  # by another request under the key
-                    raise KeyReused(request.key) from error
-                raise
-        hit("idempotency.before_save")
-        return self._end_write(scope, request, reply, notes)
+        try:
+            return self._write(scope, request, act)
+        except WriteWithdrawn as withdrawn:
+            # By another request under the key, which either took the key or died before it could.
+            if not self._intents.discard(scope, request, withdrawn.write_id):
+                raise KeyReused(request.key) from withdrawn
+        try:
+            return self._write(scope, request, act)
+        except WriteWithdrawn as withdrawn:
+            raise KeyReused(request.key) from withdrawn
 
     def forget(self, scope: Scope) -> None:
         """Remove expired intents of a namespace, a bounded number at a time."""
@@ -143,6 +139,22 @@ class Idempotency:
         self._metadata.transact(
             lambda tx: tx.prune(scope, "document_write", before, now=now, keep=_MOST_INTENTS, most=_PRUNED_AT_ONCE)
         )
+
+    def _write(self, scope: Scope, request: KeyedRequest, act: NamedAction) -> Answer:
+        """Store the intent, write the documents, save the reply. Raises WriteWithdrawn, KeyReused, and what `act`
+        raises."""
+        write = self._begin_write(scope, request)
+        if isinstance(write, Answer):
+            return write
+        with defer_notes() as notes:
+            try:
+                hit("idempotency.intent")
+                reply = act(write)
+                hit("idempotency.before_save")
+                return self._end_write(scope, request, reply, notes)
+            except Exception:
+                self._intents.fail(scope, request, write, notes)
+                raise
 
     def _begin_write(self, scope: Scope, request: KeyedRequest) -> Write | Answer:
         """Return the write of this request, with an intent that is created where there is none; or the answer, where a

@@ -70,6 +70,7 @@ class WriteWithdrawn(Exception):
 
     def __init__(self, write_id: str) -> None:
         super().__init__(f"The write {write_id} was withdrawn before it was carried out.")
+        self.write_id = write_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
