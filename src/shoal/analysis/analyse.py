@@ -43,7 +43,7 @@ def analyse(
     places_before, origin
         As for `compute`.
     namer, budget
-        What names the clusters, and what it may cost; None counts the documents' own words, for nothing.
+        What names the clusters, and what it may cost. None counts the documents' own words, which is free.
 
     Raises
     ------

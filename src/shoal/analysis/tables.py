@@ -21,7 +21,7 @@ __all__ = [
     "further_tables",
     "hierarchy_table",
 ]
-__all__ += ["hierarchy_table", "layers_table", "members_table", "near_duplicates_table"]
+__all__ += ["layers_table", "members_table", "near_duplicates_table"]
 
 MEMBER_BYTES: Final = 90
 """Disk space of a document in the table of members, besides its id."""

@@ -323,7 +323,7 @@ class Clusters:
             problem = (
                 "is too large for this run"
                 if "sample_size" in request
-                else "is required: not all documents fit in memory"
+                else "is required: a run over all documents exceeds a limit"
             )
             raise InvalidField("sample_size", problem, remedy=" ".join(plan.notes))
 
