@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from shoal.maintenance.backup import back_up
 from shoal.maintenance.doctor import Report, examine, repair
 from shoal.records.scope import Scope
 from shoal.storage.sqlite.documents.store import SqliteDocuments
+from shoal.storage.sqlite.metadata import SqliteMetadata
 
 Break = Callable[[Path], object]
 
@@ -74,6 +76,13 @@ def test_a_whole_folder_is_sound_and_everything_was_looked_at(folder: Path) -> N
     assert looked["documents"] == "1 namespace, 123 documents, 63 vectors"
     assert looked["artifacts"] == "3 tables of 1 run"
     assert files_of(folder) == before
+
+
+def put_schedule(folder: Path) -> Path:
+    metadata = SqliteMetadata(metadata_of(folder))
+    metadata.transact(lambda tx: tx.put_schedule(Scope("o", "n"), "s", datetime(2026, 1, 1, tzinfo=UTC), {}))
+    metadata.close()
+    return metadata_of(folder)
 
 
 DAMAGES: dict[str, tuple[Break, str, str]] = {
@@ -164,6 +173,14 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
     "a schedule that is damaged": (
         lambda f: update(metadata_of(f), "INSERT INTO schedules VALUES ('o', 'n', 's', 'x', '{}', 1, NULL, NULL, 7)"),
         "metadata.sqlite", "the schedule 's' of the namespace n is damaged",
+    ),
+    "a schedule whose time is damaged": (
+        lambda f: update(put_schedule(f), "UPDATE schedules SET due = replace(due, '2026', '2096')"),
+        "metadata.sqlite", "the schedule 's' of the namespace n is damaged",
+    ),
+    "a count of events that is damaged": (
+        lambda f: update(metadata_of(f), "UPDATE event_heads SET namespace_id = CAST(x'ff' AS TEXT)"),
+        "metadata.sqlite", "the numbers of the last events of 1 namespaces are damaged",
     ),
     "a receipt that is damaged": (
         lambda f: update(documents_of(f), "INSERT INTO receipts VALUES ('w', '2026-01-01', '{}', 7)"),

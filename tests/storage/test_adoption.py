@@ -1,9 +1,11 @@
 """Intents and replies that earlier versions kept beside the documents are found in the metadata store."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -12,13 +14,16 @@ from shoal.columns import DocumentBatch
 from shoal.records.runs.enrichment import EnrichmentIntent
 from shoal.records.scope import Scope
 from shoal.runs.intents import EnrichmentIntents, results_of
+from shoal.storage.protocols.metadata import MetadataStore
 from shoal.storage.protocols.replies import Reply, SavedReply
+from shoal.storage.protocols.transactions import Transaction
 from shoal.storage.sqlite.adoption import adopt_document_state
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 from shoal.storage.sqlite.metadata import SqliteMetadata
 from shoal.storage.sqlite.replies import put_reply
 from single_writes import SqliteStore
 
+T = TypeVar("T")
 SCOPE, UNKNOWN = Scope("org_1", "ns_1"), Scope("org_1", "ns_gone")
 ROWS = (
     ("run_1:col_1:aa", "run_1", 2, 60, 60),
@@ -211,3 +216,86 @@ def test_the_latest_run_of_the_earlier_version_keeps_its_fence(root: Path, now: 
         with pytest.raises(Exception, match="later run, run_2; those of run_1 were not written"):
             documents.write_results(SCOPE, results_of(earlier), [("a", {"x": 1})], step=1, now=now)
         assert documents.write_results(SCOPE, results_of(later), [("a", {"x": 1})], step=1, now=now) == ["a"]
+
+
+# ── damage ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def names_of_skipped(caplog: pytest.LogCaptureFixture) -> list[object]:
+    return [vars(record)["id"] for record in caplog.records if record.message == "adoption.skipped"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "saved_at = '2026-01-01T00:00:00.000000'",
+        "saved_at = '2026-01-01T00:00:00.000000', checksum = NULL",
+        "body = x'00'",
+        "request = CAST(x'ff' AS TEXT)",
+        "request = CAST(x'ff' AS TEXT), checksum = NULL",
+    ],
+)
+def test_a_damaged_reply_is_left_out_and_named_and_the_rest_is_adopted(
+    root: Path, now: datetime, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    path = root / "documents" / SCOPE.organization_id / SCOPE.namespace_id / "documents.sqlite"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        put_reply(connection, SCOPE, "k3", saved(now, b"of k3"), now - timedelta(days=1))
+        connection.execute(f"UPDATE replies SET {damage} WHERE key = 'k1'")
+
+    with closing(adopted(root)) as metadata:
+        assert metadata.get_reply(SCOPE, "k1") is None
+        assert metadata.get_reply(SCOPE, "k3") == saved(now, b"of k3")
+        assert metadata.get(SCOPE, "enrichment", "run_1:col_1:aa") is not None
+        assert metadata.get(Scope(""), "migration", "document-state") is not None
+    assert names_of_skipped(caplog) == ["k1"]
+
+
+def test_an_intent_that_is_not_utf_8_is_left_out_and_named_and_the_rest_is_adopted(
+    root: Path, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_sql(root, SCOPE, "UPDATE enrichments SET cluster_id = CAST(x'ff' AS TEXT) WHERE run_id = 'run_1'")
+
+    with closing(adopted(root)) as metadata:
+        assert metadata.get(SCOPE, "enrichment", "run_1:col_1:aa") is None
+        assert metadata.get(SCOPE, "enrichment", "run_2:col_1:bb") is not None
+        assert metadata.get_reply(SCOPE, "k1") == saved(now, b"of k1")
+    assert names_of_skipped(caplog) == ["run_1:col_1:aa"]
+
+
+# ── two processes that start at once ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_another_process_adopted_meanwhile_and_then_deleted_does_not_come_back(root: Path, now: datetime) -> None:
+    def another_start(metadata: MetadataStore) -> datetime:  # between the first look at the marker and the copy
+        adopted(root).close()
+        metadata.transact(lambda tx: tx.delete(SCOPE, "enrichment", "run_1:col_1:aa"))
+        return now - timedelta(days=1)
+
+    with closing(SqliteMetadata(root / "metadata.sqlite")) as metadata:
+        adopt_document_state(root / "documents", metadata, another_start)
+
+        assert metadata.get(SCOPE, "enrichment", "run_1:col_1:aa") is None
+        assert metadata.get(SCOPE, "migration", "document-state") is None
+        assert metadata.get(Scope(""), "migration", "document-state") is not None
+
+
+class Overtaken(SqliteMetadata):
+    """Deletes the namespace before its first transaction, as another process may."""
+
+    _overtaken = False
+
+    def transact(self, body: Callable[[Transaction], T]) -> T:
+        if not self._overtaken:
+            self._overtaken = True
+            super().transact(lambda tx: (tx.delete_scope(SCOPE), tx.delete(SCOPE.organization, "namespace", "ns_1")))
+        return super().transact(body)
+
+
+def test_nothing_is_adopted_for_a_namespace_that_is_deleted_meanwhile(root: Path) -> None:
+    with closing(Overtaken(root / "metadata.sqlite")) as metadata:
+        adopt_document_state(root / "documents", metadata)
+
+        assert metadata.get(SCOPE, "enrichment", "run_1:col_1:aa") is None
+        assert metadata.get_reply(SCOPE, "k1") is None
+        assert metadata.get(SCOPE, "migration", "document-state") is None

@@ -270,7 +270,25 @@ def test_a_damaged_event_is_named_in_the_log_and_those_after_it_are_delivered(
     assert [(one.damaged, one.data) for one in found] == [(False, {"n": 1}), (True, {}), (False, {"n": 1})]
     (logged,) = [vars(record) for record in caplog.records if record.message == "events.damaged"]
     assert (logged["consumer"], logged["id"], logged["number"]) == ("webhooks", A.namespace_id, 2)
-    assert "backup" in logged["remedy"] and logged["levelname"] == "ERROR"
+    assert "remedy" not in logged and logged["levelname"] == "ERROR"  # nothing brings the event back
+
+
+@pytest.mark.parametrize(
+    "damage", ["namespace_id = CAST(x'ff' AS TEXT)", "organization_id = x'6fff'", "namespace_id = 'ns_0'"]
+)
+def test_a_namespace_whose_count_of_events_is_damaged_holds_up_no_other(
+    sqlite_store: SqliteMetadata, now: datetime, damage: str
+) -> None:
+    append(sqlite_store, A, now, "1")
+    append(sqlite_store, B, now, "2", "3")
+    with sqlite_store._database.transaction() as connection:
+        connection.execute(f"UPDATE event_heads SET {damage} WHERE organization_id = 'org_a'")
+    seen, events = list[Event](), Events(sqlite_store, lambda: now)
+
+    while events.deliver("webhooks", "w", seen.append, most=1):
+        pass
+
+    assert [one.subject for one in seen] == ["2", "3"]
 
 
 def test_events_and_schedules_of_the_format_without_checksums_are_read(tmp_path: Path, now: datetime) -> None:

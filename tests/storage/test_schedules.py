@@ -160,7 +160,8 @@ def test_a_damaged_schedule_is_marked_and_can_be_removed_and_holds_up_no_other(
     store.close()
 
 
-@pytest.mark.parametrize("due", ["'0'", "'never'", "CAST(x'ff' AS TEXT)", "CAST(x'2fff' AS TEXT)"])
+@pytest.mark.parametrize("due", ["'0'", "'never'", "CAST(x'ff' AS TEXT)", "CAST(x'2fff' AS TEXT)", "x'ff'", "x'32'",
+                                 "'2020-01-01T00:00:00.000000'"])  # fmt: skip
 def test_a_damaged_time_does_not_hide_the_next_schedule(tmp_path: Path, now: datetime, due: str) -> None:
     store = SqliteMetadata(tmp_path / "metadata.sqlite")
     put(store, A, "1", now)
@@ -173,4 +174,101 @@ def test_a_damaged_time_does_not_hide_the_next_schedule(tmp_path: Path, now: dat
     assert seen is not None and seen.damaged
     put(store, A, "1", now)
     assert store.next_due() == now
+    store.close()
+
+
+@pytest.mark.parametrize("due", ["x'ff'", "x'32'", "'0'", "'never'", "CAST(x'00ff' AS TEXT)"])
+def test_nothing_is_due_next_where_no_time_can_be_read(tmp_path: Path, now: datetime, due: str) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    put(store, A, "1", now)
+    with store._database.transaction() as connection:
+        connection.execute(f"UPDATE schedules SET due = {due}")
+
+    assert store.next_due() is None
+    store.close()
+
+
+def damage_first(store: SqliteMetadata, now: datetime, change: str) -> None:
+    """Store two due schedules, and change the columns of the first."""
+    put(store, A, "1", now - MINUTE)
+    put(store, A, "2", now)
+    with store._database.transaction() as connection:
+        connection.execute(f"UPDATE schedules SET {change} WHERE schedule_id = '1'")
+
+
+def claim_all(store: SqliteMetadata, now: datetime) -> list[Schedule]:
+    claimed = list[Schedule]()
+    while (one := store.claim_schedule("w", now, now + MINUTE)) is not None:
+        claimed.append(one)
+    return claimed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [f"{column} = {value}{checksum}" for column in ("schedule_id", "namespace_id", "organization_id")
+     for value in ("CAST(x'73ff' AS TEXT)", "x'73ff'") for checksum in ("", ", checksum = NULL")]
+    + ["schedule_id = 'other'", "namespace_id = 'other'"],
+)  # fmt: skip
+def test_a_schedule_with_a_damaged_id_is_marked_and_can_be_removed_and_holds_up_no_other(
+    tmp_path: Path, now: datetime, change: str
+) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    damage_first(store, now, change)
+
+    broken, whole = claim_all(store, now)
+
+    assert (broken.due, broken.payload, broken.damaged) == (now - MINUTE, {}, True)
+    assert (whole.schedule_id, whole.payload, whole.damaged) == ("2", {"trigger": "2"}, False)
+    assert store.transact(lambda tx: tx.advance_schedule(broken, None))
+    assert [one.schedule_id for one in claim_all(store, now + MINUTE)] == ["2"]
+    store.close()
+
+
+@pytest.mark.parametrize("due", ["'zz'", "CAST(x'ff' AS TEXT)", "x'32'", "'never'"])
+def test_a_schedule_whose_time_is_none_is_claimed_so_that_it_can_be_removed(
+    tmp_path: Path, now: datetime, due: str
+) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    damage_first(store, now, f"due = {due}, checksum = NULL")
+
+    whole, broken = claim_all(store, now)
+
+    assert [(one.schedule_id, one.damaged) for one in (whole, broken)] == [("2", False), ("1", True)]
+    assert store.transact(lambda tx: tx.advance_schedule(broken, None))
+    assert store.get_schedule(A, "1") is None
+    store.close()
+
+
+def test_a_schedule_whose_time_was_changed_by_damage_is_marked(tmp_path: Path, now: datetime) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    damage_first(store, now, "due = replace(due, '20', '21')")
+
+    seen = store.get_schedule(A, "1")
+
+    assert seen is not None and (seen.payload, seen.damaged) == ({}, True)
+    store.close()
+
+
+def test_a_schedule_that_was_advanced_is_sound_unless_it_was_damaged(tmp_path: Path, now: datetime) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    damage_first(store, now, "payload = '{}'")
+    for one in claim_all(store, now):
+        assert store.transact(lambda tx, one=one: tx.advance_schedule(one, now + MINUTE))  # type: ignore[misc]
+
+    later = claim_all(store, now + MINUTE)
+
+    assert [(one.schedule_id, one.due, one.payload, one.damaged) for one in later] == [
+        ("1", now + MINUTE, {}, True),
+        ("2", now + MINUTE, {"trigger": "2"}, False),
+    ]
+    store.close()
+
+
+def test_a_worker_whose_name_is_damaged_does_not_hide_its_schedule(tmp_path: Path, now: datetime) -> None:
+    store = SqliteMetadata(tmp_path / "metadata.sqlite")
+    damage_first(store, now, "worker = CAST(x'ff' AS TEXT)")
+
+    seen = store.get_schedule(A, "1")
+
+    assert seen is not None and (seen.payload, seen.damaged) == ({"trigger": "1"}, False)
     store.close()

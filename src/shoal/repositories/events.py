@@ -97,6 +97,5 @@ def _log_gap(feed: Feed, event: Event) -> None:
 
 
 def _log_damage(feed: Feed, event: Event) -> None:
-    remedy = "Restore a backup to have this event delivered; those after it are."
-    about = {"consumer": feed.consumer, "id": feed.scope.namespace_id, "number": event.number, "remedy": remedy}
+    about = {"consumer": feed.consumer, "id": feed.scope.namespace_id, "number": event.number}
     _log.error("events.damaged", extra=about)

@@ -27,8 +27,11 @@ class Schedule:
     worker: str | None
     """The worker that claimed it; None if unclaimed since it was put or advanced."""
     damaged: bool = False
-    """Whether it does not match what was stored; the payload is empty then, and `due` may be wrong. It can be claimed,
-    so that a worker removes it or puts it anew, and does not hold up the others."""
+    """Whether it does not match what was stored; the payload is empty then, and ids and `due` may be wrong.
+
+    It holds up no other schedule. It can be claimed when its stored time has come, or does not begin like a time, so
+    that a worker removes it (`advance_schedule` finds it even if its ids are damaged) or puts it anew. While damage has
+    moved its time into the future, only `shoal doctor` and `get_schedule` show it."""
 
 
 def first_fence() -> int:
@@ -55,8 +58,9 @@ class ScheduleWriter(Protocol):
     def advance_schedule(self, schedule: Schedule, due: datetime | None) -> bool:
         """Record, in the transaction of its effect, that a claimed schedule was carried out.
 
-        Ends the lease and sets the next time, or removes the schedule if `due` is None. Returns False if the fence is
-        stale: another worker carries it out then, and the transaction of the caller must do nothing.
+        Ends the lease and sets the next time, or removes the schedule if `due` is None; a next time does not repair a
+        damaged schedule. Returns False if the fence is stale: another worker carries it out then, and the transaction
+        of the caller must do nothing.
         """
 
 
@@ -79,5 +83,5 @@ class ScheduleStore(ScheduleReader, Protocol):
         the clock says. Returns their number. Their fences become stale."""
 
     def next_due(self) -> datetime | None:
-        """Return the time of the next schedule, of all scopes, leased or not; None if there is none. A damaged time
-        does not count."""
+        """Return the time of the next schedule, of all scopes, leased or not; None if there is none. A time that
+        cannot be read does not count."""

@@ -21,6 +21,7 @@ from shoal.storage.protocols.replies import Reply, SavedReply
 from shoal.storage.protocols.transactions import Transaction
 from shoal.storage.sqlite.documents.namespaces import namespace_databases
 from shoal.storage.sqlite.replies import REPLY_COLUMNS, is_sound_reply
+from shoal.storage.sqlite.stored_cells import decode
 
 __all__ = ["adopt_document_state"]
 
@@ -36,7 +37,8 @@ def adopt_document_state(
     """Copy intents and replies from the namespaces' files below `root` into the metadata, unless this was done.
 
     A namespace whose file cannot be read is tried again at the next start, and others are not: what was deleted in
-    them since does not come back. Damaged rows are left out, with a warning.
+    them since does not come back. Of several processes that start at once, one adopts each namespace. Damaged rows are
+    left out, with a warning.
 
     Parameters
     ----------
@@ -69,11 +71,14 @@ def adopt_document_state(
 
 def _adopt(path: Path, scope: Scope, metadata: MetadataStore, since: datetime) -> None:
     if metadata.get(scope, "migration", _MARKER) is not None:
-        return
+        return  # without reading the file
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+        connection.text_factory = bytes  # a damaged text need not be UTF-8, and must not prevent reading the others
         intents, replies = list(_intents(connection)), list(_replies(connection, since))
 
     def add(tx: Transaction) -> None:
+        if not _is_wanted(tx, scope):
+            return
         for intent in intents:
             if tx.get(scope, "enrichment", intent.intent_id) is None:
                 tx.insert(scope, "enrichment", intent.intent_id, intent.model_dump(mode="json"))
@@ -83,6 +88,12 @@ def _adopt(path: Path, scope: Scope, metadata: MetadataStore, since: datetime) -
         _mark(tx, scope)
 
     metadata.transact(add)
+
+
+def _is_wanted(tx: Transaction, scope: Scope) -> bool:
+    """Whether no other process adopted or removed the namespace meanwhile."""
+    done = any(tx.get(place, "migration", _MARKER) is not None for place in (_ROOT, scope))
+    return not done and tx.get(scope.organization, "namespace", scope.namespace_id) is not None
 
 
 def _mark(tx: Transaction, scope: Scope) -> None:
@@ -107,7 +118,7 @@ def _intents(connection: sqlite3.Connection) -> Iterator[EnrichmentIntent]:
         "FROM enrichments ORDER BY rowid"
     ):
         try:
-            yield _intent(row)
+            yield _intent(_decode_texts(row))
         except ValueError as error:
             _log_skipped("enrichments", row[0], error)
 
@@ -135,19 +146,30 @@ def _replies(connection: sqlite3.Connection, since: datetime) -> Iterator[tuple[
         return
     chosen = REPLY_COLUMNS if "checksum" in columns else REPLY_COLUMNS.replace("checksum", "NULL")
     for row in connection.execute(f"SELECT {chosen} FROM replies ORDER BY number").fetchall():
-        key, request, status, media_type, saved_at, body, _ = row
         try:
-            saved = SavedReply(request, Reply(status, media_type, body), datetime.fromisoformat(saved_at))
+            key, saved = _reply(row)
+            if saved.saved_at >= since:
+                yield key, saved
         except (ValueError, TypeError) as error:
-            _log_skipped("replies", key, error)
-            continue
-        if saved.saved_at >= since and is_sound_reply(row):
-            yield key, saved
+            _log_skipped("replies", row[0], error)
 
 
-def _log_skipped(table: str, row: object, error: Exception) -> None:
-    _log.warning("adoption.skipped", extra={"table": table, "id": str(row), "cause": str(error)})
+def _reply(row: Sequence[Any]) -> tuple[str, SavedReply]:
+    """Return the key and the reply of a row of `REPLY_COLUMNS`. Raises ValueError or TypeError if it is damaged."""
+    *texts, body, checksum = row
+    key, request, status, media_type, saved_at = _decode_texts(texts)
+    if not is_sound_reply((key, request, status, media_type, saved_at, body, checksum)):
+        raise ValueError("it does not match its checksum")
+    return key, SavedReply(request, Reply(status, media_type, body), datetime.fromisoformat(saved_at))
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> set[Any]:
-    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+def _decode_texts(cells: Sequence[Any]) -> list[Any]:
+    return [cell.decode() if isinstance(cell, bytes) else cell for cell in cells]
+
+
+def _log_skipped(table: str, id: object, error: Exception) -> None:
+    _log.warning("adoption.skipped", extra={"table": table, "id": decode(id), "cause": str(error)})
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {decode(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")}

@@ -51,11 +51,15 @@ _NEXT_NUMBER: Final = """
 INSERT INTO event_heads (organization_id, namespace_id, last) VALUES (?, ?, 1)
 ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last
 """
+# EXISTS: a damaged head has no events. Were it chosen, it would come up for ever, and its ids might not be UTF-8.
 _UNHANDLED: Final = """
 SELECT head.organization_id, head.namespace_id FROM event_heads AS head
 LEFT JOIN feeds AS feed ON feed.consumer = :consumer
     AND feed.organization_id = head.organization_id AND feed.namespace_id = head.namespace_id
-WHERE head.last > coalesce(feed.position, 0) AND (feed.lease_until IS NULL OR feed.lease_until <= :now)
+WHERE head.last > coalesce(feed.position, 0) AND EXISTS (
+    SELECT 1 FROM events WHERE organization_id = head.organization_id AND namespace_id = head.namespace_id
+        AND number > coalesce(feed.position, 0)
+) AND (feed.lease_until IS NULL OR feed.lease_until <= :now)
 ORDER BY coalesce(feed.served, 0), head.organization_id, head.namespace_id LIMIT 1
 """
 _CLAIM: Final = """

@@ -6,6 +6,7 @@ The connections return texts as bytes, since a damaged one need not be UTF-8.
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Final
 
 from shoal.records.scope import Scope
 from shoal.storage.sqlite.events import EVENT_COLUMNS, read_event
@@ -14,6 +15,14 @@ from shoal.storage.sqlite.schedules import SCHEDULE_COLUMNS, read_schedule
 from shoal.storage.sqlite.stored_cells import checksum_of, decode
 
 __all__ = ["check_metadata_rows", "check_namespace_rows", "column_or_null"]
+
+_HEADS_WITHOUT_EVENT: Final = """
+SELECT count(*) FROM event_heads AS head WHERE NOT EXISTS (
+    SELECT 1 FROM events WHERE organization_id = head.organization_id AND namespace_id = head.namespace_id
+        AND number = head.last
+)
+"""
+"""The last event of a namespace is always kept."""
 
 
 def check_metadata_rows(connection: sqlite3.Connection) -> Iterator[str]:
@@ -71,6 +80,9 @@ def _check_events(connection: sqlite3.Connection) -> Iterator[str]:
     for scope, damaged in numbers.items():
         which = f"event {damaged[0]} is" if len(damaged) == 1 else f"{len(damaged):,} events from {damaged[0]} on are"
         yield f"{which} damaged in the namespace {scope.namespace_id}: consumers pass over what is damaged"
+    (heads,) = connection.execute(_HEADS_WITHOUT_EVENT).fetchone()
+    if heads:
+        yield f"the numbers of the last events of {heads:,} namespaces are damaged: consumers may not get these events"
 
 
 def _check_schedules(connection: sqlite3.Connection) -> Iterator[str]:

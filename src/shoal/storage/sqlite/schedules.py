@@ -12,7 +12,7 @@ from shoal.records.scope import Scope
 from shoal.storage.protocols.records import Json
 from shoal.storage.protocols.schedules import Schedule, first_fence
 from shoal.storage.sqlite.access import IN_SCOPE, SqliteReads, SqliteWrites, place
-from shoal.storage.sqlite.stored_cells import UNKNOWN_TIME, checksum_of, decode, parse_checked, parse_time
+from shoal.storage.sqlite.stored_cells import UNKNOWN_TIME, checksum_of, decode, is_text, parse_checked, parse_time
 
 __all__ = [
     "SCHEDULES_CHECKSUM",
@@ -37,12 +37,16 @@ SCHEDULES_CHECKSUM: Final = "ALTER TABLE schedules ADD COLUMN checksum INTEGER;"
 """A later step of the schema; null for schedules put before it."""
 SCHEDULE_COLUMNS: Final = (
     # Bytes: a damaged text need not be UTF-8, and must not prevent reading the others.
-    "organization_id, namespace_id, schedule_id, CAST(due AS BLOB), CAST(payload AS BLOB), fence, worker, checksum"
+    "CAST(organization_id AS BLOB), CAST(namespace_id AS BLOB), CAST(schedule_id AS BLOB), CAST(due AS BLOB), "
+    "CAST(payload AS BLOB), fence, CAST(worker AS BLOB), checksum"
 )
-_MINE: Final = f"{IN_SCOPE} AND schedule_id = ? AND fence = ? AND worker IS ? AND lease_until IS NOT NULL"
-_DUE: Final = """
+_LEASED: Final = "fence = ? AND worker IS ? AND lease_until IS NOT NULL"
+_MINE: Final = f"{IN_SCOPE} AND schedule_id = ? AND {_LEASED}"
+_AFTER_ALL_TIMES: Final = "':'"
+"""The character after '9': texts from here on, and BLOBs, are no times."""
+_DUE: Final = f"""
 SELECT organization_id, namespace_id, schedule_id FROM schedules
-WHERE due <= :now AND (lease_until IS NULL OR lease_until <= :now)
+WHERE (due <= :now OR due >= {_AFTER_ALL_TIMES}) AND (lease_until IS NULL OR lease_until <= :now)
 ORDER BY due, organization_id, namespace_id, schedule_id LIMIT 1
 """
 
@@ -67,9 +71,9 @@ class SqliteScheduleWrites(SqliteScheduleReads, SqliteWrites):
             "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET due = excluded.due, payload = excluded.payload, "
             "checksum = excluded.checksum, fence = fence + 1, worker = NULL, lease_until = NULL"
         )
-        key, text = (*place(scope), schedule_id), orjson.dumps(payload).decode()
+        about, text = (*place(scope), schedule_id, format_stored_time(due)), orjson.dumps(payload).decode()
         with self._writing() as connection:
-            connection.execute(put, (*key, format_stored_time(due), text, first_fence(), checksum_of(text, *key)))
+            connection.execute(put, (*about, text, first_fence(), checksum_of(text, *about)))
 
     def remove_schedule(self, scope: Scope, schedule_id: str) -> bool:
         """See ScheduleWriter."""
@@ -79,12 +83,17 @@ class SqliteScheduleWrites(SqliteScheduleReads, SqliteWrites):
 
     def advance_schedule(self, schedule: Schedule, due: datetime | None) -> bool:
         """See ScheduleWriter."""
-        key = (*place(schedule.scope), schedule.schedule_id, schedule.fence, schedule.worker)
+        mine, key = _find_leased(schedule)
         with self._writing() as connection:
             if due is None:
-                return connection.execute(f"DELETE FROM schedules WHERE {_MINE}", key).rowcount > 0
-            update = f"UPDATE schedules SET due = ?, worker = NULL, lease_until = NULL WHERE {_MINE}"
-            return connection.execute(update, (format_stored_time(due), *key)).rowcount > 0
+                return connection.execute(f"DELETE FROM schedules WHERE {mine}", key).rowcount > 0
+            rows = connection.execute(f"SELECT {SCHEDULE_COLUMNS} FROM schedules WHERE {mine}", key).fetchall()
+            if not rows:
+                return False
+            later = format_stored_time(due)
+            update = f"UPDATE schedules SET due = ?, checksum = ?, worker = NULL, lease_until = NULL WHERE {mine}"
+            connection.execute(update, (later, _checksum_at(later, rows[0]), *key))
+            return True
 
 
 class SqliteScheduleStore(SqliteScheduleReads, SqliteWrites):
@@ -92,18 +101,16 @@ class SqliteScheduleStore(SqliteScheduleReads, SqliteWrites):
 
     def claim_schedule(self, worker: str, now: datetime, lease_until: datetime) -> Schedule | None:
         """See ScheduleStore."""
-        if not self._read().execute(_DUE, {"now": format_stored_time(now)}).fetchall():
+        values = {"now": format_stored_time(now), "worker": worker, "lease": format_stored_time(lease_until)}
+        if not self._read().execute(f"SELECT EXISTS ({_DUE})", values).fetchone()[0]:
             return None  # an idle worker takes no write lock
-        claim = (
-            f"UPDATE schedules SET fence = fence + 1, worker = ?, lease_until = ? WHERE {IN_SCOPE} AND schedule_id = ? "
-            f"RETURNING {SCHEDULE_COLUMNS}"
+        claim = (  # one statement, so that a damaged id need not be decoded
+            "UPDATE schedules SET fence = fence + 1, worker = :worker, lease_until = :lease "
+            f"WHERE (organization_id, namespace_id, schedule_id) = ({_DUE}) RETURNING {SCHEDULE_COLUMNS}"
         )
         with self._writing() as connection:
-            due = connection.execute(_DUE, {"now": format_stored_time(now)}).fetchall()
-            if not due:
-                return None
-            rows = connection.execute(claim, (worker, format_stored_time(lease_until), *due[0])).fetchall()
-        return read_schedule(rows[0])
+            rows = connection.execute(claim, values).fetchall()
+        return read_schedule(rows[0]) if rows else None
 
     def release_schedules(self, worker: str) -> int:
         """See ScheduleStore."""
@@ -114,7 +121,9 @@ class SqliteScheduleStore(SqliteScheduleReads, SqliteWrites):
     def next_due(self) -> datetime | None:
         """See ScheduleStore."""
         due, connection = b"", self._read()
-        select = "SELECT CAST(min(due) AS BLOB) FROM schedules WHERE due > CAST(? AS TEXT)"
+        select = (
+            f"SELECT CAST(min(due) AS BLOB) FROM schedules WHERE due > CAST(? AS TEXT) AND due < {_AFTER_ALL_TIMES}"
+        )
         while True:
             (due,) = connection.execute(select, (due,)).fetchone()
             time = parse_time(due)
@@ -130,14 +139,28 @@ def delete_schedules(connection: sqlite3.Connection, scope: Scope) -> None:
 def read_schedule(row: Sequence[Any]) -> Schedule:
     """Return the schedule of a row of `SCHEDULE_COLUMNS`, marked if it is damaged."""
     organization, namespace, id, due_cell, text, fence, worker, checksum = row
-    payload, due = parse_checked(text, checksum, organization, namespace, id), parse_time(due_cell)
-    scope = Scope(decode(organization), decode(namespace))
+    payload, due = parse_checked(text, checksum, organization, namespace, id, due_cell), parse_time(due_cell)
+    damaged = payload is None or due is None or not all(map(is_text, (organization, namespace, id)))
     return Schedule(
-        scope,
+        Scope(decode(organization), decode(namespace)),
         decode(id),
         due or UNKNOWN_TIME,
-        payload if payload is not None and due is not None else {},
+        {} if damaged or payload is None else payload,
         fence,
-        worker,
-        damaged=payload is None or due is None,
+        None if worker is None else decode(worker),
+        damaged=damaged,
     )
+
+
+def _find_leased(schedule: Schedule) -> tuple[str, tuple[object, ...]]:
+    """Return the condition of the row of a claimed schedule, and its values."""
+    lease = (schedule.fence, schedule.worker)
+    if schedule.damaged:  # perhaps in its ids; the fence, which started at random, is enough
+        return _LEASED, lease
+    return _MINE, (*place(schedule.scope), schedule.schedule_id, *lease)
+
+
+def _checksum_at(due: str, row: Sequence[Any]) -> object:
+    """Compute the checksum of a row of `SCHEDULE_COLUMNS` at another time; a damaged row keeps its own."""
+    organization, namespace, id, _, text, *_, checksum = row
+    return checksum if read_schedule(row).damaged else checksum_of(text, organization, namespace, id, due)

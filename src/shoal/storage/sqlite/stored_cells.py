@@ -8,7 +8,7 @@ import orjson
 
 from shoal.storage.protocols.records import Json
 
-__all__ = ["UNKNOWN_TIME", "checksum_of", "decode", "parse_checked", "parse_object", "parse_time"]
+__all__ = ["UNKNOWN_TIME", "checksum_of", "decode", "is_text", "parse_checked", "parse_object", "parse_time"]
 
 UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a time that cannot be read."""
@@ -36,11 +36,17 @@ def parse_checked(text: object, checksum: object, *about: object) -> Json | None
 
 
 def parse_time(cell: object) -> datetime | None:
-    """Parse a stored time; None if it is null or damaged."""
+    """Parse a stored time; None if it is null or damaged, such as one without an offset, which compares with none."""
     try:
-        return None if cell is None else datetime.fromisoformat(decode(cell))
+        time = None if cell is None else datetime.fromisoformat(decode(cell))
     except ValueError:
         return None
+    return None if time is None or time.tzinfo is None else time
+
+
+def is_text(cell: object) -> bool:
+    """Whether the bytes of a stored text are UTF-8."""
+    return isinstance(cell, bytes) and decode(cell).encode() == cell
 
 
 def decode(cell: object) -> str:
