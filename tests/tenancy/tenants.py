@@ -19,7 +19,7 @@ __all__ = ["DIMENSION", "Tenant", "furnish", "missing_like", "send"]
 
 DIMENSION: Final = 4
 _DOCUMENTS: Final = 12
-_LETTERS: Final = {"amber": "fghj", "birch": "klmn", "cedar": "pqst"}
+_LETTERS: Final = {"amber": "fghj", "birch": "klmn", "cedar": "pqst", "dahlia": "vwxz"}
 
 
 @dataclass
