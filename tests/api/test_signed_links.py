@@ -1,5 +1,6 @@
 """Links of exports: they work by themselves for an hour, for one table of one run, and tell nobody anything else."""
 
+import hashlib
 import io
 import logging
 import stat
@@ -63,6 +64,19 @@ def test_a_range_and_a_head_of_the_link_are_answered(client: httpx.Client, run: 
     assert (behind.status_code, behind.headers["Content-Range"]) == (416, f"bytes */{link['size_bytes']}")
     assert [len(one.content) for one in (several, turned, endless)] == [link["size_bytes"]] * 3
     assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(link["size_bytes"]), b"")
+
+
+def test_a_download_is_resumed_only_while_its_content_is_the_same(client: httpx.Client, run: dict[str, Any]) -> None:
+    link = exported(client, run)
+    whole = httpx.get(link["url"])
+    etag = whole.headers["ETag"]
+
+    rest = httpx.get(link["url"], headers={"Range": "bytes=4-", "If-Range": etag})
+    another = httpx.get(link["url"], headers={"Range": "bytes=4-", "If-Range": '"another"'})
+
+    assert etag == f'"{hashlib.sha256(whole.content).hexdigest()}"'
+    assert (rest.status_code, rest.content) == (206, whole.content[4:])
+    assert (another.status_code, another.content) == (200, whole.content)
 
 
 def test_a_link_ends_after_its_hour(client: httpx.Client, run: dict[str, Any], clock: Clock) -> None:

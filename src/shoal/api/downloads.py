@@ -19,13 +19,21 @@ class Download(Response):
     """Stream a file and close it.
 
     A `Range` header with a single byte range is answered with that range (206), or with 416 where it starts beyond the
-    end; several ranges, and a range with `If-Range`, are answered with the whole file, as RFC 9110 allows.
+    end; several ranges, and a range with an `If-Range` other than the entity tag, are answered with the whole file, as
+    RFC 9110 allows. `etag` identifies the content.
     """
 
     def __init__(
-        self, content: BinaryIO, size: int, name: str, *, media_type: str, headers: Mapping[str, str] | None = None
+        self,
+        content: BinaryIO,
+        size: int,
+        name: str,
+        *,
+        etag: str,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._content, self._size = content, size
+        self._content, self._size, self._etag = content, size, f'"{etag}"'
         self.status_code, self.media_type, self.background = 200, media_type, None
         self.init_headers(
             {
@@ -33,6 +41,7 @@ class Download(Response):
                 "Content-Disposition": f'attachment; filename="{name}"',
                 "Content-Length": str(size),
                 "Accept-Ranges": "bytes",
+                "ETag": self._etag,
             }
         )
 
@@ -45,7 +54,8 @@ class Download(Response):
 
     def _build_response(self, scope: Scope) -> Response:
         request_headers = Headers(scope=scope)
-        window = None if "if-range" in request_headers else _parse_range(request_headers.get("range", ""), self._size)
+        is_same = request_headers.get("if-range", self._etag) == self._etag
+        window = _parse_range(request_headers.get("range", ""), self._size) if is_same else None
         start, stop = window or (0, self._size)
         if start >= stop and window is not None:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{self._size}"})

@@ -1,5 +1,6 @@
 """Results of runs: summaries, members, maps and exports; and custom labels."""
 
+import hashlib
 import io
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -236,13 +237,15 @@ class Executions:
         renamed = run.label_overrides and (name in LABELLED or is_hierarchy(name))
         if cluster_label is None and not renamed:
             stream, size = self._artifacts.open(scope, run.run_id, name)
-            return ParquetTable(cluster.cluster_id, run.run_id, stream, int(files[name]["rows"]), size)
+            entry = files[name]
+            return ParquetTable(cluster.cluster_id, run.run_id, stream, int(entry["rows"]), size, entry["sha256"])
         rows = of_label(self._read_labeled(scope, run, name), cluster_label)
         content = io.BytesIO()
         pq.write_table(rows, content, compression="zstd")
         size = content.tell()
         content.seek(0)
-        return ParquetTable(cluster.cluster_id, run.run_id, content, rows.num_rows, size)
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        return ParquetTable(cluster.cluster_id, run.run_id, content, rows.num_rows, size, digest)
 
     def export_rows(self, scope: Scope, ref: str, run_id: str, cluster_label: str | None) -> pa.Table:
         """Return members for a CSV export, with custom labels. Raises NotFound, TooLarge beyond 100,000 rows."""

@@ -19,13 +19,15 @@ _MAP_SEED: Final = 42
 
 @dataclass(frozen=True, slots=True)
 class ParquetTable:
-    """A table of a run as a Parquet file. `content` is seekable; the caller closes it."""
+    """A table of a run as a Parquet file. `content` is seekable; the caller closes it. `sha256` is its hexadecimal
+    digest."""
 
     cluster_id: str
     run_id: str
     content: BinaryIO
     rows: int
     size_bytes: int
+    sha256: str
 
 
 def of_label(members: pa.Table, label: str | None) -> pa.Table:

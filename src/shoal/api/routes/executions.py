@@ -287,7 +287,7 @@ def get_data(
 
 def _parquet_response(table: ParquetTable, name: str) -> Response:
     headers = {"X-Content-Type-Options": "nosniff"}
-    return Download(table.content, table.size_bytes, name, media_type=_PARQUET, headers=headers)
+    return Download(table.content, table.size_bytes, name, etag=table.sha256, media_type=_PARQUET, headers=headers)
 
 
 def _arrow_chunks(table: pa.Table) -> Iterator[bytes]:
