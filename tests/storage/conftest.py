@@ -1,4 +1,4 @@
-"""What all stores are tested with."""
+"""Fixtures shared by the tests of all stores."""
 
 from datetime import UTC, datetime
 
@@ -15,5 +15,5 @@ def scope() -> Scope:
 
 @pytest.fixture
 def now() -> datetime:
-    """A moment; stores have no clock of their own."""
+    """A fixed time; stores have no clock of their own."""
     return datetime(2026, 3, 29, 1, 30, 0, 123_456, tzinfo=UTC)

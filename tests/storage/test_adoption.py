@@ -1,4 +1,4 @@
-"""Intents and replies that earlier versions kept beside the documents are found in the metadata store."""
+"""Intents and replies that earlier versions stored with the documents are migrated to the metadata store."""
 
 import sqlite3
 from collections.abc import Callable
@@ -44,8 +44,8 @@ def run_sql(root: Path, scope: Scope, *statements: str) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path, now: datetime) -> Path:
-    """A namespace that is known and one that is not, each with two intents and two replies, as version 0.1 left them;
-    the metadata hold a later reply to one of the keys."""
+    """A registered namespace and an unregistered one, each with two intents and two replies as written by version 0.1;
+    the metadata store holds a later reply to one of the keys."""
     documents = SqliteDocuments(tmp_path / "documents")
     for scope in (SCOPE, UNKNOWN):
         documents.write(scope, "col_1", [DocumentBatch(["a"], [b"{}"])], now=now)
@@ -78,7 +78,7 @@ def adopted(root: Path) -> SqliteMetadata:
     return metadata
 
 
-def test_intents_and_replies_are_found_in_the_metadata(root: Path, now: datetime) -> None:
+def test_intents_and_replies_are_migrated_to_the_metadata_store(root: Path, now: datetime) -> None:
     with closing(adopted(root)) as metadata:
         intents = EnrichmentIntents(metadata, lambda: now)
         found = [one for run in ("run_1", "run_2") for one in intents.of_run(SCOPE, run)]
@@ -92,7 +92,7 @@ def test_intents_and_replies_are_found_in_the_metadata(root: Path, now: datetime
         assert intents.of_run(UNKNOWN, "run_1") == [] and metadata.get_reply(UNKNOWN, "k1") is None
 
 
-def test_an_interrupted_enrichment_goes_on_where_the_earlier_version_left_it(root: Path, now: datetime) -> None:
+def test_an_interrupted_enrichment_resumes_where_the_earlier_version_stopped(root: Path, now: datetime) -> None:
     with closing(adopted(root)) as metadata:
         intents = EnrichmentIntents(metadata, lambda: now)
         (old,) = intents.of_run(SCOPE, "run_2")
@@ -103,7 +103,7 @@ def test_an_interrupted_enrichment_goes_on_where_the_earlier_version_left_it(roo
         assert (begun.position, begun.by_run) == (20, True)
 
 
-def test_it_is_done_once(root: Path, now: datetime) -> None:
+def test_the_migration_runs_only_once(root: Path, now: datetime) -> None:
     adopted(root).close()
     run_sql(root, SCOPE, "UPDATE enrichments SET id = 'run_9:col_1:cc' WHERE run_id = 'run_1'")
 
@@ -111,7 +111,9 @@ def test_it_is_done_once(root: Path, now: datetime) -> None:
         assert metadata.get(SCOPE, "enrichment", "run_9:col_1:cc") is None
 
 
-def test_a_crash_in_between_is_made_up_for(root: Path, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_during_the_migration_is_recovered_from(
+    root: Path, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(failpoints._faults, "migrate.adopted", failpoints._Fault("err:EIO", 1))
     with pytest.raises(OSError, match="Input/output"):
         adopted(root)
@@ -120,7 +122,7 @@ def test_a_crash_in_between_is_made_up_for(root: Path, now: datetime, monkeypatc
         assert len(EnrichmentIntents(metadata, lambda: now).of_run(SCOPE, "run_1")) == 1
 
 
-def test_files_of_the_first_formats_have_less_to_adopt_and_are_not_changed(root: Path) -> None:
+def test_files_of_the_first_formats_have_less_to_migrate_and_are_not_modified(root: Path) -> None:
     run_sql(
         root, SCOPE, "ALTER TABLE enrichments DROP COLUMN sequence", "DROP TABLE replies", "PRAGMA user_version = 2"
     )
@@ -134,7 +136,7 @@ def test_files_of_the_first_formats_have_less_to_adopt_and_are_not_changed(root:
         assert connection.execute("PRAGMA user_version").fetchone() == (2,)
 
 
-def test_a_damaged_namespace_does_not_stop_the_start_and_is_tried_again(root: Path) -> None:
+def test_a_damaged_namespace_does_not_prevent_startup_and_is_retried(root: Path) -> None:
     path = root / "documents" / SCOPE.organization_id / SCOPE.namespace_id / "documents.sqlite"
     whole = path.read_bytes()
     path.write_bytes(b"x" * len(whole))
@@ -145,9 +147,7 @@ def test_a_damaged_namespace_does_not_stop_the_start_and_is_tried_again(root: Pa
         assert metadata.get(SCOPE, "enrichment", "run_1:col_1:aa") is not None
 
 
-def test_what_was_forgotten_since_does_not_come_back_while_another_namespace_is_damaged(
-    root: Path, now: datetime
-) -> None:
+def test_expired_replies_do_not_reappear_while_another_namespace_is_damaged(root: Path, now: datetime) -> None:
     damaged = root / "documents" / UNKNOWN.organization_id / UNKNOWN.namespace_id / "documents.sqlite"
     whole = damaged.read_bytes()
     damaged.write_bytes(b"x" * len(whole))
@@ -169,7 +169,7 @@ def test_what_was_forgotten_since_does_not_come_back_while_another_namespace_is_
         assert [marker is not None for marker in markers] == [False, False, True]
 
 
-def test_a_damaged_row_is_left_out_and_named_and_the_rest_is_adopted(
+def test_a_damaged_row_is_skipped_and_logged_and_the_rest_is_migrated(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run_sql(
@@ -188,7 +188,7 @@ def test_a_damaged_row_is_left_out_and_named_and_the_rest_is_adopted(
     assert skipped == ["run_1:col_1:aa", "k1"]
 
 
-def test_replies_that_are_no_longer_replayed_are_left_out(root: Path, now: datetime) -> None:
+def test_expired_replies_are_skipped(root: Path, now: datetime) -> None:
     path = root / "documents" / SCOPE.organization_id / SCOPE.namespace_id / "documents.sqlite"
     with closing(sqlite3.connect(path)) as connection, connection:
         put_reply(connection, SCOPE, "k0", saved(now - timedelta(hours=2), b"0"), now - timedelta(days=1))
@@ -200,7 +200,7 @@ def test_replies_that_are_no_longer_replayed_are_left_out(root: Path, now: datet
         assert metadata.get_reply(SCOPE, "k1") == saved(now, b"of k1")
 
 
-def test_the_latest_run_of_the_earlier_version_keeps_its_fence(root: Path, now: datetime) -> None:
+def test_the_latest_run_of_the_earlier_version_keeps_its_fencing_token(root: Path, now: datetime) -> None:
     run_sql(
         root,
         SCOPE,
@@ -235,7 +235,7 @@ def names_of_skipped(caplog: pytest.LogCaptureFixture) -> list[object]:
         "request = CAST(x'ff' AS TEXT), checksum = NULL",
     ],
 )
-def test_a_damaged_reply_is_left_out_and_named_and_the_rest_is_adopted(
+def test_a_damaged_reply_is_skipped_and_logged_and_the_rest_is_migrated(
     root: Path, now: datetime, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     path = root / "documents" / SCOPE.organization_id / SCOPE.namespace_id / "documents.sqlite"
@@ -251,7 +251,7 @@ def test_a_damaged_reply_is_left_out_and_named_and_the_rest_is_adopted(
     assert names_of_skipped(caplog) == ["k1"]
 
 
-def test_an_intent_that_is_not_utf_8_is_left_out_and_named_and_the_rest_is_adopted(
+def test_an_intent_that_is_not_utf_8_is_skipped_and_logged_and_the_rest_is_migrated(
     root: Path, now: datetime, caplog: pytest.LogCaptureFixture
 ) -> None:
     run_sql(root, SCOPE, "UPDATE enrichments SET cluster_id = CAST(x'ff' AS TEXT) WHERE run_id = 'run_1'")
@@ -263,11 +263,11 @@ def test_an_intent_that_is_not_utf_8_is_left_out_and_named_and_the_rest_is_adopt
     assert names_of_skipped(caplog) == ["run_1:col_1:aa"]
 
 
-# ── two processes that start at once ─────────────────────────────────────────────────────────────────────────────────
+# ── two processes starting together ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_another_process_adopted_meanwhile_and_then_deleted_does_not_come_back(root: Path, now: datetime) -> None:
-    def another_start(metadata: MetadataStore) -> datetime:  # between the first look at the marker and the copy
+def test_rows_migrated_and_then_deleted_by_another_process_do_not_reappear(root: Path, now: datetime) -> None:
+    def another_start(metadata: MetadataStore) -> datetime:  # between the first check of the marker and the copy
         adopted(root).close()
         metadata.transact(lambda tx: tx.delete(SCOPE, "enrichment", "run_1:col_1:aa"))
         return now - timedelta(days=1)
@@ -292,7 +292,7 @@ class Overtaken(SqliteMetadata):
         return super().transact(body)
 
 
-def test_nothing_is_adopted_for_a_namespace_that_is_deleted_meanwhile(root: Path) -> None:
+def test_nothing_is_migrated_for_a_namespace_deleted_concurrently(root: Path) -> None:
     with closing(Overtaken(root / "metadata.sqlite")) as metadata:
         adopt_document_state(root / "documents", metadata)
 

@@ -1,4 +1,4 @@
-"""Tables of a run: whole or absent, and never silently different."""
+"""Tables of a run are either complete or absent, and never silently altered."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["local", "memory"])
 def store(request: pytest.FixtureRequest, root: Path) -> ArtifactStore:
-    """Another store is another line here and another name in `params`."""
+    """To add a store, add a branch here and its name to `params`."""
     stores: dict[str, Callable[[], ArtifactStore]] = {
         "local": lambda: LocalArtifacts(root),
         "memory": MemoryArtifacts,
@@ -51,7 +51,7 @@ def table_file(root: Path, name: str) -> Path:
 
 
 def content_of(store: ArtifactStore, scope: Scope, run_id: str, name: str) -> bytes:
-    """The bytes that a download gets."""
+    """The bytes that a download returns."""
     stream, size = store.open(scope, run_id, name)
     with stream:
         content = stream.read()
@@ -83,7 +83,7 @@ def files_below(folder: Path) -> set[str]:
 # ── every store ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_tables_come_back_as_they_were_given(store: ArtifactStore, scope: Scope) -> None:
+def test_tables_round_trip_unchanged(store: ArtifactStore, scope: Scope) -> None:
     tables = {"members": members(5000), "centroids": centroids(9), "empty": members(0)}
 
     store.write(scope, RUN, tables, {})
@@ -92,7 +92,7 @@ def test_tables_come_back_as_they_were_given(store: ArtifactStore, scope: Scope)
         assert store.read(scope, RUN, name).equals(table)
 
 
-def test_columns_come_in_the_order_asked_for_and_an_unknown_one_is_not_found(
+def test_columns_are_returned_in_the_requested_order_and_an_unknown_one_is_not_found(
     store: ArtifactStore, scope: Scope
 ) -> None:
     store.write(scope, RUN, {"members": members(100)}, {})
@@ -105,7 +105,7 @@ def test_columns_come_in_the_order_asked_for_and_an_unknown_one_is_not_found(
         store.read(scope, RUN, "members", ["label", "colour"])
 
 
-def test_the_manifest_tells_rows_sizes_and_hashes_of_the_files(store: ArtifactStore, scope: Scope) -> None:
+def test_the_manifest_lists_rows_sizes_and_hashes_of_the_files(store: ArtifactStore, scope: Scope) -> None:
     meta = {"algorithm": "kmeans", "metrics": {"silhouette": 0.1, "none": None}, "params": [1, 2.5, "größer"]}
 
     written = store.write(scope, RUN, {"members": members(50), "centroids": centroids(3)}, meta)
@@ -120,7 +120,7 @@ def test_the_manifest_tells_rows_sizes_and_hashes_of_the_files(store: ArtifactSt
     }
 
 
-def test_what_is_not_there_is_not_found(store: ArtifactStore, scope: Scope) -> None:
+def test_missing_runs_and_tables_are_not_found(store: ArtifactStore, scope: Scope) -> None:
     store.write(scope, RUN, {"members": members(1)}, {})
 
     assert store.manifest(scope, "run_unknown") is None
@@ -131,7 +131,7 @@ def test_what_is_not_there_is_not_found(store: ArtifactStore, scope: Scope) -> N
             store.open(scope, run, name)
 
 
-def test_writing_a_run_again_replaces_it_whole(store: ArtifactStore, scope: Scope) -> None:
+def test_rewriting_a_run_replaces_it_completely(store: ArtifactStore, scope: Scope) -> None:
     store.write(scope, RUN, {"members": members(10), "centroids": centroids(3)}, {"attempt": 1})
 
     written = store.write(scope, RUN, {"members": members(20, seed=2)}, {"attempt": 2})
@@ -143,7 +143,7 @@ def test_writing_a_run_again_replaces_it_whole(store: ArtifactStore, scope: Scop
         store.read(scope, RUN, "centroids")
 
 
-def test_readers_see_one_writing_or_another_never_a_mixture(store: ArtifactStore, scope: Scope) -> None:
+def test_readers_see_one_version_or_the_other_but_never_a_mixture(store: ArtifactStore, scope: Scope) -> None:
     store.write(scope, RUN, {"members": members(100, seed=0)}, {})
     done, seen, faults = threading.Event(), set[int](), list[str]()
     versions = {members(100, seed)["distance"].to_numpy().tobytes(): seed for seed in range(15)}
@@ -168,7 +168,7 @@ def test_readers_see_one_writing_or_another_never_a_mixture(store: ArtifactStore
     assert -1 not in seen
 
 
-def test_an_attempt_that_was_taken_over_replaces_nothing(store: ArtifactStore, scope: Scope) -> None:
+def test_a_superseded_attempt_replaces_nothing(store: ArtifactStore, scope: Scope) -> None:
     store.write(scope, RUN, {"members": members(10)}, {"by": 1}, attempt=1)
     later = store.write(scope, RUN, {"members": members(20)}, {"by": 3}, attempt=3)
 
@@ -180,7 +180,7 @@ def test_an_attempt_that_was_taken_over_replaces_nothing(store: ArtifactStore, s
     assert store.write(scope, RUN, {"members": members(30)}, {}, attempt=3)["files"]["members"]["rows"] == 30
 
 
-def test_a_table_that_was_opened_is_read_to_its_end(store: ArtifactStore, scope: Scope) -> None:
+def test_an_open_table_can_be_read_to_its_end(store: ArtifactStore, scope: Scope) -> None:
     store.write(scope, RUN, {"members": members(2000)}, {})
     whole = content_of(store, scope, RUN, "members")
     stream, _ = store.open(scope, RUN, "members")
@@ -195,7 +195,7 @@ def test_a_table_that_was_opened_is_read_to_its_end(store: ArtifactStore, scope:
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-def test_a_failure_at_any_step_leaves_the_tables_before_or_after(scope: Scope, at: int) -> None:
+def test_a_failure_at_any_step_leaves_either_the_old_or_the_new_tables(scope: Scope, at: int) -> None:
     faults = Faults()
     store = MemoryArtifacts(faults=faults)
     before = store.write(scope, RUN, {"members": members(5), "others": members(1)}, {})
@@ -209,7 +209,7 @@ def test_a_failure_at_any_step_leaves_the_tables_before_or_after(scope: Scope, a
     assert store.read(scope, RUN, "members").num_rows == (5 if at < 4 else 6)
 
 
-def test_the_same_run_id_in_two_scopes_is_two_runs(store: ArtifactStore) -> None:
+def test_the_same_run_id_in_two_scopes_names_two_runs(store: ArtifactStore) -> None:
     scopes = [Scope("org_1", "ns_1"), Scope("org_1", "ns_2"), Scope("org_2", "ns_1"), Scope("org_1")]
     for number, scope in enumerate(scopes):
         store.write(scope, RUN, {"members": members(number + 1)}, {})
@@ -222,7 +222,7 @@ def test_the_same_run_id_in_two_scopes_is_two_runs(store: ArtifactStore) -> None
     assert store.read(scopes[3], RUN, "members").num_rows == 4
 
 
-def test_deleting_a_run_leaves_the_others_and_may_be_repeated(store: ArtifactStore, scope: Scope, root: Path) -> None:
+def test_deleting_a_run_leaves_the_others_and_is_idempotent(store: ArtifactStore, scope: Scope, root: Path) -> None:
     store.write(scope, RUN, {"members": members(10)}, {})
     store.write(scope, "run_2", {"members": members(20)}, {})
 
@@ -241,7 +241,9 @@ def test_deleting_a_run_leaves_the_others_and_may_be_repeated(store: ArtifactSto
 @pytest.mark.parametrize(
     "bad", ["", ".", "..", "../x", "a/b", "a\\b", "a\0b", "é", ".hidden", "_", "a" * 129, "run_1\n"]
 )
-def test_an_id_that_is_no_path_component_is_refused(store: ArtifactStore, scope: Scope, bad: str, root: Path) -> None:
+def test_an_id_that_is_not_a_path_component_is_rejected(
+    store: ArtifactStore, scope: Scope, bad: str, root: Path
+) -> None:
     tables = {"members": members(1)}
 
     for place, run in [(Scope(bad, "ns_1"), RUN), (scope, bad)]:
@@ -251,7 +253,7 @@ def test_an_id_that_is_no_path_component_is_refused(store: ArtifactStore, scope:
             store.manifest(place, run)
         with pytest.raises(InvalidField):
             store.delete(place, run)
-    if bad:  # no namespace at all is the organisation's own place
+    if bad:  # without a namespace, the scope is the organisation itself
         with pytest.raises(InvalidField):
             store.delete_scope(Scope("org_1", bad))
     with pytest.raises(InvalidField):
@@ -269,7 +271,7 @@ def flip(path: Path, bit: int) -> None:
     path.write_bytes(bytes(content))
 
 
-def test_a_hundred_single_flipped_bits_of_a_table_are_all_noticed(
+def test_a_hundred_single_bit_flips_in_a_table_are_all_detected(
     local: LocalArtifacts, scope: Scope, root: Path
 ) -> None:
     local.write(scope, RUN, {"members": members(2000)}, {})
@@ -287,7 +289,7 @@ def test_a_hundred_single_flipped_bits_of_a_table_are_all_noticed(
     assert local.read(scope, RUN, "members").equals(members(2000))
 
 
-def test_flipped_bits_of_a_manifest_are_noticed_or_harmless(local: LocalArtifacts, scope: Scope, root: Path) -> None:
+def test_bit_flips_in_a_manifest_are_detected_or_harmless(local: LocalArtifacts, scope: Scope, root: Path) -> None:
     written = local.write(scope, RUN, {"members": members(10)}, {"k": 7, "note": "größer"})
     (path,) = root.rglob("manifest.json")
 
@@ -300,12 +302,12 @@ def test_flipped_bits_of_a_manifest_are_noticed_or_harmless(local: LocalArtifact
             noticed += 1
         flip(path, bit)
 
-    assert noticed > path.stat().st_size * 8 // 7 * 0.7  # what is left are flips among blanks
+    assert noticed > path.stat().st_size * 8 // 7 * 0.7  # the remaining flips are in whitespace
     assert local.manifest(scope, RUN) == written
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, -1])
-def test_a_file_that_was_cut_is_corrupt(local: LocalArtifacts, scope: Scope, root: Path, length: int) -> None:
+def test_a_truncated_file_is_corrupt(local: LocalArtifacts, scope: Scope, root: Path, length: int) -> None:
     local.write(scope, RUN, {"members": members(500)}, {})
     path = table_file(root, "members")
     os.truncate(path, length if length >= 0 else path.stat().st_size + length)
@@ -316,7 +318,7 @@ def test_a_file_that_was_cut_is_corrupt(local: LocalArtifacts, scope: Scope, roo
         local.open(scope, RUN, "members")
 
 
-def test_a_file_that_is_missing_is_corrupt_and_another_tables_file_in_its_place_too(
+def test_a_missing_file_is_corrupt_and_so_is_one_swapped_for_another_tables_file(
     local: LocalArtifacts, scope: Scope, root: Path
 ) -> None:
     local.write(scope, RUN, {"members": members(500), "others": members(500, seed=1)}, {})
@@ -329,7 +331,7 @@ def test_a_file_that_is_missing_is_corrupt_and_another_tables_file_in_its_place_
         local.read(scope, RUN, "others")
 
 
-def test_a_manifest_cut_short_is_corrupt_and_writing_again_heals(
+def test_a_truncated_manifest_is_corrupt_until_the_run_is_rewritten(
     local: LocalArtifacts, scope: Scope, root: Path
 ) -> None:
     local.write(scope, RUN, {"members": members(5)}, {})
@@ -346,7 +348,7 @@ def test_a_manifest_cut_short_is_corrupt_and_writing_again_heals(
 # ── the folder ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_files_are_zstd_parquet_with_page_checksums_that_any_reader_opens(
+def test_files_are_zstd_parquet_with_page_checksums_and_open_in_any_reader(
     local: LocalArtifacts, scope: Scope, root: Path, tmp_path: Path
 ) -> None:
     local.write(scope, RUN, {"members": members(2000)}, {})
@@ -366,14 +368,14 @@ def test_files_are_zstd_parquet_with_page_checksums_that_any_reader_opens(
         pq.read_table(copy, page_checksum_verification=True)
 
 
-def test_a_replaced_run_leaves_no_file_behind(local: LocalArtifacts, scope: Scope, root: Path) -> None:
+def test_a_replaced_run_leaves_no_files_behind(local: LocalArtifacts, scope: Scope, root: Path) -> None:
     for seed in range(3):
         local.write(scope, RUN, {"members": members(10, seed)}, {})
 
     assert len(files_below(root)) == 2
 
 
-def test_a_write_that_fails_leaves_the_old_tables_and_no_remainder(
+def test_a_failed_write_keeps_the_old_tables_and_leaves_no_partial_files(
     local: LocalArtifacts, scope: Scope, root: Path
 ) -> None:
     local.write(scope, RUN, {"members": members(10)}, {})
@@ -388,11 +390,11 @@ def test_a_write_that_fails_leaves_the_old_tables_and_no_remainder(
     assert local.read(scope, RUN, "members").num_rows == 10
 
 
-def test_a_writer_that_is_still_at_work_loses_nothing_to_another(local: LocalArtifacts, scope: Scope) -> None:
+def test_an_active_writer_loses_nothing_to_a_concurrent_one(local: LocalArtifacts, scope: Scope) -> None:
     done = []
 
     class Slow(dict[str, pa.Table]):
-        """Tables of which the second comes when another writer has written the run."""
+        """Yield two tables, the second only after another writer has written the run."""
 
         def items(self):  # type: ignore[no-untyped-def]
             yield "members", members(10)
@@ -407,7 +409,9 @@ def test_a_writer_that_is_still_at_work_loses_nothing_to_another(local: LocalArt
     assert local.read(scope, RUN, "centroids").num_rows == 2
 
 
-def test_a_run_deleted_while_it_is_written_is_a_conflict(local: LocalArtifacts, scope: Scope, root: Path) -> None:
+def test_deleting_a_run_while_it_is_being_written_is_a_conflict(
+    local: LocalArtifacts, scope: Scope, root: Path
+) -> None:
     class Deleting(dict[str, pa.Table]):
         def items(self):  # type: ignore[no-untyped-def]
             yield "members", members(10)
@@ -421,7 +425,7 @@ def test_a_run_deleted_while_it_is_written_is_a_conflict(local: LocalArtifacts, 
     assert files_below(root) == set()
 
 
-def test_a_root_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+def test_a_root_that_cannot_be_created_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(Unavailable):
@@ -444,7 +448,7 @@ while True:
 
 
 @pytest.mark.process
-def test_a_killed_writer_leaves_a_whole_run_and_the_next_clears_up(root: Path) -> None:
+def test_a_killed_writer_leaves_a_complete_run_and_the_next_writer_cleans_up(root: Path) -> None:
     scope, store, number = Scope("org_1", "ns_1"), LocalArtifacts(root), 0
     for kill in range(4):
         script = [sys.executable, "-c", WRITING, str(root), str(number)]

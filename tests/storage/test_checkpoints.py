@@ -1,4 +1,4 @@
-"""What every store of checkpoints promises: a finished stage comes back as it was kept, or not at all."""
+"""Guarantees of every checkpoint store: a finished stage is restored exactly as saved, or not at all."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ ABOUT = {"seconds": 1.5, "params": {"k": [1, None, "größer"]}}
 
 @pytest.fixture(params=["local", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStore:
-    """Another store is another line here and another name in `params`."""
+    """To add a store, add a branch here and its name to `params`."""
     stores: dict[str, Callable[[], CheckpointStore]] = {
         "local": lambda: LocalCheckpoints(tmp_path / "checkpoints"),
         "memory": MemoryCheckpoints,
@@ -28,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStore:
     return stores[request.param]()
 
 
-def test_a_stage_comes_back_as_it_was_kept(store: CheckpointStore, scope: Scope) -> None:
+def test_a_stage_round_trips_unchanged(store: CheckpointStore, scope: Scope) -> None:
     store.write(scope, RUN, "cluster", "input 1", ARRAYS, ABOUT)
 
     kept = store.read(scope, RUN, "cluster", "input 1")
@@ -40,7 +40,7 @@ def test_a_stage_comes_back_as_it_was_kept(store: CheckpointStore, scope: Scope)
         assert np.array_equal(kept.arrays[name], values)
 
 
-def test_a_stage_of_another_input_run_or_scope_is_none(store: CheckpointStore, scope: Scope) -> None:
+def test_a_stage_of_another_input_run_or_scope_is_not_found(store: CheckpointStore, scope: Scope) -> None:
     store.write(scope, RUN, "cluster", "input 1", ARRAYS, ABOUT)
 
     assert store.read(scope, RUN, "cluster", "input 2") is None
@@ -51,7 +51,7 @@ def test_a_stage_of_another_input_run_or_scope_is_none(store: CheckpointStore, s
     assert store.read(scope, RUN, "cluster", "input 1") is None
 
 
-def test_what_is_kept_does_not_change_with_the_arrays_it_was_kept_from(store: CheckpointStore, scope: Scope) -> None:
+def test_a_saved_stage_does_not_change_with_its_source_arrays(store: CheckpointStore, scope: Scope) -> None:
     values = np.zeros(3)
     store.write(scope, RUN, "cluster", "x", {"values": values}, {})
     values += 1
@@ -64,7 +64,7 @@ def test_what_is_kept_does_not_change_with_the_arrays_it_was_kept_from(store: Ch
     assert second is not None and second.arrays["values"].tolist() == [0, 0, 0]
 
 
-def test_stages_are_listed_and_forgotten_one_by_one_or_together(store: CheckpointStore, scope: Scope) -> None:
+def test_stages_are_listed_and_deleted_individually_or_together(store: CheckpointStore, scope: Scope) -> None:
     for stage in ("load", "cluster"):
         store.write(scope, RUN, stage, "x", {}, {})
     store.write(OTHER, "run_2", "load", "x", {}, {})
@@ -81,7 +81,7 @@ def test_stages_are_listed_and_forgotten_one_by_one_or_together(store: Checkpoin
     assert store.runs() == [] and store.stages(scope, RUN) == frozenset()
 
 
-def test_a_write_that_fails_keeps_what_was_there(scope: Scope) -> None:
+def test_a_failed_write_keeps_the_earlier_stage(scope: Scope) -> None:
     faults = Faults(at=2)
     store = MemoryCheckpoints(faults=faults)
     store.write(scope, RUN, "cluster", "x", ARRAYS, ABOUT)

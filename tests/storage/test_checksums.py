@@ -1,4 +1,4 @@
-"""A byte that flips on disk is noticed, named and kept apart; everything else is served."""
+"""A corrupted byte on disk is detected, reported and isolated; everything else is still served."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ def execute(root: Path, statement: str, *values: object) -> None:
 
 @pytest.mark.parametrize("bit", range(8))
 @pytest.mark.parametrize("byte", [0, 11, DIMENSION * 4 - 1])
-def test_a_flipped_bit_of_a_vector_is_told_with_its_document_and_stops_nothing_else(
+def test_a_flipped_bit_in_a_vector_is_reported_with_its_document_and_affects_nothing_else(
     store: SqliteDocuments, scope: Scope, tmp_path: Path, byte: int, bit: int
 ) -> None:
     flip(segment(tmp_path), 7 * DIMENSION * 4 + byte, bit)
@@ -72,14 +72,14 @@ def test_a_flipped_bit_of_a_vector_is_told_with_its_document_and_stops_nothing_e
     assert all(found and "text" in found.vectors for found in store.get(scope, COL, others, vectors="all"))
 
 
-def test_a_damaged_list_of_vector_names_is_told(store: SqliteDocuments, scope: Scope, tmp_path: Path) -> None:
+def test_a_damaged_list_of_vector_names_is_reported(store: SqliteDocuments, scope: Scope, tmp_path: Path) -> None:
     execute(tmp_path, "UPDATE vector_spaces SET dimension = 'x'")
 
     with pytest.raises(Corrupt, match="The list of vector names is damaged"):
         store.get(scope, COL, ["d01"], vectors="all")
 
 
-def test_storing_the_document_again_mends_it(
+def test_storing_the_document_again_repairs_it(
     store: SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path
 ) -> None:
     flip(segment(tmp_path), 7 * DIMENSION * 4)
@@ -100,7 +100,7 @@ def test_a_slot_that_points_at_another_documents_vector_is_damage(
         store.load_matrix(scope, [COL], ["text"])
 
 
-def test_damage_is_not_carried_on_by_compaction(store: SqliteDocuments, scope: Scope, tmp_path: Path) -> None:
+def test_compaction_does_not_propagate_damage(store: SqliteDocuments, scope: Scope, tmp_path: Path) -> None:
     store.delete(scope, COL, [f"d{number:02d}" for number in range(10, COUNT)])
     flip(segment(tmp_path), 7 * DIMENSION * 4)
 
@@ -121,7 +121,7 @@ def test_compacted_vectors_keep_their_checksums(store: SqliteDocuments, scope: S
         store.load_matrix(scope, [COL], ["text"])
 
 
-def test_a_changed_payload_is_told_with_its_document_wherever_it_is_read(
+def test_a_changed_payload_is_reported_with_its_document_wherever_it_is_read(
     store: SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path
 ) -> None:
     execute(tmp_path, "UPDATE documents SET payload = replace(payload, 'd07', 'd0?') WHERE document_id = 'd07'")
@@ -140,7 +140,7 @@ def test_a_changed_payload_is_told_with_its_document_wherever_it_is_read(
     assert [found and found.payload for found in store.get(scope, COL, ["d07"])] == [{"word": "whole again"}]
 
 
-def test_a_payload_that_is_no_text_any_more_is_damage_and_no_bug(
+def test_a_payload_that_is_no_longer_text_is_damage_and_not_a_bug(
     store: SqliteDocuments, scope: Scope, tmp_path: Path
 ) -> None:
     execute(tmp_path, "UPDATE documents SET payload = CAST(x'7b22fffe' AS TEXT) WHERE document_id = 'd07'")
@@ -149,9 +149,7 @@ def test_a_payload_that_is_no_text_any_more_is_damage_and_no_bug(
         store.get(scope, COL, ["d07"])
 
 
-def test_updated_documents_have_the_checksum_of_their_new_payload(
-    store: SqliteDocuments, scope: Scope, now: datetime
-) -> None:
+def test_updating_a_document_updates_its_checksum(store: SqliteDocuments, scope: Scope, now: datetime) -> None:
     store.update(scope, COL, [("d01", {"more": {"deep": "ü"}})], now=now)
     store.update_where(scope, COL, Query().filter, {"all": True}, now=now)
 
@@ -160,7 +158,7 @@ def test_updated_documents_have_the_checksum_of_their_new_payload(
     assert listed.items[1].payload == {"word": "word d01", "more": {"deep": "ü"}, "all": True}
 
 
-def test_what_was_stored_before_there_were_checksums_is_read_as_it_is(
+def test_rows_stored_before_checksums_existed_are_read_without_verification(
     store: SqliteDocuments, scope: Scope, tmp_path: Path
 ) -> None:
     execute(tmp_path, "UPDATE documents SET checksum = NULL")
@@ -170,7 +168,7 @@ def test_what_was_stored_before_there_were_checksums_is_read_as_it_is(
     assert len(store.find(scope, COL, Query(), vectors="all").items) == 10
 
 
-def test_a_changed_record_is_told_and_the_others_are_served(tmp_path: Path, scope: Scope) -> None:
+def test_a_changed_record_is_reported_and_the_others_are_served(tmp_path: Path, scope: Scope) -> None:
     store = SqliteStore(tmp_path / "metadata.sqlite")
     for name in ("one", "two"):
         store.insert(scope, "bucket", f"bkt_{name}", {"size": 1}, name=name)
@@ -187,7 +185,7 @@ def test_a_changed_record_is_told_and_the_others_are_served(tmp_path: Path, scop
     store.close()
 
 
-def test_checksums_tell_rows_documents_and_spaces_apart() -> None:
+def test_checksums_distinguish_rows_documents_and_spaces() -> None:
     values = np.ones((3, 4), dtype=np.float32)
     taken = row_checksums([1, 2, 3], 1, values)
 

@@ -1,4 +1,4 @@
-"""A write-ahead log that is damaged, cut or gone is noticed, though SQLite takes it for one that ended earlier."""
+"""A damaged, truncated or missing write-ahead log is detected, though SQLite takes it for a shorter one."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ PAGE = 4096
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
-    """The files of a database whose process was killed: its log was not taken in."""
+    """The files of a database whose process was killed before its log was checkpointed."""
     database = Database(tmp_path / "live" / "things.sqlite", SCHEMA)
     for number in range(COMMITS):
         write(database, f"thing {number}")
@@ -53,13 +53,13 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size - PAGE)
 
 
-def test_a_log_that_is_whole_is_taken_in(killed: Path) -> None:
+def test_an_intact_log_is_replayed(killed: Path) -> None:
     assert names(killed) == COMMITS
     assert names(killed) == COMMITS
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, cut, lambda path: os.truncate(path, 0)], ids=["gone", "cut", "empty"])
-def test_a_log_that_is_not_whole_is_refused(killed: Path, damage: Callable[[Path], None]) -> None:
+def test_an_incomplete_log_is_rejected(killed: Path, damage: Callable[[Path], None]) -> None:
     damage(log_of(killed))
 
     with pytest.raises(Corrupt, match=r"killed/things\.sqlite has lost its last ([\d,]+ )?change"):
@@ -69,14 +69,14 @@ def test_a_log_that_is_not_whole_is_refused(killed: Path, damage: Callable[[Path
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["removed", "emptied"])
 @pytest.mark.parametrize("log", ["with its log", "without"])
-def test_a_database_that_is_gone_is_not_taken_for_a_new_one(
+def test_a_missing_database_is_not_mistaken_for_a_new_one(
     killed: Path, damage: Callable[[Path], None], log: str
 ) -> None:
     damage(killed)
     if log == "without":
         log_of(killed).unlink()
 
-    for _ in range(2):  # the first may have made the file anew
+    for _ in range(2):  # the first may have recreated the file
         with pytest.raises(Corrupt, match=rf"has lost its last {COMMITS + 1} changes"):
             names(killed)
     assert "has lost its last" in check_file(killed, len(SCHEMA))[1][0]
@@ -84,7 +84,7 @@ def test_a_database_that_is_gone_is_not_taken_for_a_new_one(
 
 @pytest.mark.parametrize("change", ["mirror = 7", "count = 'x', mirror = 0", "id = 'text'", "id = x'00'"])
 @pytest.mark.parametrize("noted", [True, False])
-def test_a_damaged_count_is_refused_at_once(killed: Path, change: str, noted: bool) -> None:
+def test_a_damaged_count_is_rejected_immediately(killed: Path, change: str, noted: bool) -> None:
     if not noted:
         commits_of(killed).unlink()
     with sqlite3.connect(killed) as connection:
@@ -97,7 +97,7 @@ def test_a_damaged_count_is_refused_at_once(killed: Path, change: str, noted: bo
     assert "has a damaged commit counter" in check_file(killed, len(SCHEMA))[1][0]
 
 
-def test_a_flipped_bit_anywhere_in_the_log_is_refused_or_changes_nothing(killed: Path) -> None:
+def test_a_flipped_bit_anywhere_in_the_log_is_rejected_or_changes_nothing(killed: Path) -> None:
     content, commits = log_of(killed).read_bytes(), commits_of(killed).read_bytes()
     refused = 0
     for at in range(0, len(content), len(content) // 60):
@@ -117,9 +117,7 @@ def test_a_flipped_bit_anywhere_in_the_log_is_refused_or_changes_nothing(killed:
     assert refused > 50
 
 
-def test_a_file_that_is_cut_within_a_page_is_refused_unless_its_log_holds_the_page(
-    killed: Path, tmp_path: Path
-) -> None:
+def test_a_file_truncated_within_a_page_is_rejected_unless_its_log_holds_the_page(killed: Path, tmp_path: Path) -> None:
     database = Database(tmp_path / "large" / "things.sqlite", SCHEMA)
     for number in range(COMMITS):
         write(database, f"thing {number}" * 1000)
@@ -136,7 +134,7 @@ def test_a_file_that_is_cut_within_a_page_is_refused_unless_its_log_holds_the_pa
     assert "is truncated" in check_file(closed, len(SCHEMA))[1][0]
 
 
-def test_who_goes_on_without_what_was_lost_deletes_the_count(killed: Path) -> None:
+def test_deleting_the_count_accepts_the_loss_and_continues(killed: Path) -> None:
     cut(log_of(killed))
     with pytest.raises(Corrupt, match=r"delete things\.sqlite-commits beside it"):
         names(killed)
@@ -151,7 +149,7 @@ def test_who_goes_on_without_what_was_lost_deletes_the_count(killed: Path) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 12, b"\xff" * 400], ids=["empty", "torn", "longer"])
-def test_a_torn_count_is_in_nobodys_way(killed: Path, content: bytes) -> None:
+def test_a_torn_count_blocks_no_operation(killed: Path, content: bytes) -> None:
     commits_of(killed).write_bytes(content)
 
     assert names(killed) == COMMITS
@@ -162,11 +160,11 @@ def test_a_torn_count_is_in_nobodys_way(killed: Path, content: bytes) -> None:
     database.close()
     later = killed.parent.with_name("later") / killed.name
     cut(log_of(later))
-    with pytest.raises(Corrupt, match="has lost its last"):  # it counts again
+    with pytest.raises(Corrupt, match="has lost its last"):  # counting has resumed
         names(later)
 
 
-def test_what_changes_nothing_is_not_counted(tmp_path: Path) -> None:
+def test_transactions_without_changes_are_not_counted(tmp_path: Path) -> None:
     database = Database(tmp_path / "things.sqlite", SCHEMA)
     write(database, "one")
     before = commits_of(tmp_path / "things.sqlite").read_bytes()
@@ -180,7 +178,7 @@ def test_what_changes_nothing_is_not_counted(tmp_path: Path) -> None:
     database.close()
 
 
-def test_the_count_of_a_file_that_was_removed_says_nothing_of_the_next_one(tmp_path: Path) -> None:
+def test_the_count_of_a_removed_file_does_not_apply_to_its_successor(tmp_path: Path) -> None:
     path = tmp_path / "things.sqlite"
     old = Database(path, SCHEMA)
     for number in range(COMMITS):
@@ -188,13 +186,13 @@ def test_the_count_of_a_file_that_was_removed_says_nothing_of_the_next_one(tmp_p
     for file in tmp_path.iterdir():
         file.unlink()
     Database(path, SCHEMA).close()
-    write(old, "too late")  # SQLite lets it: the file has no name any more
+    write(old, "too late")  # SQLite allows it: the file has been unlinked
     old.close()
 
     assert names(path) == 0
 
 
-def test_a_commit_makes_no_file_in_a_folder_that_is_being_removed(tmp_path: Path) -> None:
+def test_a_commit_creates_no_file_in_a_folder_being_removed(tmp_path: Path) -> None:
     database = Database(tmp_path / "things.sqlite", SCHEMA)
     write(database, "one")
     commits_of(tmp_path / "things.sqlite").unlink()

@@ -1,4 +1,4 @@
-"""How much is asked of Python and held in memory by filters and by changes of many documents. No clock is watched."""
+"""Bounds on Python callbacks and memory of filters and bulk updates, measured without a clock."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ COUNT = 300
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The texts that Python was asked about."""
+    """The texts passed to the Python function."""
     asked: list[str] = []
     usual = to_sql._element
 
@@ -48,7 +48,7 @@ def store(asked: list[str], tmp_path: Path) -> Iterator[SqliteDocuments]:
 @pytest.mark.parametrize(
     ("value", "most"), [("日本語" * 1000, 0), ("train", 0), ("日本語 train", 0), ("red apple", COUNT)]
 )
-def test_python_is_asked_only_about_texts_that_may_hold_the_words(
+def test_python_is_called_only_for_texts_that_may_contain_the_words(
     store: SqliteDocuments, asked: list[str], operator: str, value: str, most: int
 ) -> None:
     found = store.count(SCOPE, "c", parse_filter({"field": "text", "operator": operator, "value": value}))
@@ -56,7 +56,7 @@ def test_python_is_asked_only_about_texts_that_may_hold_the_words(
     assert found == len(asked) == most
 
 
-def test_many_documents_are_changed_some_megabytes_at_a_time(
+def test_bulk_updates_proceed_a_few_megabytes_at_a_time(
     store: SqliteDocuments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document_changes, "_CHANGED_CHARACTERS", 500)

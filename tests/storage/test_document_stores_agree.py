@@ -1,4 +1,4 @@
-"""Every document store gives the same answer: any filter and order, and any series of writes with failures."""
+"""Every document store gives the same results for any filter, any order and any series of writes with failures."""
 
 import tempfile
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def test_any_filter_order_and_page_find_the_same_documents(
 
 
 class WithFailures(RuleBasedStateMachine):
-    """A store that fails at one step in six, and callers that repeat what failed under its name, against a dict."""
+    """Compare with a dict a store that fails at one step in six, while callers retry failed writes under their keys."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class WithFailures(RuleBasedStateMachine):
         self.names = 0
 
     def repeated(self, call: Callable[[Write], Answer]) -> Answer:
-        """The answer of a call that is repeated until it does not fail, and then once more."""
+        """Retry a call until it succeeds, repeat it once more, and return the result."""
         self.names += 1
         name = Write(f"w{self.names}", NOW)
         answers: list[Answer] = []

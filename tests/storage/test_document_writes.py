@@ -1,4 +1,4 @@
-"""Writes of documents that are repeated: under a name, after a failure at any step, and results of clusters."""
+"""Repeated document writes: idempotent under a name, retried after a failure at any step, and cluster results."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -29,7 +29,7 @@ Shown = dict[str, Any]
 
 @dataclass
 class Opened:
-    """A store, and a way to let the n-th step of what is done inside a block fail."""
+    """A store, and a context manager that makes the n-th step inside its block fail."""
 
     store: DocumentStore
     failing: Callable[[int], AbstractContextManager[None]]
@@ -37,7 +37,7 @@ class Opened:
 
 @pytest.fixture(params=["sqlite", "memory"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
-    """Each store that keeps documents."""
+    """Each document store."""
     made = _sqlite(tmp_path) if request.param == "sqlite" else _memory()
     yield made
     made.store.close()
@@ -49,7 +49,7 @@ def store(opened: Opened) -> DocumentStore:
 
 
 def _sqlite(folder: Path) -> Opened:
-    """Its steps are statements, the commit among them."""
+    """Its steps are SQL statements, including the commit."""
     store = SqliteDocuments(folder / "documents")
 
     @contextmanager
@@ -121,7 +121,7 @@ def call(request: pytest.FixtureRequest) -> Call:
     return CALLS[request.param]
 
 
-def test_a_named_write_is_done_once_and_answered_alike(
+def test_a_named_write_is_applied_once_and_repeats_return_the_same_result(
     store: DocumentStore, scope: Scope, now: datetime, call: Call
 ) -> None:
     store.write(scope, COL, [batch(*range(8))], now=now)
@@ -136,7 +136,7 @@ def test_a_named_write_is_done_once_and_answered_alike(
     assert shown(store, scope) == between
 
 
-def test_a_name_counts_within_its_namespace(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_a_name_is_unique_within_its_namespace(store: DocumentStore, scope: Scope, now: datetime) -> None:
     name, other = Write("w1", now), Scope(scope.organization_id, "ns_other")
 
     counts = [store.write(one, COL, [batch(1)], now=now, write=name).inserted for one in (scope, other, scope)]
@@ -145,7 +145,7 @@ def test_a_name_counts_within_its_namespace(store: DocumentStore, scope: Scope, 
     assert store.count(other, COL) == store.count(scope, COL) == 1
 
 
-def test_a_name_that_was_forgotten_is_a_new_one(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_an_expired_name_can_be_reused(store: DocumentStore, scope: Scope, now: datetime) -> None:
     old, young = Write("old", now), Write("young", now + timedelta(hours=2))
     for name in (old, young):
         store.write(scope, COL, [batch(1)], now=now, write=name)
@@ -159,7 +159,7 @@ def test_a_name_that_was_forgotten_is_a_new_one(store: DocumentStore, scope: Sco
     assert store.count(scope, COL) == 1
 
 
-def test_a_refused_write_leaves_its_name_free(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_a_rejected_write_does_not_use_up_its_name(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [batch(1)], now=now)
     name = Write("w1", now)
     with pytest.raises(AlreadyExists):
@@ -183,9 +183,7 @@ def test_a_withdrawn_write_stores_nothing(store: DocumentStore, scope: Scope, no
     assert shown(store, scope) != before
 
 
-def test_a_write_that_was_carried_out_is_not_withdrawn(
-    store: DocumentStore, scope: Scope, now: datetime, call: Call
-) -> None:
+def test_a_completed_write_cannot_be_withdrawn(store: DocumentStore, scope: Scope, now: datetime, call: Call) -> None:
     store.write(scope, COL, [batch(*range(8))], now=now)
     name = Write("w1", now)
     first = call(store, scope, now + timedelta(hours=1), name)
@@ -205,7 +203,7 @@ def test_a_write_that_would_create_its_namespace_can_be_withdrawn(
     assert shown(store, scope) == {}
 
 
-def test_a_withdrawal_is_forgotten_by_its_own_age(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_a_withdrawal_expires_by_its_own_age(store: DocumentStore, scope: Scope, now: datetime) -> None:
     name, later = Write("w1", now), now + timedelta(hours=2)
     store.withdraw_write(scope, Write("w1", later))
 
@@ -236,7 +234,7 @@ def test_a_withdrawal_that_fails_at_any_step_can_be_repeated(opened: Opened, sco
     assert failed > 1
 
 
-def test_a_failure_at_any_step_leaves_all_documents_or_none_and_a_repetition_does_it_once(
+def test_a_failure_at_any_step_stores_all_documents_or_none_and_a_retry_applies_it_once(
     opened: Opened, scope: Scope, now: datetime, call: Call
 ) -> None:
     store, failed, number = opened.store, 0, 0
@@ -265,7 +263,7 @@ def test_a_failure_at_any_step_leaves_all_documents_or_none_and_a_repetition_doe
     assert failed > 2
 
 
-def test_a_bulk_write_that_fails_between_two_batches_leaves_nothing(
+def test_a_bulk_write_that_fails_between_two_batches_stores_nothing(
     opened: Opened, scope: Scope, now: datetime
 ) -> None:
     def batches() -> Iterator[DocumentBatch]:
@@ -280,7 +278,7 @@ def test_a_bulk_write_that_fails_between_two_batches_leaves_nothing(
     assert opened.store.write(scope, COL, [batch(1)], now=now, write=Write("w1", now)).inserted == 1
 
 
-# ── results of clusters ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── cluster results ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 RUN = Results(id="run_1:col:x", cluster_id="clust_1", run_id="run_1", sequence=1, by_run=True, target=COL)
 NEXT = replace(RUN, id="run_2:col:x", run_id="run_2", sequence=2)
@@ -321,7 +319,7 @@ def clear(store: DocumentStore, scope: Scope, now: datetime, results: Results) -
         after = store.clear_results(scope, results, after=after, now=now)
 
 
-def test_a_step_that_is_written_again_changes_nothing(filled: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_rewriting_a_step_changes_nothing(filled: DocumentStore, scope: Scope, now: datetime) -> None:
     assert write_results(filled, scope, now, RUN, [0, 1, 9]) == ["d00", "d01"]
     filled.update(scope, COL, [("d01", {"about": {"label": "mine"}})], now=now)
     before = shown(filled, scope)
@@ -332,7 +330,7 @@ def test_a_step_that_is_written_again_changes_nothing(filled: DocumentStore, sco
     assert shown(filled, scope) == before and label_of(filled, scope, 1) == "mine"
 
 
-def test_a_later_step_writes_what_differs(filled: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_a_later_step_writes_only_differences(filled: DocumentStore, scope: Scope, now: datetime) -> None:
     write_results(filled, scope, now, RUN, [0, 1], step=2)
     filled.update(scope, COL, [("d01", {"about": {"label": "mine"}})], now=now)
     later = now + timedelta(hours=1)
@@ -345,7 +343,7 @@ def test_a_later_step_writes_what_differs(filled: DocumentStore, scope: Scope, n
     assert label_of(filled, scope, 1) == "red"
 
 
-def test_an_earlier_run_never_writes_after_a_later_one(filled: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_an_earlier_run_never_overwrites_a_later_one(filled: DocumentStore, scope: Scope, now: datetime) -> None:
     write_results(filled, scope, now, NEXT, [0], label="later")
     before = shown(filled, scope)
 
@@ -356,7 +354,7 @@ def test_an_earlier_run_never_writes_after_a_later_one(filled: DocumentStore, sc
     assert shown(filled, scope) == before
 
 
-def test_a_run_that_found_nothing_is_the_later_one_once_it_has_cleared(
+def test_a_run_without_results_supersedes_the_earlier_one_once_it_has_cleared(
     filled: DocumentStore, scope: Scope, now: datetime
 ) -> None:
     write_results(filled, scope, now, RUN, [0])
@@ -375,7 +373,7 @@ def test_another_cluster_writes_independently(filled: DocumentStore, scope: Scop
     assert filled.write_results(scope, other, [("d00", {"theirs": 1})], step=1, now=now) == ["d00"]
 
 
-def test_what_a_later_run_did_not_write_again_is_cleared(filled: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_values_not_rewritten_by_a_later_run_are_cleared(filled: DocumentStore, scope: Scope, now: datetime) -> None:
     write_results(filled, scope, now, RUN, [0, 1, 2])
     filled.update(scope, COL, [("d02", {"about": {"label": "mine"}})], now=now)
     write_results(filled, scope, now, NEXT, [0])
@@ -386,7 +384,7 @@ def test_what_a_later_run_did_not_write_again_is_cleared(filled: DocumentStore, 
     assert "about" not in shown(filled, scope)["d01"][0] and "cluster" not in shown(filled, scope)["d02"][0]
 
 
-def test_a_value_that_another_cluster_wrote_alike_is_not_cleared(
+def test_a_value_also_written_by_another_cluster_is_not_cleared(
     filled: DocumentStore, scope: Scope, now: datetime
 ) -> None:
     other = replace(RUN, cluster_id="clust_2", id="run_9:col:x", run_id="run_9")
@@ -402,7 +400,7 @@ def test_a_value_that_another_cluster_wrote_alike_is_not_cleared(
     assert label_of(filled, scope, 0) is None
 
 
-def test_only_what_the_run_wrote_and_nobody_changed_is_rewritten(
+def test_only_unmodified_values_written_by_the_run_are_rewritten(
     filled: DocumentStore, scope: Scope, now: datetime
 ) -> None:
     write_results(filled, scope, now, RUN, [0, 1])
@@ -418,7 +416,7 @@ def test_only_what_the_run_wrote_and_nobody_changed_is_rewritten(
     assert [label_of(filled, scope, n) for n in range(5)] == [None, None, None, "mine", None]
 
 
-def test_fields_with_results_are_known_until_the_cluster_is_forgotten(
+def test_result_fields_are_recorded_until_the_cluster_is_forgotten(
     filled: DocumentStore, scope: Scope, now: datetime
 ) -> None:
     write_results(filled, scope, now, RUN, [0])
@@ -432,7 +430,7 @@ def test_fields_with_results_are_known_until_the_cluster_is_forgotten(
     assert write_results(filled, scope, now, replace(RUN, sequence=0), [1]) == ["d01"]
 
 
-def test_results_fail_between_two_steps_and_come_to_the_same_when_repeated(
+def test_results_interrupted_between_two_steps_are_identical_after_a_retry(
     opened: Opened, scope: Scope, now: datetime
 ) -> None:
     store, failed, number = opened.store, 0, 0

@@ -1,4 +1,4 @@
-"""What every document store promises; then what the SQLite store adds: files, crashes, many processes."""
+"""The contract of every document store, and what the SQLite store adds: files, crashes, multiple processes."""
 
 import itertools
 import os
@@ -39,7 +39,7 @@ Fields = dict[str, Any]
 
 @pytest.fixture(params=["sqlite", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DocumentStore]:
-    """Each store that keeps documents; a new one is a param more."""
+    """Each document store; to add one, add a param."""
     stores: dict[str, Callable[[], DocumentStore]] = {
         "sqlite": lambda: SqliteDocuments(tmp_path / "documents"),
         "memory": MemoryDocuments,
@@ -58,7 +58,7 @@ def local(tmp_path: Path) -> Iterator[SqliteDocuments]:
 
 
 def vector(seed: int, dimension: int = 4) -> list[float]:
-    """Unequal rows that are easy to tell apart."""
+    """Distinct rows that are easy to recognise."""
     return [float(seed * 10 + place) for place in range(dimension)]
 
 
@@ -76,7 +76,7 @@ def batch(documents: dict[str, Fields], **vectors: dict[str, list[float]]) -> Do
 
 
 def numbered(numbers: Iterable[int]) -> DocumentBatch:
-    """Documents `d000`, `d001`, … that know their number, with a vector of it."""
+    """Documents `d000`, `d001`, …, each with its number in the payload and in its vector."""
     chosen = list(numbers)
     return batch(
         {f"d{n:03d}": {"n": n, "metadata": {"odd": n % 2 == 1}} for n in chosen},
@@ -101,7 +101,7 @@ def vectors_by_id(matrix: Matrix, name: str = "text") -> dict[str, list[float]]:
 # ── the contract ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_document_comes_back_as_it_was_written(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_a_document_round_trips_unchanged(store: DocumentStore, scope: Scope, now: datetime) -> None:
     payload = {
         "title": 'Grüße "日本" \\ / \u0007 \0',
         "nested": {"list": [1, 2.5, None, True]},
@@ -120,7 +120,7 @@ def test_a_document_comes_back_as_it_was_written(store: DocumentStore, scope: Sc
     assert bare is not None and bare.payload == {} and bare.vectors == {}
 
 
-def test_vectors_come_only_as_far_as_asked_for(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_only_requested_vectors_are_returned(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [batch({"a": {}}, text={"a": vector(1)}, image={"a": vector(2, 2)})], now=now)
 
     shown = [store.get(scope, COL, ["a"], vectors=names)[0] for names in ((), ["image"], "all", ["unknown"])]
@@ -128,7 +128,7 @@ def test_vectors_come_only_as_far_as_asked_for(store: DocumentStore, scope: Scop
     assert [sorted(document.vectors) for document in shown if document] == [[], ["image"], ["image", "text"], []]
 
 
-def test_a_replaced_document_is_new_but_for_its_birthday(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_a_replaced_document_keeps_only_its_creation_time(store: DocumentStore, scope: Scope, now: datetime) -> None:
     later = now + timedelta(hours=1)
     store.write(
         scope, COL, [batch({"a": {"x": 1, "y": 1}, "b": {}}, text={"a": vector(1)}, image={"a": vector(9)})], now=now
@@ -143,9 +143,7 @@ def test_a_replaced_document_is_new_but_for_its_birthday(store: DocumentStore, s
     assert b is not None and b.updated_at == now
 
 
-def test_a_document_that_comes_twice_in_one_call_is_kept_once(
-    store: DocumentStore, scope: Scope, now: datetime
-) -> None:
+def test_a_document_given_twice_in_one_call_is_stored_once(store: DocumentStore, scope: Scope, now: datetime) -> None:
     count = store.write(scope, COL, [numbered([1, 2]), batch({"d002": {"n": "again"}})], now=now)
 
     assert count == WriteCount(inserted=2, replaced=1)
@@ -154,7 +152,7 @@ def test_a_document_that_comes_twice_in_one_call_is_kept_once(
 
 
 @pytest.mark.parametrize("first", [0, 3])
-def test_an_iterator_that_fails_midway_leaves_nothing(
+def test_an_iterator_that_fails_midway_stores_nothing(
     store: DocumentStore, scope: Scope, now: datetime, first: int
 ) -> None:
     store.write(scope, COL, [numbered(range(first))], now=now)
@@ -173,7 +171,7 @@ def test_an_iterator_that_fails_midway_leaves_nothing(
     assert vectors_by_id(matrix) == {f"d{n:03d}": vector(n) for n in [*range(first), 50]}
 
 
-def test_a_taken_id_fails_the_whole_call_where_asked(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_an_existing_id_fails_the_whole_call_on_request(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [numbered([2])], now=now)
 
     with pytest.raises(AlreadyExists, match="d002"):
@@ -183,7 +181,7 @@ def test_a_taken_id_fails_the_whole_call_where_asked(store: DocumentStore, scope
     assert store.write(scope, RUN, [numbered([2])], now=now, on_conflict="fail").inserted == 1
 
 
-def test_a_wrong_dimension_is_refused_with_its_field_and_remedy(
+def test_a_wrong_dimension_is_rejected_with_its_field_and_remedy(
     store: DocumentStore, scope: Scope, now: datetime
 ) -> None:
     store.declare_vector(scope, "text", 4)
@@ -211,7 +209,7 @@ def test_an_undeclared_vector_name_is_declared_by_the_first_write(
     assert store.load_matrix(scope, [COL], ["é/../x"]).blocks["é/../x"].tolist() == [vector(1, 2)]
 
 
-def test_nothing_is_seen_or_touched_outside_of_a_scope(store: DocumentStore, now: datetime) -> None:
+def test_nothing_outside_a_scope_is_visible_or_modified(store: DocumentStore, now: datetime) -> None:
     mine = Scope("org_1", "ns_1")
     others = [Scope("org_1", "ns_2"), Scope("org_2", "ns_1"), Scope("ORG_1", "ns_1"), Scope("org_1", "../org_1/ns_1")]
     store.write(mine, COL, [numbered([1])], now=now)
@@ -233,7 +231,7 @@ def test_nothing_is_seen_or_touched_outside_of_a_scope(store: DocumentStore, now
     assert payloads(store, mine) == {"d001": {"n": 1, "metadata": {"odd": True}}}
 
 
-def test_a_call_without_a_namespace_is_refused(store: DocumentStore, now: datetime) -> None:
+def test_a_call_without_a_namespace_is_rejected(store: DocumentStore, now: datetime) -> None:
     with pytest.raises(InvalidField, match="namespace_id"):
         store.write(Scope("org_1"), COL, [numbered([1])], now=now)
 
@@ -249,7 +247,7 @@ def test_collections_and_their_generations_do_not_mix(store: DocumentStore, scop
     assert store.count(scope, RUN, parse_filter({"collection_id": "col_1"})) == 2
 
 
-def test_finding_filters_sorts_pages_and_counts(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_find_filters_sorts_paginates_and_counts(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [numbered(reversed(range(9))), batch({"a": {}, "z": {"n": 4}})], now=now)
 
     def ids(query: Query) -> list[str]:
@@ -268,7 +266,7 @@ def test_finding_filters_sorts_pages_and_counts(store: DocumentStore, scope: Sco
     assert (len(last.items), last.total, last.more) == (2, 0, False)
 
 
-def test_search_looks_for_a_part_in_any_case(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_search_matches_substrings_case_insensitively(store: DocumentStore, scope: Scope, now: datetime) -> None:
     documents: dict[str, Fields] = {
         "a": {"title": "Die STRASSE"},
         "b": {"x": [{"y": "Hauptstraße"}]},
@@ -285,7 +283,7 @@ def test_search_looks_for_a_part_in_any_case(store: DocumentStore, scope: Scope,
     assert found("C", "document_id") == ["c"]
 
 
-def test_fields_outside_of_the_payload_can_be_asked_for(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_fields_outside_the_payload_can_be_queried(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [numbered([1])], now=now)
     store.write(scope, COL, [numbered([2])], now=now + timedelta(seconds=1))
 
@@ -295,7 +293,7 @@ def test_fields_outside_of_the_payload_can_be_asked_for(store: DocumentStore, sc
     assert store.load_fields(scope, [COL], ["document_id", "collection_id"], filter=after)[2] == [["d002"], ["col_1"]]
 
 
-def test_distinct_values_come_most_frequent_first(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_distinct_values_are_ordered_by_descending_frequency(store: DocumentStore, scope: Scope, now: datetime) -> None:
     values = ["b", "a", "b", 1, 1.0, True, None, ["a", "c", "a"], {"k": 1}, [], [["x"]]]
     documents = {f"d{n}": {"metadata": {"v": value}} for n, value in enumerate(values)} | {"none": {}}
     store.write(scope, COL, [batch(documents)], now=now)
@@ -309,7 +307,7 @@ def test_distinct_values_come_most_frequent_first(store: DocumentStore, scope: S
     assert store.distinct(scope, COL, "collection_id", MATCH_ALL, 9) == ([("col_1", 12)], 1)
 
 
-def test_the_matrix_does_not_depend_on_the_order_of_arrival(store: DocumentStore, now: datetime) -> None:
+def test_the_matrix_does_not_depend_on_insertion_order(store: DocumentStore, now: datetime) -> None:
     one, two = Scope("org_1", "ns_1"), Scope("org_1", "ns_2")
     store.write(one, COL, [numbered(range(30))], now=now)
     store.write(one, RUN, [numbered(range(5, 15))], now=now)
@@ -327,7 +325,7 @@ def test_the_matrix_does_not_depend_on_the_order_of_arrival(store: DocumentStore
         assert a.blocks["text"].tolist() == [vector(int(document_id[1:])) for document_id in a.ids]
 
 
-def test_a_sample_is_seeded_and_without_repeats(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_a_sample_is_seeded_and_without_replacement(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [numbered(range(200))], now=now)
 
     samples = [store.load_matrix(scope, [COL], ["text"], sample=50, seed=seed) for seed in (1, 1, 2)]
@@ -359,7 +357,7 @@ def test_the_fingerprint_of_a_matrix_changes_with_its_rows_and_only_with_them(
     assert fingerprint() not in (first, changed)
 
 
-def test_documents_without_a_vector_are_left_out_and_counted(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_documents_without_a_vector_are_omitted_and_counted(store: DocumentStore, scope: Scope, now: datetime) -> None:
     documents: dict[str, Fields] = {name: {"n": 1} for name in "abcd"} | {"other": {"n": 2}}
     given = batch(
         documents, text={"a": vector(1), "b": vector(2), "c": vector(3)}, image={"b": vector(4, 2), "c": vector(5, 2)}
@@ -378,7 +376,7 @@ def test_documents_without_a_vector_are_left_out_and_counted(store: DocumentStor
     assert store.load_matrix(scope, ["col_unknown"], ["text"]).blocks["text"].shape == (0, 4)
 
 
-def test_fields_come_in_the_order_of_the_matrix(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_fields_are_returned_in_matrix_order(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, RUN, [batch({"b": {"x": [1, {"y": None}]}, "a": {"metadata": {"x": True}}})], now=now)
     store.write(scope, COL, [batch({"b": {"x": "text"}, "c": {}})], now=now)
 
@@ -389,7 +387,9 @@ def test_fields_come_in_the_order_of_the_matrix(store: DocumentStore, scope: Sco
     assert xs == [True, "text", [1, {"y": None}], None] and none == [None] * 4
 
 
-def test_an_update_merges_objects_and_replaces_all_else(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_an_update_merges_objects_and_replaces_everything_else(
+    store: DocumentStore, scope: Scope, now: datetime
+) -> None:
     later = now + timedelta(days=1)
     start = {"m": {"keep": 1, "deep": {"a": 1}}, "list": [1, 2], "s": {"gone": 1}}
     store.write(scope, COL, [batch({"a": start, "b": {"n": 1}}, text={"a": vector(1)})], now=now)
@@ -422,7 +422,7 @@ def test_updates_are_all_or_nothing(store: DocumentStore, scope: Scope, now: dat
     assert payloads(store, scope) == before
 
 
-def test_an_update_by_filter_changes_what_matches(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_an_update_by_filter_changes_matching_documents(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [numbered(range(5))], now=now)
 
     changed = store.update_where(scope, COL, parse_filter({"odd": True}), {"metadata": {"seen": 1}, "n": -1}, now=now)
@@ -432,7 +432,7 @@ def test_an_update_by_filter_changes_what_matches(store: DocumentStore, scope: S
     assert store.count(scope, COL, parse_filter({"seen": 1})) == 2
 
 
-def test_new_vectors_leave_other_names_alone(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_new_vectors_leave_other_named_vectors_unchanged(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(
         scope, COL, [batch({"a": {}, "b": {}}, text={"a": vector(1), "b": vector(2)}, image={"a": vector(3)})], now=now
     )
@@ -451,7 +451,7 @@ def test_new_vectors_leave_other_names_alone(store: DocumentStore, scope: Scope,
         store.update(scope, COL, [("a", {})], now=now, vectors=batch({"a": {}}, text={"a": vector(1, 9)}))
 
 
-def test_deleting_tells_what_was_there(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_delete_returns_which_documents_existed(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [numbered(range(6))], now=now)
 
     assert store.delete(scope, COL, ["d004", "nobody", "d001", "d004"]) == ["d004", "d001"]
@@ -462,9 +462,7 @@ def test_deleting_tells_what_was_there(store: DocumentStore, scope: Scope, now: 
 
 
 @pytest.mark.parametrize("hostile", ["d001\0", "d001\0x", "\ud800", "' OR 1=1 --", "d00%", ""])
-def test_an_id_that_no_document_has_touches_none(
-    store: DocumentStore, scope: Scope, now: datetime, hostile: str
-) -> None:
+def test_an_unknown_id_affects_no_document(store: DocumentStore, scope: Scope, now: datetime, hostile: str) -> None:
     store.write(scope, COL, [numbered(range(3))], now=now)
 
     assert store.get(scope, COL, [hostile, "d001"], vectors="all")[0] is None
@@ -484,7 +482,7 @@ def test_a_dropped_namespace_is_empty_and_can_be_used_again(store: DocumentStore
     assert store.load_matrix(scope, [COL], ["text"]).blocks["text"].tolist() == [vector(1, 2)]
 
 
-def test_a_map_stays_valid_while_others_write_delete_and_compact(
+def test_a_memory_map_stays_valid_during_writes_deletes_and_compaction(
     store: DocumentStore, scope: Scope, now: datetime
 ) -> None:
     store.write(scope, COL, [numbered(range(40))], now=now)
@@ -504,7 +502,7 @@ def test_a_map_stays_valid_while_others_write_delete_and_compact(
     assert vectors_by_id(held) == {f"d{n:03d}": vector(n) for n in range(40)}
 
 
-def test_a_closed_store_says_so(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_a_closed_store_raises_a_clear_error(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [numbered([1])], now=now)
 
     store.close()
@@ -521,7 +519,7 @@ def segment_files(root: Path) -> list[Path]:
     return sorted(root.rglob("*.f32"))
 
 
-def test_rows_that_lie_in_order_are_mapped_and_not_copied(tmp_path: Path, scope: Scope, now: datetime) -> None:
+def test_contiguous_rows_are_mapped_without_copying(tmp_path: Path, scope: Scope, now: datetime) -> None:
     store = SqliteDocuments(tmp_path / "documents")
     store.write(scope, COL, (numbered(range(start, start + 10)) for start in range(0, 50, 10)), now=now)
 
@@ -535,7 +533,7 @@ def test_rows_that_lie_in_order_are_mapped_and_not_copied(tmp_path: Path, scope:
     assert not isinstance(scattered, np.memmap) and scattered.dtype == np.float32
 
 
-def test_rows_that_only_look_like_one_run_are_not_mixed_up(local: SqliteDocuments, scope: Scope, now: datetime) -> None:
+def test_rows_that_only_look_contiguous_are_not_mixed_up(local: SqliteDocuments, scope: Scope, now: datetime) -> None:
     local.write(scope, COL, [numbered([0, 2, 1, 3])], now=now)
 
     assert local.load_matrix(scope, [COL], ["text"]).blocks["text"].tolist() == [vector(n) for n in range(4)]
@@ -557,7 +555,7 @@ def test_compaction_takes_only_segments_with_many_holes_and_sorts_them(
 ) -> None:
     local.write(scope, COL, [numbered(reversed(range(30)))], now=now)
     before = segment_files(tmp_path)
-    local.delete(scope, COL, ["d029", "d028", "d019", "d018", "d017"])  # 2 of 10 holes are borne, 3 are not
+    local.delete(scope, COL, ["d029", "d028", "d019", "d018", "d017"])  # 2 holes in 10 rows are tolerated, 3 are not
 
     assert local.compact(scope) == 3 * 16
 
@@ -569,7 +567,7 @@ def test_compaction_takes_only_segments_with_many_holes_and_sorts_them(
     assert local.compact(scope) == 0
 
 
-def test_a_collection_that_loses_its_last_document_gives_its_space_back(
+def test_a_collection_that_loses_its_last_document_frees_its_space(
     local: SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path
 ) -> None:
     local.write(scope, COL, [numbered(range(30))], now=now)
@@ -591,7 +589,7 @@ def test_a_path_never_changes_its_meaning(local: SqliteDocuments, scope: Scope, 
     assert segment_files(tmp_path) != [before]
 
 
-def test_what_a_crash_left_behind_the_committed_rows_is_never_read(
+def test_data_left_beyond_the_committed_rows_by_a_crash_is_never_read(
     local: SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path
 ) -> None:
     local.write(scope, COL, [numbered(range(5))], now=now)
@@ -608,7 +606,7 @@ def test_what_a_crash_left_behind_the_committed_rows_is_never_read(
     assert local.compact(scope) == 16 and not stray.exists()
 
 
-def test_a_lost_vector_file_is_told_and_not_read_as_zeros(
+def test_a_lost_vector_file_is_reported_and_not_read_as_zeros(
     local: SqliteDocuments, scope: Scope, now: datetime, tmp_path: Path
 ) -> None:
     local.write(scope, COL, [numbered(range(5))], now=now)
@@ -631,7 +629,7 @@ def test_keys_written_with_escapes_are_found(local: SqliteDocuments, scope: Scop
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
-def test_many_namespaces_do_not_keep_many_files_open(tmp_path: Path) -> None:
+def test_many_namespaces_keep_few_files_open(tmp_path: Path) -> None:
     store = SqliteDocuments(tmp_path)
     scopes = [Scope("org_1", f"ns_{n}") for n in range(80)]
     before = len(list(Path("/proc/self/fd").iterdir()))
@@ -645,7 +643,7 @@ def test_many_namespaces_do_not_keep_many_files_open(tmp_path: Path) -> None:
     store.close()
 
 
-def test_another_process_that_drops_the_namespace_is_noticed(tmp_path: Path, scope: Scope, now: datetime) -> None:
+def test_a_namespace_dropped_by_another_process_is_noticed(tmp_path: Path, scope: Scope, now: datetime) -> None:
     one, two = SqliteDocuments(tmp_path), SqliteDocuments(tmp_path)
     one.write(scope, COL, [numbered([1])], now=now)
     assert two.count(scope, COL) == 1
@@ -662,7 +660,7 @@ def test_another_process_that_drops_the_namespace_is_noticed(tmp_path: Path, sco
 
 
 @pytest.mark.process
-def test_a_namespace_that_is_removed_while_others_write_is_gone_and_whole_again(
+def test_a_namespace_removed_during_writes_disappears_and_can_be_recreated(
     tmp_path: Path, scope: Scope, now: datetime
 ) -> None:
     one, two = SqliteDocuments(tmp_path), SqliteDocuments(tmp_path)
@@ -670,7 +668,7 @@ def test_a_namespace_that_is_removed_while_others_write_is_gone_and_whole_again(
 
     def write(store: SqliteDocuments) -> None:
         for number in itertools.takewhile(lambda _: not done.is_set(), itertools.count()):
-            with suppress(Unavailable):  # it was removed meanwhile
+            with suppress(Unavailable):  # removed concurrently
                 store.write(scope, COL, [numbered([number % 900])], now=now)
 
     writers = [threading.Thread(target=write, args=(store,)) for store in (one, two)]
@@ -691,7 +689,7 @@ def test_a_namespace_that_is_removed_while_others_write_is_gone_and_whole_again(
     two.close()
 
 
-def test_a_write_that_fails_gives_its_room_back(local: SqliteDocuments, scope: Scope, now: datetime) -> None:
+def test_a_failed_write_frees_its_space(local: SqliteDocuments, scope: Scope, now: datetime) -> None:
     def sizes() -> dict[str, int]:
         return {path.name: path.stat().st_size for path in Path(local._namespaces._root).rglob("*.f32")}
 
@@ -712,8 +710,8 @@ def test_a_write_that_fails_gives_its_room_back(local: SqliteDocuments, scope: S
     assert vectors_by_id(local.load_matrix(scope, [COL], ["text"])) == {f"d{n:03d}": vector(n) for n in range(7)}
 
 
-def test_room_is_not_given_back_once_others_may_write_there(tmp_path: Path, scope: Scope, now: datetime) -> None:
-    """SQLite ends a transaction by itself on a full disk; then the rows behind ours may be another's."""
+def test_space_is_not_freed_once_others_may_write_there(tmp_path: Path, scope: Scope, now: datetime) -> None:
+    """SQLite rolls back a transaction on a full disk; the rows after ours may then belong to another writer."""
     one, two = SqliteDocuments(tmp_path), SqliteDocuments(tmp_path)
     one.write(scope, COL, [numbered(range(5))], now=now)
 
@@ -753,10 +751,10 @@ def test_a_damaged_namespace_can_be_removed(
     again.close()
 
 
-def test_a_removal_that_was_cut_short_is_finished_by_the_next(tmp_path: Path, scope: Scope, now: datetime) -> None:
+def test_an_interrupted_removal_is_finished_by_the_next(tmp_path: Path, scope: Scope, now: datetime) -> None:
     store = SqliteDocuments(tmp_path)
     store.write(scope, COL, [numbered(range(5))], now=now)
-    store._namespaces.move_away(scope)  # and killed then
+    store._namespaces.move_away(scope)  # killed at this point
 
     store.drop_namespace(scope)
 
@@ -764,7 +762,9 @@ def test_a_removal_that_was_cut_short_is_finished_by_the_next(tmp_path: Path, sc
     store.close()
 
 
-def test_documents_whose_database_is_gone_are_not_taken_for_none(tmp_path: Path, scope: Scope, now: datetime) -> None:
+def test_documents_whose_database_is_missing_are_not_reported_as_empty(
+    tmp_path: Path, scope: Scope, now: datetime
+) -> None:
     store = SqliteDocuments(tmp_path)
     store.write(scope, COL, [batch({"a": {"n": 1}})], now=now)
     store.close()
@@ -778,7 +778,7 @@ def test_documents_whose_database_is_gone_are_not_taken_for_none(tmp_path: Path,
     again.close()
 
 
-def test_readers_and_writers_of_one_process_do_not_disturb_each_other(
+def test_readers_and_writers_in_one_process_do_not_interfere(
     local: SqliteDocuments, scope: Scope, now: datetime
 ) -> None:
     local.write(scope, COL, [numbered(range(100, 110))], now=now)
@@ -833,7 +833,7 @@ def writer(root: Path, name: str, first: int, count: int) -> "subprocess.Popen[s
 
 
 def check_writers(store: SqliteDocuments, acknowledged: Sequence[tuple[str, int]]) -> None:
-    """Each acknowledged batch is there, each batch that is there is whole, and every vector is its own."""
+    """Every acknowledged batch exists, every existing batch is complete, and every vector belongs to its document."""
     matrix = store.load_matrix(Scope("org_1", "ns_1"), ["col_1"], ["v"])
     numbers = np.array([int(i[1:6]) + int(i[7:]) / 32 for i in matrix.ids], dtype=np.float32)
     batches = {document_id[:6] for document_id in matrix.ids}
@@ -845,7 +845,7 @@ def check_writers(store: SqliteDocuments, acknowledged: Sequence[tuple[str, int]
 
 
 @pytest.mark.process
-def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
+def test_a_killed_writer_loses_nothing_acknowledged(tmp_path: Path) -> None:
     acknowledged: list[tuple[str, int]] = []
     for turn in range(10):
         process = writer(tmp_path, "k", turn * 1000, 1000)
@@ -861,7 +861,7 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_two_processes_write_at_once(tmp_path: Path) -> None:
+def test_two_processes_write_concurrently(tmp_path: Path) -> None:
     processes = [writer(tmp_path, name, 0, 25) for name in "ab"]
     for process in processes:
         assert process.stdout is not None
@@ -884,7 +884,7 @@ maybe_odd = st.sampled_from([MATCH_ALL, parse_filter({"odd": True}), Condition("
 
 
 class AgainstADict(RuleBasedStateMachine):
-    """The store answers like {collection: {id: (payload, vector)}}."""
+    """The store behaves like the model {collection: {id: (payload, vector)}}."""
 
     def __init__(self) -> None:
         super().__init__()

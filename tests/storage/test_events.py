@@ -1,4 +1,4 @@
-"""The outbox: events appear with their effect, in order, and each consumer gets all of them."""
+"""The outbox: events appear atomically with their effect, in order, and each consumer receives all of them."""
 
 import threading
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def subjects(store: MetadataStore, scope: Scope, after: int = 0) -> list[str]:
     return [event.subject for event in store.events(scope, after=after, most=100)]
 
 
-def test_events_are_numbered_within_their_namespace_from_one(store: MetadataStore, now: datetime) -> None:
+def test_events_are_numbered_from_one_within_their_namespace(store: MetadataStore, now: datetime) -> None:
     append(store, A, now, "x", "y")
     append(store, B, now, "z")
 
@@ -54,7 +54,7 @@ def test_events_are_numbered_within_their_namespace_from_one(store: MetadataStor
     assert subjects(store, A, after=1) == ["y"]
 
 
-def test_an_event_is_there_only_with_its_effect(store: MetadataStore, now: datetime) -> None:
+def test_an_event_exists_only_with_its_effect(store: MetadataStore, now: datetime) -> None:
     def body(tx: Transaction) -> None:
         tx.insert(A, "cluster", "clu_1", {})
         tx.append_event(A, "cluster.created", "clu_1", {}, now)
@@ -67,7 +67,7 @@ def test_an_event_is_there_only_with_its_effect(store: MetadataStore, now: datet
     assert subjects(store, A) == []
 
 
-def test_concurrent_transactions_leave_no_gap_and_no_double(store: MetadataStore, now: datetime) -> None:
+def test_concurrent_transactions_leave_no_gaps_or_duplicates(store: MetadataStore, now: datetime) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: append(store, A, now, f"s{n}"), range(80)))
 
@@ -76,7 +76,7 @@ def test_concurrent_transactions_leave_no_gap_and_no_double(store: MetadataStore
     assert len({event.subject for event in found}) == 80
 
 
-def test_only_the_newest_events_are_kept_and_numbers_go_on(store: MetadataStore, now: datetime) -> None:
+def test_only_the_newest_events_are_kept_and_numbering_continues(store: MetadataStore, now: datetime) -> None:
     def many(tx: Transaction) -> None:
         for n in range(EVENTS_KEPT + 5):
             tx.append_event(A, "run.completed", str(n), {}, now)
@@ -87,7 +87,7 @@ def test_only_the_newest_events_are_kept_and_numbers_go_on(store: MetadataStore,
     assert store.events(A, after=EVENTS_KEPT + 4, most=10)[0].number == EVENTS_KEPT + 5
 
 
-def test_a_consumer_gets_every_event_once_and_in_order_where_nothing_fails(store: MetadataStore, now: datetime) -> None:
+def test_a_consumer_gets_every_event_once_and_in_order_if_nothing_fails(store: MetadataStore, now: datetime) -> None:
     append(store, A, now, "1", "2", "3")
     append(store, B, now, "4")
     seen, events = list[Event](), Events(store, lambda: now)
@@ -108,7 +108,7 @@ def test_consumers_do_not_share_their_positions(store: MetadataStore, now: datet
     assert [one.subject for one in first] == [one.subject for one in second] == ["1"]
 
 
-def test_what_a_handler_refuses_comes_again_and_nothing_overtakes_it(store: MetadataStore, now: datetime) -> None:
+def test_an_event_rejected_by_its_handler_is_redelivered_before_later_ones(store: MetadataStore, now: datetime) -> None:
     append(store, A, now, "1", "2", "3")
     seen, events = list[str](), Events(store, lambda: now)
 
@@ -124,7 +124,7 @@ def test_what_a_handler_refuses_comes_again_and_nothing_overtakes_it(store: Meta
     assert seen == ["1", "2", "2", "3"]
 
 
-def test_a_leased_namespace_is_nobody_elses_until_the_lease_ends(store: MetadataStore, now: datetime) -> None:
+def test_a_leased_namespace_is_exclusive_until_the_lease_ends(store: MetadataStore, now: datetime) -> None:
     append(store, A, now, "1")
     held = store.claim_feed("webhooks", "first", now, now + LEASE)
     assert held is not None
@@ -135,7 +135,7 @@ def test_a_leased_namespace_is_nobody_elses_until_the_lease_ends(store: Metadata
     assert (later.scope, later.position, later.fence) == (A, 0, held.fence + 1)
 
 
-def test_a_worker_that_was_taken_over_moves_nothing(store: MetadataStore, now: datetime) -> None:
+def test_a_superseded_worker_does_not_advance_the_position(store: MetadataStore, now: datetime) -> None:
     append(store, A, now, "1")
     stale = store.claim_feed("webhooks", "first", now, now + LEASE)
     current = store.claim_feed("webhooks", "second", now + LEASE, now + 2 * LEASE)
@@ -149,7 +149,7 @@ def test_a_worker_that_was_taken_over_moves_nothing(store: MetadataStore, now: d
     assert store.claim_feed("webhooks", "third", now, now + LEASE) is None
 
 
-def test_the_feeds_of_a_dead_worker_are_claimed_at_once_although_the_clock_was_set_back(
+def test_the_feeds_of_a_dead_worker_are_claimed_at_once_even_if_the_clock_was_set_back(
     store: MetadataStore, now: datetime
 ) -> None:
     append(store, A, now, "1")
@@ -192,7 +192,7 @@ def test_a_new_busy_namespace_does_not_overtake_an_old_one(store: MetadataStore,
     assert A in seen
 
 
-def test_a_consumer_that_lost_events_says_so(
+def test_a_consumer_that_missed_events_reports_it(
     store: MetadataStore, now: datetime, caplog: pytest.LogCaptureFixture
 ) -> None:
     def many(tx: Transaction) -> None:
@@ -227,7 +227,7 @@ def test_workers_of_one_consumer_share_the_namespaces_and_keep_the_order(store: 
         assert [one.subject for one in seen if one.scope == scope] == ["0", "1", "2", "3", "4"]
 
 
-def test_events_go_with_their_namespace(store: MetadataStore, now: datetime) -> None:
+def test_events_are_deleted_with_their_namespace(store: MetadataStore, now: datetime) -> None:
     append(store, A, now, "1")
     append(store, B, now, "2")
     store.claim_feed("webhooks", "w", now, now + timedelta(seconds=1))
@@ -270,13 +270,13 @@ def test_a_damaged_event_is_named_in_the_log_and_those_after_it_are_delivered(
     assert [(one.damaged, one.data) for one in found] == [(False, {"n": 1}), (True, {}), (False, {"n": 1})]
     (logged,) = [vars(record) for record in caplog.records if record.message == "events.damaged"]
     assert (logged["consumer"], logged["id"], logged["number"]) == ("webhooks", A.namespace_id, 2)
-    assert "remedy" not in logged and logged["levelname"] == "ERROR"  # nothing brings the event back
+    assert "remedy" not in logged and logged["levelname"] == "ERROR"  # the event cannot be recovered
 
 
 @pytest.mark.parametrize(
     "damage", ["namespace_id = CAST(x'ff' AS TEXT)", "organization_id = x'6fff'", "namespace_id = 'ns_0'"]
 )
-def test_a_namespace_whose_count_of_events_is_damaged_holds_up_no_other(
+def test_a_namespace_with_a_damaged_event_count_blocks_no_other(
     sqlite_store: SqliteMetadata, now: datetime, damage: str
 ) -> None:
     append(sqlite_store, A, now, "1")
@@ -291,7 +291,7 @@ def test_a_namespace_whose_count_of_events_is_damaged_holds_up_no_other(
     assert [one.subject for one in seen] == ["2", "3"]
 
 
-def test_events_and_schedules_of_the_format_without_checksums_are_read(tmp_path: Path, now: datetime) -> None:
+def test_events_and_schedules_without_checksums_are_read(tmp_path: Path, now: datetime) -> None:
     old = Database(tmp_path / "metadata.sqlite", METADATA_SCHEMA[:8], setup=register_functions)
     with old.transaction() as connection:
         at = format_stored_time(now)

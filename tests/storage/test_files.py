@@ -1,4 +1,4 @@
-"""Files are whole or absent."""
+"""Files are complete or absent."""
 
 import threading
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_file_appears_only_when_the_block_ends(tmp_path: Path) -> None:
     assert names(tmp_path) == {"a.bin"}
 
 
-def test_a_write_that_fails_halfway_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_write_that_fails_halfway_leaves_only_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"old")
 
     def write() -> None:
@@ -44,7 +44,7 @@ def test_a_write_that_fails_halfway_leaves_the_old_file_and_nothing_else(tmp_pat
     assert names(tmp_path) == {"a.bin"}
 
 
-def test_a_reader_sees_one_version_or_another_never_a_mixture(tmp_path: Path) -> None:
+def test_a_reader_sees_one_version_or_the_other_but_never_a_mixture(tmp_path: Path) -> None:
     path, size = tmp_path / "a.bin", 1 << 16
     versions = [bytes([number]) * size for number in range(50)]
     with atomic_write(path) as file:
@@ -67,7 +67,7 @@ def test_a_reader_sees_one_version_or_another_never_a_mixture(tmp_path: Path) ->
     assert seen <= set(versions)
 
 
-def test_folders_are_made_with_those_above_them_and_may_exist(tmp_path: Path) -> None:
+def test_folders_are_created_with_their_parents_and_may_exist(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b" / "c")
     (tmp_path / "a" / "b" / "c" / "file").write_bytes(b"x")
 
@@ -76,7 +76,7 @@ def test_folders_are_made_with_those_above_them_and_may_exist(tmp_path: Path) ->
     assert names(tmp_path / "a" / "b" / "c") == {"file"}
 
 
-def test_a_tree_is_removed_without_following_links_out_of_it(tmp_path: Path) -> None:
+def test_removing_a_tree_does_not_follow_links_out_of_it(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_bytes(b"x")
@@ -92,7 +92,7 @@ def test_a_tree_is_removed_without_following_links_out_of_it(tmp_path: Path) -> 
     assert names(outside) == {"kept"}
 
 
-def test_a_tree_goes_with_what_somebody_puts_there_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tree_is_removed_with_files_added_concurrently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_folder(tmp_path / "tree")
     rmdir, late = Path.rmdir, iter([True, False])
 
@@ -108,7 +108,7 @@ def test_a_tree_goes_with_what_somebody_puts_there_meanwhile(tmp_path: Path, mon
     assert names(tmp_path) == set()
 
 
-def test_a_private_file_is_its_owners_alone_while_it_is_written(tmp_path: Path) -> None:
+def test_a_private_file_is_owner_only_while_it_is_written(tmp_path: Path) -> None:
     with atomic_write(tmp_path / "secret", private=True) as file:
         (beside,) = tmp_path.iterdir()
         assert beside.stat().st_mode & 0o777 == 0o600
@@ -118,7 +118,7 @@ def test_a_private_file_is_its_owners_alone_while_it_is_written(tmp_path: Path) 
 
 
 def test_an_abandoned_file_is_removed_under_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else whoever made it this instant could take the lock in between, and lose the file while using it."""
+    """Otherwise a process that has just created it could take the lock in between and lose the file while using it."""
     unlink, free_meanwhile = Path.unlink, list[bool]()
 
     def unlink_and_look(path: Path) -> None:

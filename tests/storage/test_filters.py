@@ -1,4 +1,4 @@
-"""The filter language: the oracle against words of the contract, SQL against the oracle."""
+"""The filter language: the oracle is tested against the contract, SQL against the oracle."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from shoal.records.queries.filters import MATCH_ALL, And, Condition, Filter, Not
 from shoal.storage.filters.to_mask import contains_text, mask, matches
 from shoal.storage.filters.to_sql import compile_filter, compile_search, field_sql, order_sql, register_functions
 
-# Keys with everything that could break a path, words in several scripts, and text that folds to other lengths.
+# Keys with characters that could break a path, words in several scripts, and text whose folding changes its length.
 KEYS = [
     "a",
     "b",
@@ -84,7 +84,7 @@ numbers = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
 )
 scalars = st.one_of(texts, numbers, st.booleans(), st.none())
-# Two levels told outright: st.recursive takes ten times as long to draw from.
+# Two explicit levels: st.recursive takes ten times as long to draw from.
 lists = st.lists(scalars | st.lists(scalars, max_size=2), max_size=3)
 inner = st.dictionaries(keys, st.one_of(scalars, lists, st.dictionaries(keys, scalars, max_size=2)), max_size=2)
 values = st.one_of(scalars, scalars, lists, inner)
@@ -129,7 +129,7 @@ filters: st.SearchStrategy[Filter] = st.recursive(conditions, groups, max_leaves
 
 @st.composite
 def aimed(draw: st.DrawFn) -> tuple[list[dict[str, Any]], Filter]:
-    """Documents, and a filter that often asks for what one of them holds, so that both answers occur."""
+    """Documents, and a filter that often uses a value of one of them, so that both results occur."""
     chosen = draw(st.lists(documents, min_size=1, max_size=3))
     if draw(st.booleans()):
         return chosen, draw(filters)
@@ -173,7 +173,7 @@ def table(bodies: list[dict[str, Any]]) -> sqlite3.Connection:
 
 
 def as_stored(n: int, body: dict[str, Any]) -> dict[str, Any]:
-    """A body as it comes back from a store, with the columns beside it."""
+    """A document as returned by a store, with its columns."""
     read: dict[str, Any] = orjson.loads(orjson.dumps(body))
     return read | {"document_id": f"Doc_{n}", "_internal": {"created_at": "2026-01-01T00:00:00.000Z"}}
 
@@ -314,12 +314,12 @@ MIDNIGHT = "2024-01-01T00:00:00Z"
         ("2024-01-01T02:00:00+02:00", "ne", MIDNIGHT, False),
         ("2024-01-01T02:00:00+02:00", "in", [MIDNIGHT, "x"], True),
         ("2024-01-01T02:00:00+02:00", "nin", [MIDNIGHT], False),
-        ("2024-02-30", "gte", "2024-02-29", True),  # no date: compared as text
+        ("2024-02-30", "gte", "2024-02-29", True),  # not a date: compared as text
         ("next week", "gte", MIDNIGHT, True),
         ("20240101", "lt", MIDNIGHT, False),
     ],
 )
-def test_dates_compare_as_moments(text: str, operator: str, operand: object, expected: bool) -> None:
+def test_dates_compare_as_instants(text: str, operator: str, operand: object, expected: bool) -> None:
     body = {"when": text}
     connection = table([body])
     filter = parse_filter({"field": "when", "operator": operator, "value": operand})
@@ -329,7 +329,7 @@ def test_dates_compare_as_moments(text: str, operator: str, operand: object, exp
     connection.close()
 
 
-def test_equality_with_regard_to_case_is_that_of_the_texts() -> None:
+def test_case_sensitive_equality_compares_the_texts_exactly() -> None:
     one, other = "2024-01-01T02:00:00+02:00", MIDNIGHT
     filter = parse_filter({"field": "when", "operator": "eq", "value": other, "case_sensitive": True})
     connection = table([{"when": one}, {"when": other}])
@@ -339,7 +339,7 @@ def test_equality_with_regard_to_case_is_that_of_the_texts() -> None:
 
 
 def assert_finds(operator: str, word: str, text: str) -> None:
-    """In SQL and in memory alike, and nothing in another text."""
+    """In SQL and in memory alike, without matching any other text."""
     filter = parse_filter({"field": "a", "operator": operator, "value": word})
     connection = table([{"a": text}, {"a": "nothing 何も"}])
 
@@ -361,7 +361,7 @@ def assert_finds(operator: str, word: str, text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("operator", ["words", "phrase"])
-def test_words_are_found_however_their_characters_are_put_together(operator: str, word: str, text: str) -> None:
+def test_words_are_found_whatever_their_unicode_normalization(operator: str, word: str, text: str) -> None:
     assert_finds(operator, word, text)
 
 
@@ -385,21 +385,21 @@ def test_words_are_found_in_every_script(operator: str, word: str, text: str) ->
 
 
 @pytest.mark.parametrize("asked", ["drinking", "drinks water", "WATER drink"])
-def test_words_are_whole_words_on_their_english_stem(asked: str) -> None:
+def test_words_match_whole_words_by_their_english_stem(asked: str) -> None:
     filter = parse_filter({"field": "a", "operator": "words", "value": asked})
     bodies = [{"a": "She drinks much water."}, {"a": "drinkable waterfalls"}, {"a": "a drink of waters"}]
 
     assert mask(filter, bodies).tolist() == [True, False, True]
 
 
-def test_a_condition_without_a_value_is_refused_unless_it_needs_none() -> None:
+def test_a_condition_without_a_value_is_rejected_unless_it_needs_none() -> None:
     with pytest.raises(InvalidField, match="required"):
         parse_filter({"AND": [{"field": "a", "operator": "eq"}]})
     with pytest.raises(InvalidField, match="unknown"):
         parse_filter({"field": "a", "operator": "exist"})
 
 
-def test_dates_sort_as_moments_among_other_values() -> None:
+def test_dates_sort_as_instants_among_other_values() -> None:
     times = [
         "2024-01-01T01:00:00.000Z",
         "2024-01-01T01:30:00+01:00",
@@ -416,7 +416,7 @@ def test_dates_sort_as_moments_among_other_values() -> None:
     connection.close()
 
 
-def test_a_field_of_the_document_comes_before_the_time_of_that_name() -> None:
+def test_a_payload_field_takes_precedence_over_the_timestamp_of_that_name() -> None:
     own = "1999-01-01"
     connection = table([{"created_at": own}, {"metadata": {"created_at": own}}, {}])
     old = parse_filter({"field": "created_at", "operator": "lt", "value": "2000-01-01"})
@@ -432,7 +432,7 @@ def test_no_filter_matches_everything() -> None:
     assert compile_filter(MATCH_ALL, "body") == ("1", ())
 
 
-def test_text_of_the_caller_never_gets_into_the_statement() -> None:
+def test_caller_text_never_reaches_the_sql_statement() -> None:
     hostile = "x') OR 1=1; DROP TABLE d; --"
     text, params = compile_filter(Or((Condition(hostile, "eq", hostile), Condition("a", "in", (hostile,)))), "body")
     sort, _ = field_sql(hostile, "body")
@@ -441,12 +441,12 @@ def test_text_of_the_caller_never_gets_into_the_statement() -> None:
     assert any(hostile in str(param) for param in params)
 
 
-def test_text_that_is_no_unicode_is_refused_with_its_field() -> None:
+def test_text_that_is_not_valid_unicode_is_rejected_with_its_field() -> None:
     with pytest.raises(InvalidField, match="surrogate"):
         compile_filter(Condition("title", "eq", "\ud800"), "body")
 
 
-def test_ascii_rows_are_decided_without_a_call_into_python() -> None:
+def test_ascii_rows_are_evaluated_without_calling_python() -> None:
     connection = table([BODY] * 3)
     calls: list[object] = []
     connection.create_function("shoal_casefold", 1, calls.append)
@@ -459,7 +459,7 @@ def test_ascii_rows_are_decided_without_a_call_into_python() -> None:
     connection.close()
 
 
-def test_values_sort_by_the_same_lookup_rule() -> None:
+def test_sorting_uses_the_same_lookup_rule() -> None:
     bodies: list[dict[str, Any]] = [
         {"price": 2}, {"metadata": {"price": 1}}, {"title": "none"}, {"price": None, "metadata": {"price": 0}},
         {"price": 2**63}, {"price": "text"}, {"price": [1, 2]},
@@ -474,7 +474,7 @@ def test_values_sort_by_the_same_lookup_rule() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(KEYS), scalars)
-def test_a_sorted_field_keeps_its_value(key: str, value: Any) -> None:
+def test_sorting_by_a_field_keeps_its_value(key: str, value: Any) -> None:
     connection = table([{key: value}])
     beyond_64_bits = isinstance(value, int) and value >= 2**63
 
@@ -482,7 +482,7 @@ def test_a_sorted_field_keeps_its_value(key: str, value: Any) -> None:
     connection.close()
 
 
-def test_a_key_with_dots_in_it_is_found_like_nested_keys_which_come_first() -> None:
+def test_a_dotted_key_is_found_like_nested_keys_which_take_precedence() -> None:
     bodies: list[dict[str, Any]] = [
         {"info.note": "flat"},
         {"info": {"note": "nested"}, "info.note": "flat"},

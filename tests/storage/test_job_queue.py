@@ -1,4 +1,4 @@
-"""Whose turn it is, and one job a subject: the promises of the queue that concern several jobs at once."""
+"""Fair scheduling and one running job per subject: guarantees of the queue that involve several jobs."""
 
 import subprocess
 import sys
@@ -41,7 +41,7 @@ def claimed(store: Store, now: datetime, worker: str = "w") -> str | None:
     return None if job is None else job.job_id
 
 
-# ── turns ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── fairness ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_thousands_of_jobs_of_one_organisation_do_not_delay_the_single_one_of_another(
@@ -73,18 +73,18 @@ def test_organisations_take_turns_and_each_has_its_jobs_in_order(store: Store, n
     assert order == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"]
 
 
-def test_who_has_fewer_jobs_running_comes_before_who_was_served_longer_ago(store: Store, now: datetime) -> None:
+def test_fewer_running_jobs_take_precedence_over_having_been_served_longer_ago(store: Store, now: datetime) -> None:
     for number in range(3):
         store.enqueue(A, f"a{number}", "q", {}, now)
     assert [claimed(store, now) for _ in range(2)] == ["a0", "a1"]
     store.enqueue(B, "b0", "q", {}, now)
     store.enqueue(B, "b1", "q", {}, now)
 
-    # b0 because B runs none; b1 because one is less than two, though B was served last.
+    # b0 because B has no job running; b1 because one is less than two, though B was served last.
     assert [claimed(store, now) for _ in range(3)] == ["b0", "b1", "a2"]
 
 
-def test_an_organisation_with_as_many_running_as_it_may_have_keeps_nobody_waiting(store: Store, now: datetime) -> None:
+def test_an_organisation_at_its_limit_does_not_delay_others(store: Store, now: datetime) -> None:
     for number in range(3):
         store.enqueue(A, f"a{number}", "q", {}, now)
     first = store.claim("q", "w", now, now + LEASE, 1)
@@ -100,7 +100,7 @@ def test_an_organisation_with_as_many_running_as_it_may_have_keeps_nobody_waitin
     assert following is not None and following.job_id == "a1"
 
 
-def test_queues_have_turns_of_their_own(store: Store, now: datetime) -> None:
+def test_each_queue_takes_turns_independently(store: Store, now: datetime) -> None:
     store.enqueue(A, "a0", "other", {}, now)
     store.claim("other", "w", now, now + LEASE)
     store.enqueue(A, "a1", "q", {}, now)
@@ -109,7 +109,7 @@ def test_queues_have_turns_of_their_own(store: Store, now: datetime) -> None:
     assert claimed(store, now) == "a1"
 
 
-def test_the_jobs_that_wait_are_counted_for_an_organisation_over_its_namespaces(store: Store, now: datetime) -> None:
+def test_waiting_jobs_are_counted_across_the_namespaces_of_an_organisation(store: Store, now: datetime) -> None:
     store.enqueue(A, "a0", "q", {}, now)
     store.enqueue(Scope(A.organization_id, "ns_2"), "a1", "q", {}, now)
     store.enqueue(A, "a2", "other", {}, now)
@@ -119,8 +119,8 @@ def test_the_jobs_that_wait_are_counted_for_an_organisation_over_its_namespaces(
     assert (store.count_queued(A, "q"), store.count_queued(B, "q"), store.count_queued(C, "q")) == (1, 1, 0)
 
 
-def test_an_idle_claim_does_not_wait_for_who_writes(tmp_path: Path, now: datetime) -> None:
-    """It reads; only a job to take asks for the write lock."""
+def test_an_idle_claim_does_not_wait_for_writers(tmp_path: Path, now: datetime) -> None:
+    """It only reads; the write lock is requested only when there is a job to claim."""
     store, other = (SqliteStore(tmp_path / "metadata.sqlite") for _ in range(2))
     other._database.read().execute("PRAGMA busy_timeout=0")
 
@@ -134,7 +134,7 @@ def test_an_idle_claim_does_not_wait_for_who_writes(tmp_path: Path, now: datetim
     other.close()
 
 
-def test_a_write_of_another_process_ends_the_wait_for_a_change_and_ones_own_does_not(
+def test_waiting_for_a_change_ends_on_a_write_by_another_process_but_not_by_its_own(
     tmp_path: Path, now: datetime
 ) -> None:
     store, other = (SqliteStore(tmp_path / "metadata.sqlite") for _ in range(2))
@@ -148,7 +148,7 @@ def test_a_write_of_another_process_ends_the_wait_for_a_change_and_ones_own_does
     other.close()
 
 
-def test_a_wait_for_a_change_ends_with_the_change_or_with_its_bound(store: Store, now: datetime) -> None:
+def test_waiting_for_a_change_ends_with_the_change_or_at_the_timeout(store: Store, now: datetime) -> None:
     seen = store.wait_for_change(None, 60.0)
     assert store.wait_for_change(seen, 0.02) == seen
 
@@ -163,7 +163,7 @@ def test_a_wait_for_a_change_ends_with_the_change_or_with_its_bound(store: Store
 # ── subjects ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_second_job_of_a_subject_is_refused_until_the_first_is_over(store: Store, now: datetime) -> None:
+def test_a_second_job_for_a_subject_is_rejected_until_the_first_is_over(store: Store, now: datetime) -> None:
     store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
     for free in (Scope("org_a", "ns_2"), B):
         store.enqueue(free, f"free_{free.namespace_id}_{free.organization_id}", "q", {}, now, subject="clust_1")
@@ -180,7 +180,7 @@ def test_a_second_job_of_a_subject_is_refused_until_the_first_is_over(store: Sto
 
 
 @pytest.mark.parametrize("end", ["release_subject", "request_cancel"])
-def test_what_is_over_frees_its_subject_but_the_next_job_runs_only_when_it_is_cleared_away(
+def test_a_finished_job_frees_its_subject_but_the_next_runs_only_once_it_is_removed(
     store: Store, now: datetime, end: str
 ) -> None:
     store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
@@ -195,7 +195,7 @@ def test_what_is_over_frees_its_subject_but_the_next_job_runs_only_when_it_is_cl
     assert (during, claimed(store, now)) == (None, "a1")
 
 
-def test_a_job_whose_worker_was_lost_is_taken_up_before_the_next_of_its_subject(store: Store, now: datetime) -> None:
+def test_a_job_whose_worker_died_is_resumed_before_the_next_of_its_subject(store: Store, now: datetime) -> None:
     store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
     claimed(store, now)
     store.request_cancel(A, "a0")
@@ -206,8 +206,8 @@ def test_a_job_whose_worker_was_lost_is_taken_up_before_the_next_of_its_subject(
     assert [claimed(store, late), claimed(store, late)] == ["a0", None]
 
 
-def test_a_job_that_a_clock_set_back_made_the_older_one_waits_as_well(store: Store, now: datetime) -> None:
-    """The lease of the first is over, but its worker may only be slow and beat again."""
+def test_a_job_that_looks_older_because_the_clock_was_set_back_still_waits(store: Store, now: datetime) -> None:
+    """The lease of the first has expired, but its worker may merely be slow and send a heartbeat again."""
     store.enqueue(A, "a0", "q", {}, now, subject="clust_1")
     claimed(store, now)
     store.request_cancel(A, "a0")
@@ -216,7 +216,7 @@ def test_a_job_that_a_clock_set_back_made_the_older_one_waits_as_well(store: Sto
     assert claimed(store, now + LEASE) == "a0"
 
 
-def test_jobs_of_the_format_before_are_taken_over(tmp_path: Path, now: datetime) -> None:
+def test_jobs_of_the_previous_format_are_migrated(tmp_path: Path, now: datetime) -> None:
     path = tmp_path / "metadata.sqlite"
     old = Database(path, METADATA_SCHEMA[:2])
     with old.transaction() as connection:
@@ -253,7 +253,7 @@ store.close()
 
 
 @pytest.mark.process
-def test_of_two_processes_that_race_exactly_one_gets_each_subject(tmp_path: Path, now: datetime) -> None:
+def test_of_two_racing_processes_exactly_one_gets_each_subject(tmp_path: Path, now: datetime) -> None:
     path = tmp_path / "metadata.sqlite"
     SqliteStore(path).close()
     racers = [
@@ -279,7 +279,7 @@ def test_of_two_processes_that_race_exactly_one_gets_each_subject(tmp_path: Path
 
 
 class Leases(RuleBasedStateMachine):
-    """Workers that claim, beat, end, crash and die while clocks jump, against a dictionary."""
+    """Compare with a dictionary workers that claim, send heartbeats, finish, crash and die while clocks jump."""
 
     def open(self, folder: Path) -> Store:
         return SqliteStore(folder / "metadata.sqlite")
@@ -293,7 +293,7 @@ class Leases(RuleBasedStateMachine):
         self.now = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
         self.claims: list[Job] = []
         self.model: dict[str, tuple[str, int, int]] = {}
-        """(state, fence, attempts) of each job."""
+        """State, fencing token and attempts of each job."""
         self.leases: dict[str, datetime] = {}
         self.holders: dict[str, str] = {}
 
@@ -338,7 +338,7 @@ class Leases(RuleBasedStateMachine):
 
     @rule(data=st.data(), move=st.sampled_from(("beat", "finish", "crash", "hand back")))
     def move(self, data: st.DataObject, move: str) -> None:
-        """Of any claim there ever was: a worker that was stopped for long does not know that it lost."""
+        """Of any past claim: a worker that was suspended for long does not know that it lost its lease."""
         if not self.claims:
             return
         job = data.draw(st.sampled_from(self.claims))
@@ -392,7 +392,7 @@ for case in (TestLeases, TestLeasesInMemory):
     case.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def test_a_damaged_job_keeps_nobody_from_theirs(tmp_path: Path) -> None:
+def test_a_damaged_job_does_not_block_other_jobs(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "metadata.sqlite")
     now = datetime.now(UTC)
     for number, scope in enumerate((Scope("org_a", "ns"), Scope("org_b", "ns"))):

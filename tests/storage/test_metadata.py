@@ -1,4 +1,4 @@
-"""Records and jobs: the promises of MetadataStore, told once for every store, and then those of SQLite."""
+"""Records and jobs: the contract of MetadataStore for every store, followed by tests specific to SQLite."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ STORES = ["sqlite", "memory", "memory with conflicts"]
 
 
 def open_store(kind: str, folder: Path) -> Store:
-    """Another store is another line here and another name in STORES."""
+    """To add a store, add a branch here and its name to STORES."""
     if kind == "sqlite":
         return SqliteStore(folder / "metadata.sqlite")
     return MemoryStore(Conflicts(rate=0.5, seed=11) if kind == "memory with conflicts" else NO_CONFLICTS)
@@ -68,7 +68,7 @@ def ids(store: Store, scope: Scope, query: Query = ALL) -> list[str]:
 # ── records ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_record_comes_back_as_it_was_given(store: Store, scope: Scope) -> None:
+def test_a_record_round_trips_unchanged(store: Store, scope: Scope) -> None:
     body = {"text": "größer \u0000 \U0001f41f", "number": 0.1, "big": 2**63 - 1, "none": None, "list": [1, {"a": True}]}
 
     written = store.insert(scope, "cluster", "clust_1", body, name="Haie")
@@ -78,7 +78,7 @@ def test_a_record_comes_back_as_it_was_given(store: Store, scope: Scope) -> None
     assert store.get_by_name(scope, "cluster", "Haie") == written
 
 
-def test_what_is_not_there_is_none(store: Store, scope: Scope) -> None:
+def test_a_missing_record_is_none(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "clust_1", {})
 
     assert store.get(scope, "cluster", "clust_2") is None
@@ -87,7 +87,7 @@ def test_what_is_not_there_is_none(store: Store, scope: Scope) -> None:
     assert not store.delete(scope, "cluster", "clust_2")
 
 
-def test_an_id_is_unique_within_its_kind_and_scope(store: Store, scope: Scope) -> None:
+def test_ids_are_unique_per_kind_and_scope(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "same", {"first": True}, name="one")
     store.insert(scope, "bucket", "same", {}, name="one")
 
@@ -97,7 +97,7 @@ def test_an_id_is_unique_within_its_kind_and_scope(store: Store, scope: Scope) -
     assert store.get(scope, "cluster", "same") == Stored("same", "one", 1, {"first": True})
 
 
-def test_a_name_is_unique_within_its_kind_and_scope_and_case_matters(store: Store, scope: Scope) -> None:
+def test_names_are_unique_per_kind_and_scope_and_case_sensitive(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "clust_1", {}, name="Fish")
     store.insert(scope, "cluster", "clust_2", {}, name="fish")
     store.insert(scope, "cluster", "clust_3", {})
@@ -112,7 +112,7 @@ def test_a_name_is_unique_within_its_kind_and_scope_and_case_matters(store: Stor
     assert store.get(scope, "cluster", "clust_1") == Stored("clust_1", "Fish", 1, {})
 
 
-def test_a_name_is_free_again_after_a_rename_and_after_a_delete(store: Store, scope: Scope) -> None:
+def test_a_name_is_available_again_after_a_rename_or_a_delete(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "clust_1", {}, name="a")
     store.replace(scope, "cluster", "clust_1", {}, name="b", expect_version=1)
     store.insert(scope, "cluster", "clust_2", {}, name="a")
@@ -124,7 +124,7 @@ def test_a_name_is_free_again_after_a_rename_and_after_a_delete(store: Store, sc
     assert {name: found and found.id for name, found in named.items()} == {"a": "clust_2", "b": "clust_3"}
 
 
-def test_the_second_of_two_writers_hears_of_the_first(store: Store, scope: Scope) -> None:
+def test_the_second_of_two_writers_gets_a_conflict(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "clust_1", {"n": 0})
 
     first = store.replace(scope, "cluster", "clust_1", {"n": 1}, expect_version=1)
@@ -134,12 +134,12 @@ def test_the_second_of_two_writers_hears_of_the_first(store: Store, scope: Scope
     assert store.get(scope, "cluster", "clust_1") == first == Stored("clust_1", None, 2, {"n": 1})
 
 
-def test_replacing_what_is_gone_is_not_found(store: Store, scope: Scope) -> None:
+def test_replacing_a_deleted_record_is_not_found(store: Store, scope: Scope) -> None:
     with pytest.raises(NotFound, match="clust_1"):
         store.replace(scope, "cluster", "clust_1", {}, expect_version=1)
 
 
-def test_threads_that_compare_and_set_lose_no_update(store: Store, scope: Scope) -> None:
+def test_concurrent_compare_and_set_loses_no_update(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "sum", {"n": 0})
 
     def count() -> None:
@@ -160,7 +160,7 @@ def test_threads_that_compare_and_set_lose_no_update(store: Store, scope: Scope)
     assert store.get(scope, "cluster", "sum") == Stored("sum", None, 81, {"n": 80})
 
 
-def test_of_threads_that_want_one_name_exactly_one_gets_it(store: Store, scope: Scope) -> None:
+def test_of_threads_competing_for_a_name_exactly_one_gets_it(store: Store, scope: Scope) -> None:
     def take(number: int) -> bool:
         try:
             store.insert(scope, "cluster", f"clust_{number}", {}, name="wanted")
@@ -181,7 +181,7 @@ def test_of_threads_that_want_one_name_exactly_one_gets_it(store: Store, scope: 
 SCOPES = [Scope("org_1", "ns_1"), Scope("org_1", "ns_2"), Scope("org_2", "ns_1"), Scope("org_1"), Scope("org_2")]
 
 
-def test_the_same_ids_and_names_live_in_every_scope_and_never_meet(store: Store) -> None:
+def test_the_same_ids_and_names_can_exist_in_every_scope_independently(store: Store) -> None:
     for number, scope in enumerate(SCOPES):
         store.insert(scope, "cluster", "same", {"n": number, "created_at": "2026-01-01T00:00:00.000Z"}, name="name")
     store.insert(SCOPES[0], "cluster", "other", {"n": 99})
@@ -221,7 +221,7 @@ def test_deleting_a_scope_leaves_all_others(store: Store, now: datetime) -> None
     assert store.delete_scope(SCOPES[0]) == 0
 
 
-def test_a_job_is_seen_and_cancelled_only_in_its_scope(store: Store, now: datetime) -> None:
+def test_a_job_is_visible_and_cancellable_only_in_its_scope(store: Store, now: datetime) -> None:
     store.enqueue(SCOPES[0], "job_1", "runs", {}, now)
 
     assert [store.get_job(scope, "job_1") for scope in SCOPES[1:]] == [None] * 4
@@ -234,7 +234,7 @@ def test_a_job_is_seen_and_cancelled_only_in_its_scope(store: Store, now: dateti
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_list_shows_the_last_one_stored_first_whatever_the_clock_said(store: Store, scope: Scope) -> None:
+def test_lists_show_the_most_recently_stored_first_whatever_the_clock_says(store: Store, scope: Scope) -> None:
     for id, time in [("b", "12:00"), ("c", "13:00"), ("a", "12:00"), ("d", "11:00")]:
         store.insert(scope, "cluster", id, {"created_at": f"2026-01-01T{time}:00.000Z"})
 
@@ -246,7 +246,7 @@ def test_a_list_shows_the_last_one_stored_first_whatever_the_clock_said(store: S
     assert ids(store, scope) == ["z", "d", "a", "c", "b"]
 
 
-def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path, scope: Scope) -> None:
+def test_a_file_of_the_first_format_is_migrated(tmp_path: Path, scope: Scope) -> None:
     path = tmp_path / "old.sqlite"
     old = Database(path, METADATA_SCHEMA[:1], setup=register_functions)
     columns = "kind, organization_id, namespace_id, id, version, created_at, body"
@@ -265,7 +265,7 @@ def test_a_file_of_the_first_format_is_taken_over(tmp_path: Path, scope: Scope) 
     store.close()
 
 
-def test_pages_cut_the_list_without_a_gap_or_a_double(store: Store, scope: Scope) -> None:
+def test_pages_split_the_list_without_gaps_or_duplicates(store: Store, scope: Scope) -> None:
     for number in range(25):
         store.insert(scope, "cluster", f"clust_{number:02d}", {"even": number % 2 == 0})
     even = Query(filter=parse_filter({"even": True}), sort=(Sort("id_is_not_a_field"),))
@@ -277,7 +277,7 @@ def test_pages_cut_the_list_without_a_gap_or_a_double(store: Store, scope: Scope
     assert [page.more for page in pages] == [True, True, False, False]
 
 
-def test_pruning_takes_the_oldest_first_by_age_and_by_number(store: Store, scope: Scope, now: datetime) -> None:
+def test_pruning_removes_the_oldest_first_by_age_and_by_number(store: Store, scope: Scope, now: datetime) -> None:
     elsewhere = Scope(scope.organization_id, "ns_elsewhere")
     places: list[tuple[Scope, Kind]] = [(scope, "audit"), (scope, "cluster"), (elsewhere, "audit")]
     for place, kind in places:
@@ -301,7 +301,7 @@ def test_pruning_takes_the_oldest_first_by_age_and_by_number(store: Store, scope
         assert store.find(place, kind, Query()).total == 10
 
 
-def test_what_was_stored_while_the_clock_was_wrong_is_as_old_as_what_was_stored_before_it(
+def test_records_stored_while_the_clock_was_wrong_are_as_old_as_their_predecessors(
     store: Store, scope: Scope, now: datetime
 ) -> None:
     days = {"old": -30, "recent": -1, "set_back": -9000, "in_the_future": 9000, "last": 0}
@@ -324,7 +324,7 @@ def test_records_without_the_field_sort_last_in_both_directions(store: Store, sc
     assert ids(store, scope, replace(ALL, sort=(Sort("n", descending=True),))) == ["c", "d", "a", "b", "w", "x"]
 
 
-def test_a_second_sort_decides_where_the_first_is_equal(store: Store, scope: Scope) -> None:
+def test_a_second_sort_key_breaks_ties_of_the_first(store: Store, scope: Scope) -> None:
     rows = {"a": (1, "x"), "b": (2, "y"), "c": (1, "z"), "d": (2, "x")}
     for id, (n, deep) in rows.items():
         store.insert(scope, "cluster", id, {"n": n, "metadata": {"deep": deep}})
@@ -332,7 +332,7 @@ def test_a_second_sort_decides_where_the_first_is_equal(store: Store, scope: Sco
     assert ids(store, scope, replace(ALL, sort=(Sort("n", True), Sort("deep", True)))) == ["b", "d", "c", "a"]
 
 
-def test_search_ignores_case_and_looks_only_where_it_was_told(store: Store, scope: Scope) -> None:
+def test_search_ignores_case_and_covers_only_the_given_fields(store: Store, scope: Scope) -> None:
     store.insert(scope, "cluster", "a", {"name": "STRASSE nach Äpfelstadt", "note": "sea"})
     store.insert(scope, "cluster", "b", {"name": "Straße", "note": "äPFEL"})
     store.insert(scope, "cluster", "c", {"note": "100% _ strasse"})
@@ -363,7 +363,7 @@ _EXAMPLES = iter(range(10**9))
 
 
 def apply(model: dict[str, Stored], move: str, id: str, name: str | None, body: dict[str, Any]) -> str:
-    """What a dictionary says to a write: the error's name, or `ok`."""
+    """The outcome of a write to the dictionary: the name of the error, or `ok`."""
     present, version = model.get(id), 1
     taken = name is not None and any(other.name == name for other in model.values() if other.id != id)
     if move == "insert" and (present or taken):
@@ -400,7 +400,7 @@ def perform(store: Store, scope: Scope, model: dict[str, Stored], write: tuple[s
 
 @settings(max_examples=40, deadline=None)
 @given(history=writes)
-def test_any_history_of_writes_leaves_what_a_dictionary_holds(
+def test_any_sequence_of_writes_matches_a_dictionary(
     shared_store: Store, history: list[tuple[str, str, str | None, dict[str, Any]]]
 ) -> None:
     scope, model = Scope("org_history", f"ns_{next(_EXAMPLES)}"), dict[str, Stored]()
@@ -412,7 +412,7 @@ def test_any_history_of_writes_leaves_what_a_dictionary_holds(
 
 
 def by_field(field: str, bodies: dict[str, dict[str, Any]], descending: bool) -> list[str]:
-    """The contract's order in plain Python: numbers (and booleans as 0 and 1) before text, absent and null last."""
+    """The contract's order in plain Python: numbers (booleans as 0 and 1) before text, absent and null last."""
 
     def key(id: str) -> tuple[bool, Any]:
         value = bodies[id][field]
@@ -420,7 +420,7 @@ def by_field(field: str, bodies: dict[str, dict[str, Any]], descending: bool) ->
 
     there = sorted(id for id in bodies if bodies[id].get(field) is not None)
     absent = sorted(id for id in bodies if bodies[id].get(field) is None)
-    # `reverse` keeps the order of equal ones, which is by id, as wanted.
+    # `reverse` keeps the order of ties, which is by id, as required.
     return sorted(there, key=key, reverse=descending) + absent
 
 
@@ -443,9 +443,7 @@ def test_any_values_sort_as_plain_python_sorts_them(
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_job_that_was_stored_first_is_claimed_first_each_queue_for_itself(
-    store: Store, scope: Scope, now: datetime
-) -> None:
+def test_each_queue_claims_jobs_in_the_order_they_were_stored(store: Store, scope: Scope, now: datetime) -> None:
     plus_two = timezone(timedelta(hours=2))
     store.enqueue(scope, "job_b", "runs", {"n": 2}, now + timedelta(microseconds=1))
     store.enqueue(scope, "job_c", "runs", {"n": 3}, (now + timedelta(microseconds=1)).astimezone(plus_two))
@@ -457,7 +455,7 @@ def test_the_job_that_was_stored_first_is_claimed_first_each_queue_for_itself(
     assert [job and job.job_id for job in claimed] == ["job_b", "job_c", "job_d", None]
 
 
-def test_a_claimed_job_tells_all_about_itself(store: Store, scope: Scope, now: datetime) -> None:
+def test_a_claimed_job_carries_all_its_fields(store: Store, scope: Scope, now: datetime) -> None:
     store.enqueue(scope, "job_1", "runs", {"run_id": "run_1", "deep": [1, None]}, now)
     queued = store.get_job(scope, "job_1")
 
@@ -477,14 +475,14 @@ def test_a_claimed_job_tells_all_about_itself(store: Store, scope: Scope, now: d
     assert claimed.scope == scope
 
 
-def test_a_job_id_is_used_once(store: Store, scope: Scope, now: datetime) -> None:
+def test_a_job_id_can_be_used_only_once(store: Store, scope: Scope, now: datetime) -> None:
     store.enqueue(scope, "job_1", "runs", {}, now)
 
     with pytest.raises(AlreadyExists, match="job_1"):
         store.enqueue(scope, "job_1", "runs", {}, now)
 
 
-def test_a_lease_that_ended_gives_the_job_to_another_and_the_first_is_refused(
+def test_an_expired_lease_passes_the_job_to_another_worker_and_rejects_the_first(
     store: Store, scope: Scope, now: datetime
 ) -> None:
     store.enqueue(scope, "job_1", "runs", {}, now)
@@ -517,7 +515,7 @@ def test_a_heartbeat_extends_the_lease_and_keeps_the_progress(store: Store, scop
     assert store.claim("runs", "worker_2", now + LEASE, now + 3 * LEASE) is None
 
 
-def test_a_finished_job_is_never_claimed_again_and_hears_no_heartbeat(
+def test_a_finished_job_is_never_claimed_again_and_accepts_no_heartbeat(
     store: Store, scope: Scope, now: datetime
 ) -> None:
     store.enqueue(scope, "job_1", "runs", {}, now)
@@ -531,7 +529,7 @@ def test_a_finished_job_is_never_claimed_again_and_hears_no_heartbeat(
     assert store.running_workers() == []
 
 
-def test_a_job_handed_back_keeps_its_place_and_counts_its_attempts(store: Store, scope: Scope, now: datetime) -> None:
+def test_a_released_job_keeps_its_place_and_its_attempt_count(store: Store, scope: Scope, now: datetime) -> None:
     store.enqueue(scope, "job_1", "runs", {}, now)
     store.enqueue(scope, "job_2", "runs", {}, now + LEASE)
     store.claim("runs", "worker_1", now, now + LEASE)
@@ -545,7 +543,7 @@ def test_a_job_handed_back_keeps_its_place_and_counts_its_attempts(store: Store,
     assert (again.job_id, again.fence, again.attempts) == ("job_1", 2, 2)
 
 
-def test_a_dead_workers_jobs_return_to_the_queue_and_only_its(store: Store, scope: Scope, now: datetime) -> None:
+def test_only_a_dead_workers_jobs_return_to_the_queue(store: Store, scope: Scope, now: datetime) -> None:
     for number in range(4):
         store.enqueue(scope, f"job_{number}", "runs", {}, now)
     for worker in ("dead", "alive", "dead"):
@@ -563,7 +561,7 @@ def test_a_dead_workers_jobs_return_to_the_queue_and_only_its(store: Store, scop
     assert (again.job_id, again.fence, again.attempts) == ("job_2", 2, 1)
 
 
-def test_cancelling_ends_a_queued_job_asks_a_running_one_and_leaves_a_done_one(
+def test_cancelling_ends_a_queued_job_signals_a_running_one_and_ignores_a_finished_one(
     store: Store, scope: Scope, now: datetime
 ) -> None:
     for number in range(3):
@@ -676,7 +674,8 @@ while True:
 
 
 def acknowledged(path: Path, first: int, kill_after: int) -> int:
-    """Let a process write until it told of `kill_after` writes, kill it; the number after the last one it told of."""
+    """Let a process write until it has reported `kill_after` writes, kill it, and return the number after the last
+    write it reported."""
     victim = python(WRITING, str(path), str(first))
     assert victim.stdout is not None
     for _ in range(kill_after):
@@ -699,7 +698,7 @@ def test_ten_kills_in_a_write_loop_lose_nothing_that_was_acknowledged(tmp_path: 
         jobs = [store.get_job(scope, f"job_{number}") for number in range(stored + 1)]
         store.close()
 
-        # One write may be on disk that nobody was told of; of each write both halves are there, or neither.
+        # One unacknowledged write may be on disk; of each write, both halves exist or neither does.
         assert told <= stored <= told + 1
         assert [body and len(body.body["filling"]) for body in bodies] == [number % 977 for number in range(stored)]
         assert [job is not None for job in jobs] == [True] * stored + [False]
@@ -710,7 +709,7 @@ def test_ten_kills_in_a_write_loop_lose_nothing_that_was_acknowledged(tmp_path: 
     connection.close()
 
 
-def test_a_store_opens_again_with_all_it_held(tmp_path: Path, scope: Scope, now: datetime) -> None:
+def test_a_reopened_store_holds_all_its_data(tmp_path: Path, scope: Scope, now: datetime) -> None:
     store = SqliteStore(tmp_path / "metadata.sqlite")
     record = store.insert(scope, "cluster", "clust_1", {"n": 1}, name="a")
     store.enqueue(scope, "job_1", "runs", {}, now)
@@ -726,7 +725,7 @@ def test_a_store_opens_again_with_all_it_held(tmp_path: Path, scope: Scope, now:
     again.close()
 
 
-def test_a_body_that_was_damaged_is_corrupt_and_the_others_still_answer(tmp_path: Path, scope: Scope) -> None:
+def test_a_damaged_body_is_corrupt_and_the_others_are_still_readable(tmp_path: Path, scope: Scope) -> None:
     path = tmp_path / "metadata.sqlite"
     store = SqliteStore(path)
     store.insert(scope, "cluster", "clust_1", {"n": 1})
@@ -742,8 +741,8 @@ def test_a_body_that_was_damaged_is_corrupt_and_the_others_still_answer(tmp_path
     store.close()
 
 
-def test_claims_and_default_lists_walk_an_index(tmp_path: Path, scope: Scope, now: datetime) -> None:
-    """A claim visits the organisations that have jobs, and sorts them; their jobs it neither counts nor sorts."""
+def test_claims_and_default_lists_use_an_index(tmp_path: Path, scope: Scope, now: datetime) -> None:
+    """A claim visits and sorts the organisations that have jobs, but neither counts nor sorts their jobs."""
     store = SqliteStore(tmp_path / "metadata.sqlite")
     store.enqueue(scope, "job_1", "runs", {}, now, subject="clust_1")
     told: list[str] = []

@@ -1,4 +1,4 @@
-"""Data of earlier releases opens, whatever happens on the way."""
+"""Data of earlier releases opens, even if the migration is interrupted."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ FOLDERS = sorted((Path(__file__).parents[1] / "data").glob("folder-*.tar.xz"))
 
 
 def open_all(data: Path) -> None:
-    """What a start does with the formats: metadata at once, each namespace when it is first asked for."""
+    """Migrate as a start does: the metadata at once, each namespace on first access."""
     metadata, documents = SqliteMetadata(data / "metadata.sqlite"), SqliteDocuments(data / "documents")
     for folder in (data / "documents").glob("*/*"):
         documents.vector_dimensions(Scope(folder.parent.name, folder.name))
@@ -35,7 +35,7 @@ def open_all(data: Path) -> None:
 
 
 def opened(data: Path, faults: str = "") -> int:
-    """The exit code of a process that opens everything, with faults as in SHOAL_FAILPOINTS. A fork, for speed."""
+    """The exit code of a forked process that opens everything, with faults as in SHOAL_FAILPOINTS."""
     pid = os.fork()
     if pid == 0:
         failpoints._faults.update(failpoints._parse_faults(faults))
@@ -76,7 +76,7 @@ def contents(path: Path) -> list[str]:
 
 
 def said_before(old: Any, new: Any) -> bool:
-    """Whether an answer says everything that the old one said; fields may be added."""
+    """Whether a response contains everything of the old one; fields may be added."""
     if isinstance(old, dict):
         return isinstance(new, dict) and all(key in new and said_before(old[key], new[key]) for key in old)
     if isinstance(old, list):
@@ -90,7 +90,7 @@ def test_there_is_a_folder_of_every_release() -> None:
 
 
 @pytest.mark.parametrize("packed", FOLDERS, ids=lambda path: path.name)
-def test_a_folder_of_an_earlier_release_answers_as_it_did(packed: Path, tmp_path: Path) -> None:
+def test_a_folder_of_an_earlier_release_gives_the_same_responses(packed: Path, tmp_path: Path) -> None:
     data, told = unpacked(packed, tmp_path)
 
     with ServerProcess(data) as server, server.client("default") as client:
@@ -108,7 +108,7 @@ def test_a_folder_of_an_earlier_release_answers_as_it_did(packed: Path, tmp_path
 
 
 @pytest.mark.parametrize("packed", FOLDERS, ids=lambda path: path.name)
-def test_a_copy_of_the_old_file_stays_beside_the_new_one(packed: Path, tmp_path: Path) -> None:
+def test_a_copy_of_the_old_file_is_kept_next_to_the_new_one(packed: Path, tmp_path: Path) -> None:
     data, _ = unpacked(packed, tmp_path)
     before = {path: contents(path) for path in databases(data)}
 
@@ -122,17 +122,17 @@ def test_a_copy_of_the_old_file_stays_beside_the_new_one(packed: Path, tmp_path:
 
 @pytest.mark.parametrize("point", ["migrate.copied", "migrate.step", "migrate.before_commit"])
 @pytest.mark.parametrize("packed", FOLDERS, ids=lambda path: path.name)
-def test_a_kill_at_any_step_of_a_migration_leaves_the_old_file_whole(
+def test_a_kill_at_any_step_of_a_migration_leaves_the_old_file_intact(
     packed: Path, point: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """20 kills at each point, of the file at hand and of the next, in turn; then the migration goes through."""
+    """Kill 20 times at each point, alternately for the current file and the next; then the migration succeeds."""
     data, _ = unpacked(packed, tmp_path / "first")
     before, old_formats = [contents(path) for path in databases(data)], formats(data)
     kills = 0
     for number in range(20):
         fresh = tmp_path / "again"
         shutil.copytree(data, fresh)
-        # Odd ones let the metadata through and kill while the first namespace is brought over.
+        # Odd attempts let the metadata migrate and kill during the migration of the first namespace.
         code = opened(fresh, f"{point}=crash@{1 + number % 2}")
         kills += code == -signal.SIGKILL
         present = formats(fresh)
@@ -148,7 +148,7 @@ def test_a_kill_at_any_step_of_a_migration_leaves_the_old_file_whole(
     assert kills == 20
 
 
-def test_a_migration_that_finds_no_room_for_its_copy_changes_nothing(tmp_path: Path) -> None:
+def test_a_migration_without_space_for_its_copy_changes_nothing(tmp_path: Path) -> None:
     data, _ = unpacked(FOLDERS[0], tmp_path)
     before = [contents(path) for path in databases(data)]
 

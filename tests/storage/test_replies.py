@@ -32,7 +32,7 @@ def saved(now: datetime, body: bytes = b'{"a":1}') -> SavedReply:
     return SavedReply("hash", Reply(200, "application/json", body), now)
 
 
-def test_a_reply_is_found_as_it_was_saved(store: Store, scope: Scope, now: datetime) -> None:
+def test_a_reply_round_trips_unchanged(store: Store, scope: Scope, now: datetime) -> None:
     told = SavedReply("hash", Reply(204, None, b"\x00\xff"), now)
 
     assert store.get_reply(scope, "k") is None
@@ -41,7 +41,7 @@ def test_a_reply_is_found_as_it_was_saved(store: Store, scope: Scope, now: datet
     assert store.get_reply(scope, "k") == told
 
 
-def test_a_later_reply_takes_the_place(store: Store, scope: Scope, now: datetime) -> None:
+def test_a_later_reply_replaces_an_earlier_one(store: Store, scope: Scope, now: datetime) -> None:
     store.save_reply(scope, "k", saved(now, b"first"), forget_before=now - DAY)
     store.save_reply(scope, "k", saved(now, b"second"), forget_before=now - DAY)
 
@@ -50,14 +50,14 @@ def test_a_later_reply_takes_the_place(store: Store, scope: Scope, now: datetime
     assert found is not None and found.reply.body == b"second"
 
 
-def test_a_reply_is_for_its_scope_alone(store: Store, scope: Scope, now: datetime) -> None:
+def test_a_reply_is_visible_only_in_its_scope(store: Store, scope: Scope, now: datetime) -> None:
     store.save_reply(scope, "k", saved(now), forget_before=now - DAY)
 
     assert store.get_reply(Scope("org_other", scope.namespace_id), "k") is None
     assert store.get_reply(Scope(scope.organization_id, "ns_other"), "k") is None
 
 
-def test_old_replies_make_room_a_hundred_at_a_time(store: Store, scope: Scope, now: datetime) -> None:
+def test_old_replies_are_pruned_a_hundred_at_a_time(store: Store, scope: Scope, now: datetime) -> None:
     for n in range(150):
         store.save_reply(scope, f"k{n}", saved(now + timedelta(seconds=n)), forget_before=now - DAY)
     later = now + timedelta(seconds=149) + DAY
@@ -65,14 +65,14 @@ def test_old_replies_make_room_a_hundred_at_a_time(store: Store, scope: Scope, n
     store.save_reply(scope, "new", saved(later), forget_before=later - DAY)
 
     left = [n for n in range(150) if store.get_reply(scope, f"k{n}") is not None]
-    assert left == list(range(100, 150))  # the last one is a day old to the second, the others wait for the next
+    assert left == list(range(100, 150))  # the last one is exactly a day old, the others are left for the next
     store.save_reply(scope, "newer", saved(later), forget_before=later - DAY)
     assert [n for n in range(150) if store.get_reply(scope, f"k{n}") is not None] == [149]
 
 
 @pytest.mark.parametrize("change", ["body = x'7b7d'", "status = 500", "request = 'other'", "saved_at = '2020-01-01'"])
 @pytest.mark.parametrize("store", ["metadata"], indirect=True)
-def test_a_reply_that_is_damaged_is_told_and_not_given_again(
+def test_a_damaged_reply_is_reported_and_not_replayed(
     store: Store, scope: Scope, now: datetime, tmp_path: Path, change: str
 ) -> None:
     store.save_reply(scope, "k", saved(now), forget_before=now - DAY)

@@ -1,4 +1,4 @@
-"""Schedules: each due one goes to one worker, and is carried out again where that worker dies."""
+"""Schedules: each due schedule goes to one worker and is executed again if that worker dies."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,7 @@ def test_nothing_is_claimed_before_it_is_due(store: MetadataStore, now: datetime
     assert store.next_due() == now + MINUTE
 
 
-def test_the_one_due_first_comes_first(store: MetadataStore, now: datetime) -> None:
+def test_the_schedule_due_first_is_claimed_first(store: MetadataStore, now: datetime) -> None:
     put(store, A, "late", now)
     put(store, B, "early", now - MINUTE)
 
@@ -54,7 +54,7 @@ def test_the_one_due_first_comes_first(store: MetadataStore, now: datetime) -> N
     assert store.claim_schedule("w", now, now + MINUTE) is None
 
 
-def test_a_schedule_that_was_carried_out_has_its_next_time(store: MetadataStore, now: datetime) -> None:
+def test_an_executed_schedule_advances_to_its_next_time(store: MetadataStore, now: datetime) -> None:
     put(store, A, "s", now)
     held = claim(store, now)
 
@@ -63,7 +63,7 @@ def test_a_schedule_that_was_carried_out_has_its_next_time(store: MetadataStore,
     assert claim(store, now + 5 * MINUTE).due == now + 5 * MINUTE
 
 
-def test_a_schedule_without_a_next_time_is_gone(store: MetadataStore, now: datetime) -> None:
+def test_a_schedule_without_a_next_time_is_removed(store: MetadataStore, now: datetime) -> None:
     put(store, A, "s", now)
     held = claim(store, now)
 
@@ -72,7 +72,7 @@ def test_a_schedule_without_a_next_time_is_gone(store: MetadataStore, now: datet
     assert store.next_due() is None
 
 
-def test_the_schedule_of_a_dead_worker_is_carried_out_by_another_once(store: MetadataStore, now: datetime) -> None:
+def test_the_schedule_of_a_dead_worker_is_executed_once_by_another(store: MetadataStore, now: datetime) -> None:
     put(store, A, "s", now)
     dead = claim(store, now, "dead")
     other = claim(store, now + MINUTE, "other")
@@ -81,7 +81,7 @@ def test_the_schedule_of_a_dead_worker_is_carried_out_by_another_once(store: Met
     assert store.transact(lambda tx: tx.advance_schedule(other, None))
 
 
-def test_the_schedules_of_a_dead_worker_are_claimed_at_once_although_the_clock_was_set_back(
+def test_the_schedules_of_a_dead_worker_are_claimed_at_once_even_if_the_clock_was_set_back(
     store: MetadataStore, now: datetime
 ) -> None:
     for id in ("1", "2", "3"):
@@ -98,7 +98,7 @@ def test_the_schedules_of_a_dead_worker_are_claimed_at_once_although_the_clock_w
     assert store.transact(lambda tx: tx.advance_schedule(alive, None))
 
 
-def test_a_schedule_that_was_changed_is_no_longer_the_workers(store: MetadataStore, now: datetime) -> None:
+def test_a_changed_schedule_no_longer_belongs_to_its_worker(store: MetadataStore, now: datetime) -> None:
     put(store, A, "s", now)
     held = claim(store, now)
     put(store, A, "s", now + MINUTE)
@@ -107,9 +107,7 @@ def test_a_schedule_that_was_changed_is_no_longer_the_workers(store: MetadataSto
     assert store.get_schedule(A, "s") is not None
 
 
-def test_a_schedule_that_was_removed_and_made_anew_is_no_longer_the_workers(
-    store: MetadataStore, now: datetime
-) -> None:
+def test_a_recreated_schedule_no_longer_belongs_to_its_worker(store: MetadataStore, now: datetime) -> None:
     put(store, A, "s", now)
     held = claim(store, now, "first")
     assert store.transact(lambda tx: tx.remove_schedule(A, "s"))
@@ -120,7 +118,7 @@ def test_a_schedule_that_was_removed_and_made_anew_is_no_longer_the_workers(
     assert not store.transact(lambda tx: tx.advance_schedule(held, None))
 
 
-def test_of_many_workers_one_gets_a_schedule(store: MetadataStore, now: datetime) -> None:
+def test_only_one_of_many_workers_gets_a_schedule(store: MetadataStore, now: datetime) -> None:
     for n in range(20):
         put(store, A, f"s{n:02}", now)
     with ThreadPoolExecutor(8) as pool:
@@ -130,7 +128,7 @@ def test_of_many_workers_one_gets_a_schedule(store: MetadataStore, now: datetime
     assert sorted(ids) == [f"s{n:02}" for n in range(20)]
 
 
-def test_schedules_go_with_their_namespace(store: MetadataStore, now: datetime) -> None:
+def test_schedules_are_deleted_with_their_namespace(store: MetadataStore, now: datetime) -> None:
     put(store, A, "s", now)
     put(store, B, "s", now)
     store.transact(lambda tx: tx.delete_scope(A))
@@ -142,7 +140,7 @@ def test_schedules_go_with_their_namespace(store: MetadataStore, now: datetime) 
 @pytest.mark.parametrize(
     "damage", ["payload = '{'", "payload = '{}'", "payload = CAST(x'7bff7d' AS TEXT)", "payload = '5', checksum = NULL"]
 )
-def test_a_damaged_schedule_is_marked_and_can_be_removed_and_holds_up_no_other(
+def test_a_damaged_schedule_is_marked_can_be_removed_and_blocks_no_other(
     tmp_path: Path, now: datetime, damage: str
 ) -> None:
     store = SqliteMetadata(tmp_path / "metadata.sqlite")
@@ -178,7 +176,7 @@ def test_a_damaged_time_does_not_hide_the_next_schedule(tmp_path: Path, now: dat
 
 
 @pytest.mark.parametrize("due", ["x'ff'", "x'32'", "'0'", "'never'", "CAST(x'00ff' AS TEXT)"])
-def test_nothing_is_due_next_where_no_time_can_be_read(tmp_path: Path, now: datetime, due: str) -> None:
+def test_no_next_due_time_is_reported_if_none_can_be_read(tmp_path: Path, now: datetime, due: str) -> None:
     store = SqliteMetadata(tmp_path / "metadata.sqlite")
     put(store, A, "1", now)
     with store._database.transaction() as connection:
@@ -209,7 +207,7 @@ def claim_all(store: SqliteMetadata, now: datetime) -> list[Schedule]:
      for value in ("CAST(x'73ff' AS TEXT)", "x'73ff'") for checksum in ("", ", checksum = NULL")]
     + ["schedule_id = 'other'", "namespace_id = 'other'"],
 )  # fmt: skip
-def test_a_schedule_with_a_damaged_id_is_marked_and_can_be_removed_and_holds_up_no_other(
+def test_a_schedule_with_a_damaged_id_is_marked_can_be_removed_and_blocks_no_other(
     tmp_path: Path, now: datetime, change: str
 ) -> None:
     store = SqliteMetadata(tmp_path / "metadata.sqlite")
@@ -225,7 +223,7 @@ def test_a_schedule_with_a_damaged_id_is_marked_and_can_be_removed_and_holds_up_
 
 
 @pytest.mark.parametrize("due", ["'zz'", "CAST(x'ff' AS TEXT)", "x'32'", "'never'"])
-def test_a_schedule_whose_time_is_none_is_claimed_so_that_it_can_be_removed(
+def test_a_schedule_with_an_invalid_time_is_claimed_so_that_it_can_be_removed(
     tmp_path: Path, now: datetime, due: str
 ) -> None:
     store = SqliteMetadata(tmp_path / "metadata.sqlite")
@@ -239,7 +237,7 @@ def test_a_schedule_whose_time_is_none_is_claimed_so_that_it_can_be_removed(
     store.close()
 
 
-def test_a_schedule_whose_time_was_changed_by_damage_is_marked(tmp_path: Path, now: datetime) -> None:
+def test_a_schedule_whose_time_was_corrupted_is_marked(tmp_path: Path, now: datetime) -> None:
     store = SqliteMetadata(tmp_path / "metadata.sqlite")
     damage_first(store, now, "due = replace(due, '20', '21')")
 
@@ -249,7 +247,7 @@ def test_a_schedule_whose_time_was_changed_by_damage_is_marked(tmp_path: Path, n
     store.close()
 
 
-def test_a_schedule_that_was_advanced_is_sound_unless_it_was_damaged(tmp_path: Path, now: datetime) -> None:
+def test_an_advanced_schedule_is_intact_unless_it_was_damaged(tmp_path: Path, now: datetime) -> None:
     store = SqliteMetadata(tmp_path / "metadata.sqlite")
     damage_first(store, now, "payload = '{}'")
     for one in claim_all(store, now):

@@ -1,4 +1,4 @@
-"""A vector whose place is damaged is missed, not overlooked: documents list the spaces in which they have one."""
+"""A vector with a damaged slot is reported as missing, because each document lists its vector spaces."""
 
 import contextlib
 import shutil
@@ -38,7 +38,7 @@ def batch(ids: list[str], *, image: bool = True) -> DocumentBatch:
 
 @pytest.fixture
 def whole(tmp_path: Path, scope: Scope, now: datetime) -> Path:
-    """A folder of which nothing is left in the journal."""
+    """A folder whose journal is empty."""
     root = tmp_path / "whole"
     store = SqliteDocuments(root)
     store.write(scope, COL, [batch(IDS)], now=now)
@@ -100,7 +100,7 @@ def asked(root: Path, scope: Scope) -> list[Callable[[SqliteDocuments], Any]]:
 
 
 def answers(root: Path, scope: Scope) -> list[Any]:
-    """What is answered to each question; "damaged" where that is said."""
+    """The answer to each query, or "damaged" if damage is reported."""
     store, given = SqliteDocuments(root), []
     try:
         for ask in asked(root, scope):
@@ -115,7 +115,7 @@ def answers(root: Path, scope: Scope) -> list[Any]:
     return given
 
 
-def test_every_flipped_bit_in_a_key_of_slots_is_told_by_reads_and_by_the_doctor(
+def test_every_flipped_bit_in_a_slot_key_is_reported_by_reads_and_by_the_doctor(
     whole: Path, scope: Scope, tmp_path: Path
 ) -> None:
     expected = answers(whole, scope)
@@ -125,7 +125,7 @@ def test_every_flipped_bit_in_a_key_of_slots_is_told_by_reads_and_by_the_doctor(
     copy = tmp_path / "copy"
     shutil.copytree(whole, copy)
     folder, content = database(copy).parent, database(whole).read_bytes()
-    # Beginning, middle and end of the page; of all rows it takes minutes, and finds the same.
+    # Beginning, middle and end of the page; testing all rows takes minutes and finds the same.
     for first, width in [*keys[:6], *keys[26:34], *keys[-4:]]:
         for bit in range(8 * width):
             flipped = bytearray(content)
@@ -142,7 +142,7 @@ def test_every_flipped_bit_in_a_key_of_slots_is_told_by_reads_and_by_the_doctor(
             assert wrong or inspect_namespace(folder).damage, (first, bit)
 
 
-def test_a_lost_place_is_told_with_its_document_and_storing_it_again_mends_it(
+def test_a_lost_slot_is_reported_with_its_document_and_storing_it_again_repairs_it(
     store: SqliteDocuments, whole: Path, scope: Scope, now: datetime
 ) -> None:
     execute(whole, "DELETE FROM slots WHERE document = 8 AND space = 1")
@@ -163,7 +163,7 @@ def test_a_lost_place_is_told_with_its_document_and_storing_it_again_mends_it(
 
 
 def test_a_vector_that_a_document_does_not_list_is_damage(store: SqliteDocuments, whole: Path, scope: Scope) -> None:
-    """Also one that is older than checksums, which nothing else would notice."""
+    """Also one from before checksums, which nothing else would detect."""
     execute(whole, "UPDATE slots SET checksum = NULL")
     execute(whole, "UPDATE slots SET document = 2 WHERE document = 1 AND space = 2")
 
@@ -174,7 +174,7 @@ def test_a_vector_that_a_document_does_not_list_is_damage(store: SqliteDocuments
     assert len(store.load_matrix(scope, [COL], ["text"])) == COUNT
 
 
-def test_a_damaged_list_is_told_and_written_anew(
+def test_a_damaged_list_is_reported_and_rewritten(
     store: SqliteDocuments, whole: Path, scope: Scope, now: datetime
 ) -> None:
     execute(whole, "UPDATE documents SET spaces = x'31' WHERE number = 4")
@@ -208,7 +208,7 @@ def test_a_vector_under_another_name_is_damage(store: SqliteDocuments, whole: Pa
         "UPDATE segments SET slots = 'x'",
     ],
 )
-def test_a_place_that_leads_nowhere_is_damage_and_no_bug(
+def test_a_slot_that_points_nowhere_is_damage_and_not_a_bug(
     store: SqliteDocuments, whole: Path, scope: Scope, damage: str
 ) -> None:
     execute(whole, damage)
@@ -223,7 +223,7 @@ def test_a_place_that_leads_nowhere_is_damage_and_no_bug(
 
 
 def listed(root: Path) -> dict[str, set[int]]:
-    """What the rows say, each checked against `slots`."""
+    """The lists of the rows, each checked against `slots`."""
     connection = sqlite3.connect(database(root))
     rows = connection.execute("SELECT number, document_id, spaces FROM documents").fetchall()
     placed = connection.execute("SELECT document, space FROM slots").fetchall()
@@ -233,11 +233,11 @@ def listed(root: Path) -> dict[str, set[int]]:
     return {id: set(spaces or ()) for id, spaces in lists.items()}
 
 
-def test_every_write_keeps_the_lists(store: SqliteDocuments, whole: Path, scope: Scope, now: datetime) -> None:
+def test_every_write_maintains_the_lists(store: SqliteDocuments, whole: Path, scope: Scope, now: datetime) -> None:
     assert listed(whole)["d00"] == {1, 2}
     assert listed(whole)["d01"] == {1}
 
-    store.write(scope, COL, [batch(["d00", "new"], image=False)], now=now)  # d00 is replaced: it has no image any more
+    store.write(scope, COL, [batch(["d00", "new"], image=False)], now=now)  # d00 is replaced and no longer has an image
     assert (listed(whole)["d00"], listed(whole)["new"]) == ({1}, {1})
     store.update(scope, COL, [("d01", {})], now=now, vectors=batch(["d01"]))
     assert listed(whole)["d01"] == {1, 2}
@@ -251,7 +251,7 @@ def test_every_write_keeps_the_lists(store: SqliteDocuments, whole: Path, scope:
     assert len(store.load_matrix(scope, [COL], ["image"])) == 5
 
 
-def test_a_file_of_format_6_gets_its_lists_and_answers_as_before(whole: Path, scope: Scope) -> None:
+def test_a_file_of_format_6_gets_its_lists_and_gives_the_same_answers(whole: Path, scope: Scope) -> None:
     expected = answers(whole, scope)
     for table, column in (("documents", "spaces"), ("vector_spaces", "checksum")):
         execute(whole, f"ALTER TABLE {table} DROP COLUMN {column}")
@@ -259,9 +259,9 @@ def test_a_file_of_format_6_gets_its_lists_and_answers_as_before(whole: Path, sc
         execute(whole, f"DROP TABLE {table}")
     execute(whole, "ALTER TABLE written DROP COLUMN step")
     execute(whole, "PRAGMA user_version = 6")
-    assert inspect_namespace(database(whole).parent).damage == []  # the doctor reads it as it is
+    assert inspect_namespace(database(whole).parent).damage == []  # the doctor reads it without migrating
 
-    with deadline.within(1e-9), contextlib.suppress(OutOfTime):  # who meets the file first does not cut the step
+    with deadline.within(1e-9), contextlib.suppress(OutOfTime):  # the deadline does not cut off the step
         answers(whole, scope)
     assert format_of(sqlite3.connect(database(whole))) == DOCUMENTS_FORMAT
     assert answers(whole, scope) == expected
@@ -270,7 +270,7 @@ def test_a_file_of_format_6_gets_its_lists_and_answers_as_before(whole: Path, sc
     assert inspect_namespace(database(whole).parent).damage == []
 
 
-def test_a_list_is_of_one_document_and_notices_each_flipped_bit() -> None:
+def test_a_list_belongs_to_one_document_and_detects_each_flipped_bit() -> None:
     one = space_list(7, [4, 1])
 
     assert read_space_list(7, one) == frozenset({1, 4})
@@ -284,10 +284,10 @@ def test_a_list_is_of_one_document_and_notices_each_flipped_bit() -> None:
     assert read_space_list(7, None) is None
 
 
-def test_a_collection_whose_key_is_damaged_is_not_taken_for_an_empty_one(
+def test_a_collection_with_a_damaged_key_is_not_mistaken_for_an_empty_one(
     whole: Path, scope: Scope, now: datetime
 ) -> None:
-    """The key stands in the table and in its index: whichever is damaged, the other one knows."""
+    """The key is stored in the table and in its index: if either is damaged, the other shows it."""
     content = database(whole).read_bytes()
     places = [at for at in range(len(content)) if content.startswith(COL.encode(), at)]
     assert len(places) == 2

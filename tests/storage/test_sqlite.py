@@ -64,7 +64,7 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     assert words(database) == []
 
 
-def test_a_transaction_inside_a_transaction_is_a_bug_and_says_so_and_the_outer_one_goes_on(database: Database) -> None:
+def test_a_nested_transaction_is_reported_as_a_bug_and_the_outer_one_continues(database: Database) -> None:
     with database.transaction() as connection:
         insert(connection, "before")
         with pytest.raises(RuntimeError, match="inside a transaction"):
@@ -74,7 +74,7 @@ def test_a_transaction_inside_a_transaction_is_a_bug_and_says_so_and_the_outer_o
     assert words(database) == ["after", "before"]
 
 
-def test_an_inner_transaction_that_is_not_caught_undoes_the_outer_one(database: Database) -> None:
+def test_an_uncaught_inner_transaction_rolls_back_the_outer_one(database: Database) -> None:
     def write() -> None:
         with database.transaction() as connection:
             insert(connection, "before")
@@ -86,7 +86,7 @@ def test_an_inner_transaction_that_is_not_caught_undoes_the_outer_one(database: 
     assert words(database) == []
 
 
-def test_another_thread_sees_a_transaction_only_when_it_ended(database: Database) -> None:
+def test_another_thread_sees_a_transaction_only_after_its_commit(database: Database) -> None:
     with ThreadPoolExecutor(1) as other:
         with database.transaction() as connection:
             insert(connection, "one")
@@ -105,7 +105,7 @@ def test_a_snapshot_does_not_see_what_was_written_since(database: Database) -> N
     assert (before, during, words(database)) == ([], [], ["one"])
 
 
-def test_a_write_inside_a_snapshot_is_a_bug_and_says_so(database: Database) -> None:
+def test_a_write_inside_a_snapshot_is_reported_as_a_bug(database: Database) -> None:
     with database.snapshot(), pytest.raises(RuntimeError, match="snapshot"):
         add(database, "one")
 
@@ -113,7 +113,7 @@ def test_a_write_inside_a_snapshot_is_a_bug_and_says_so(database: Database) -> N
     assert words(database) == ["one"]
 
 
-def test_writers_get_their_turn_in_the_order_of_arrival(database: Database) -> None:
+def test_writers_take_turns_in_order_of_arrival(database: Database) -> None:
     order: list[int] = []
 
     def write(number: int) -> None:
@@ -132,7 +132,7 @@ def test_writers_get_their_turn_in_the_order_of_arrival(database: Database) -> N
     assert order == list(range(8))
 
 
-def test_many_threads_add_up_without_a_lost_update(database: Database) -> None:
+def test_many_threads_increment_without_a_lost_update(database: Database) -> None:
     add(database, "sum", 0)
 
     def count() -> None:
@@ -164,7 +164,7 @@ def test_a_file_locked_by_another_program_is_unavailable_and_then_works(database
     assert words(database) == ["two"]
 
 
-def test_waiting_for_a_thread_that_never_ends_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_thread_that_never_ends_times_out(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shoal.storage.sqlite.database._WAIT_SECONDS", 0.05)
 
     with database.transaction(), ThreadPoolExecutor(1) as other:
@@ -192,7 +192,7 @@ def test_a_full_disk_stores_nothing_of_a_transaction_and_recovers(database: Data
     assert words(database) == ["one"]
 
 
-def test_a_transaction_that_sqlite_gave_up_does_not_pass_for_a_success(database: Database) -> None:
+def test_a_transaction_rolled_back_by_sqlite_does_not_pass_for_a_success(database: Database) -> None:
     def write() -> None:
         with database.transaction() as connection:
             insert(connection, "one")
@@ -204,7 +204,7 @@ def test_a_transaction_that_sqlite_gave_up_does_not_pass_for_a_success(database:
     assert words(database) == []
 
 
-def test_writing_on_after_sqlite_gave_up_is_refused_at_once(database: Database) -> None:
+def test_writing_after_sqlite_rolled_back_is_rejected_at_once(database: Database) -> None:
     def write() -> None:
         with database.transaction() as connection:
             connection.execute("ROLLBACK")  # as SQLite does by itself on an I/O error
@@ -217,7 +217,7 @@ def test_writing_on_after_sqlite_gave_up_is_refused_at_once(database: Database) 
     assert words(database) == ["two"]
 
 
-def test_a_file_that_is_no_database_is_corrupt(path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_corrupt(path: Path) -> None:
     path.write_bytes(b"This is a text, and a long one, which SQLite cannot take for a database. " * 100)
 
     with pytest.raises(Corrupt):
@@ -243,7 +243,7 @@ def test_a_mistake_in_our_own_sql_is_not_disguised(database: Database) -> None:
         database.read().execute("SELECT colour FROM words")
 
 
-def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(Unavailable, match="data folder"):
@@ -253,7 +253,7 @@ def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
 # ── formats ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_old_file_is_brought_to_the_present_format_with_its_rows(path: Path) -> None:
+def test_an_old_file_is_migrated_to_the_current_format_with_its_rows(path: Path) -> None:
     old = Database(path, SCHEMA[:1])
     add(old, "one")
     old.close()
@@ -277,7 +277,7 @@ def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
     repaired.close()
 
 
-def test_a_file_of_a_newer_version_is_refused_with_the_remedy(path: Path) -> None:
+def test_a_file_of_a_newer_version_is_rejected_with_the_remedy(path: Path) -> None:
     Database(path, SCHEMA).close()
 
     with pytest.raises(Conflict, match=r"words\.sqlite was written by a newer Shoal .* Install the newer version"):
@@ -307,7 +307,7 @@ def test_a_thread_that_ends_closes_its_connection(database: Database, path: Path
         thread.start()
         thread.join()
 
-    # SQLite keeps one descriptor back while a lock is held elsewhere, and uses it for the next connection.
+    # SQLite retains one descriptor while a lock is held elsewhere and reuses it for the next connection.
     assert before == 1
     assert open_files() <= 2
 
@@ -359,7 +359,7 @@ sys.exit(status)
 
 
 @pytest.mark.process
-def test_both_sides_of_a_fork_may_go_on_writing(path: Path) -> None:
+def test_both_sides_of_a_fork_may_continue_writing(path: Path) -> None:
     script = FORKING.replace("()", repr(SCHEMA), 1)
 
     subprocess.run([sys.executable, "-c", script, str(path)], check=True, timeout=60)
@@ -384,7 +384,7 @@ for number in range(10):
 
 
 @pytest.mark.process
-def test_processes_may_open_a_new_file_at_the_same_time(tmp_path: Path) -> None:
+def test_processes_may_open_a_new_file_concurrently(tmp_path: Path) -> None:
     script = OPENING.replace("SCHEMA", repr(SCHEMA))
     racers = [
         subprocess.Popen([sys.executable, "-c", script, str(tmp_path), name], stdin=subprocess.PIPE) for name in "abc"

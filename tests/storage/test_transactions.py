@@ -1,4 +1,4 @@
-"""What every metadata store promises of transactions: all or nothing, serialisable, and run again after a conflict."""
+"""Guarantees of every metadata store: transactions are atomic, serialisable, and retried after a conflict."""
 
 import random
 import threading
@@ -109,7 +109,7 @@ def test_a_body_that_raises_leaves_no_record_no_job_no_reply_and_no_count(
     assert store.counters() == {}
 
 
-def test_a_transaction_reads_its_own_writes_and_others_do_not(store: MetadataStore, scope: Scope) -> None:
+def test_a_transaction_reads_its_own_writes_but_others_do_not(store: MetadataStore, scope: Scope) -> None:
     with ThreadPoolExecutor(1) as other:
 
         def write(tx: Transaction) -> tuple[list[str], list[str], list[str]]:
@@ -123,7 +123,7 @@ def test_a_transaction_reads_its_own_writes_and_others_do_not(store: MetadataSto
     assert (inside, outside, names, after) == (["new"], [], ["n"], ["new"])
 
 
-def test_own_writes_are_listed_last_stored_first_and_stay_in_that_order(store: MetadataStore, scope: Scope) -> None:
+def test_own_writes_are_listed_newest_first_and_stay_in_that_order(store: MetadataStore, scope: Scope) -> None:
     insert(store, scope, "a")
 
     def write(tx: Transaction) -> list[str]:
@@ -147,7 +147,7 @@ REFUSED: list[tuple[type[Exception], Callable[[Transaction, Scope], object]]] = 
 
 
 @pytest.mark.parametrize("refused", REFUSED)
-def test_a_refused_write_ends_the_transaction_even_where_the_body_catches_the_error(
+def test_a_rejected_write_ends_the_transaction_even_if_the_body_catches_the_error(
     store: MetadataStore,
     scope: Scope,
     now: datetime,
@@ -179,7 +179,7 @@ def test_a_refused_write_ends_the_transaction_even_where_the_body_catches_the_er
     assert ids(store, scope) == ["a"]
 
 
-def test_the_store_refuses_to_be_used_inside_a_body_and_is_free_afterwards(
+def test_the_store_cannot_be_used_inside_a_body_but_works_afterwards(
     store: MetadataStore, scope: Scope, now: datetime
 ) -> None:
     uses: list[Callable[[Transaction], object]] = [
@@ -198,7 +198,7 @@ def test_the_store_refuses_to_be_used_inside_a_body_and_is_free_afterwards(
     assert ids(store, scope) == ["a"]
 
 
-def test_a_transaction_is_not_to_be_used_after_its_body(store: MetadataStore, scope: Scope) -> None:
+def test_a_transaction_cannot_be_used_after_its_body(store: MetadataStore, scope: Scope) -> None:
     kept = store.transact(lambda tx: tx)
 
     with pytest.raises(RuntimeError, match="over"):
@@ -207,7 +207,7 @@ def test_a_transaction_is_not_to_be_used_after_its_body(store: MetadataStore, sc
         kept.insert(scope, "cluster", "a", {})
 
 
-def test_what_follows_the_commit_happens_once_after_it_and_never_without_it(store: MetadataStore, scope: Scope) -> None:
+def test_callbacks_after_commit_run_exactly_once_and_never_without_a_commit(store: MetadataStore, scope: Scope) -> None:
     seen: list[tuple[str, list[str]]] = []
 
     def write(tx: Transaction) -> None:
@@ -224,7 +224,7 @@ def test_what_follows_the_commit_happens_once_after_it_and_never_without_it(stor
     assert seen == [("first", ["id_0"]), ("second", ["id_0"])]
 
 
-def test_an_error_of_what_follows_the_commit_leaves_the_transaction_stored(store: MetadataStore, scope: Scope) -> None:
+def test_an_error_in_a_callback_after_commit_leaves_the_transaction_stored(store: MetadataStore, scope: Scope) -> None:
     def write(tx: Transaction) -> None:
         tx.insert(scope, "cluster", "a", {})
         tx.on_commit(lambda: 1 // 0)  # type: ignore[arg-type]
@@ -246,7 +246,7 @@ def test_a_closed_store_runs_no_transaction(store: MetadataStore, scope: Scope) 
 
 
 def together(threads: int, work: Callable[[int], object]) -> None:
-    """Let several threads begin at once. Raises what one of them raised."""
+    """Start several threads together, and re-raise an exception of any of them."""
     start = threading.Barrier(threads)
 
     def begin(number: int) -> None:
@@ -266,7 +266,7 @@ def test_no_update_is_lost(store: MetadataStore, scope: Scope) -> None:
     assert body_of(store, scope, "counter") == {"n": 200}
 
 
-def test_two_that_read_each_others_row_and_write_their_own_do_not_both_see_the_row_before(
+def test_of_two_that_read_each_others_row_and_write_their_own_only_one_sees_the_old_row(
     store: MetadataStore, scope: Scope
 ) -> None:
     """Write skew: of two admins at most one may resign."""
@@ -287,7 +287,7 @@ def test_two_that_read_each_others_row_and_write_their_own_do_not_both_see_the_r
         assert [body_of(store, scope, id)["admin"] for id in (mine, yours)].count(True) == 1
 
 
-def test_a_row_that_appears_in_what_was_searched_is_a_conflict(store: MetadataStore, scope: Scope) -> None:
+def test_a_row_that_appears_in_a_searched_range_is_a_conflict(store: MetadataStore, scope: Scope) -> None:
     """Phantoms: at most one row may match, though each transaction writes a row of its own and reads none by id."""
     open_ones = Query(filter=parse_filter({"state": "open"}))
     for round in range(30):
@@ -304,7 +304,7 @@ def test_a_row_that_appears_in_what_was_searched_is_a_conflict(store: MetadataSt
         assert store.find(place, "cluster", open_ones).total == 1
 
 
-def test_a_name_that_others_list_is_a_conflict_as_well(store: MetadataStore, scope: Scope) -> None:
+def test_a_name_listed_by_another_transaction_is_a_conflict_as_well(store: MetadataStore, scope: Scope) -> None:
     for round in range(20):
         place = Scope(scope.organization_id, f"ns_{round}")
 
@@ -319,7 +319,7 @@ def test_a_name_that_others_list_is_a_conflict_as_well(store: MetadataStore, sco
         assert len(store.names(place, "bucket", 10)) == 1
 
 
-def test_a_queue_that_may_hold_two_jobs_never_holds_three(store: MetadataStore, scope: Scope, now: datetime) -> None:
+def test_a_queue_limited_to_two_jobs_never_holds_three(store: MetadataStore, scope: Scope, now: datetime) -> None:
     def fill(number: int) -> None:
         def body(tx: Transaction) -> None:
             if tx.count_queued(scope, "runs") < 2:
@@ -332,8 +332,8 @@ def test_a_queue_that_may_hold_two_jobs_never_holds_three(store: MetadataStore, 
     assert store.count_queued(scope, "runs") == 2
 
 
-def test_totals_are_of_one_moment(store: MetadataStore, scope: Scope) -> None:
-    """Money moves between two rows; nobody ever sees some of it missing."""
+def test_totals_are_consistent_snapshots(store: MetadataStore, scope: Scope) -> None:
+    """Money moves between two rows; no reader ever sees a wrong total."""
     insert(store, scope, "a", kind="x", n=100)
     insert(store, scope, "b", kind="x", n=100)
     stop = threading.Event()
@@ -366,7 +366,7 @@ def test_totals_are_of_one_moment(store: MetadataStore, scope: Scope) -> None:
 def test_a_claim_and_a_change_that_depends_on_the_claim_do_not_both_happen(
     store: MetadataStore, scope: Scope, now: datetime
 ) -> None:
-    """A worker that was taken over publishes nothing: what it checks in its transaction is true when that commits."""
+    """A superseded worker publishes nothing: whatever it checks in its transaction still holds at the commit."""
     for round in range(20):
         job_id, record = f"job_{round}", f"run_{round}"
         insert(store, scope, record, fence=0)
@@ -394,8 +394,8 @@ def test_a_claim_and_a_change_that_depends_on_the_claim_do_not_both_happen(
         store.finish(job_id, 2)
 
 
-def test_any_mix_of_transactions_ends_as_some_order_of_them(store: MetadataStore, scope: Scope) -> None:
-    """Each appends its name to every row it read before: a row's log is the same in all rows that two of them share."""
+def test_any_mix_of_transactions_is_equivalent_to_some_serial_order(store: MetadataStore, scope: Scope) -> None:
+    """Each transaction appends its name to every row it has read: all rows that two share list them in one order."""
     rows = [f"row_{number}" for number in range(4)]
     insert(store, scope, *rows, log=[])
 
@@ -438,7 +438,7 @@ def _is_acyclic(after: dict[object, set[object]]) -> bool:
 # ── conflicts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_body_runs_again_after_a_conflict_and_only_its_last_run_counts(scope: Scope) -> None:
+def test_a_body_is_rerun_after_a_conflict_and_only_its_last_run_counts(scope: Scope) -> None:
     conflicts = Conflicts(rate=1.0, most=3)
     store, runs = MemoryMetadata(conflicts), list[int]()
 
@@ -454,7 +454,7 @@ def test_a_body_runs_again_after_a_conflict_and_only_its_last_run_counts(scope: 
     assert store.counters() == {("runs",): (1, 0.0)}
 
 
-def test_a_transaction_that_only_reads_is_never_in_conflict(scope: Scope) -> None:
+def test_a_read_only_transaction_never_conflicts(scope: Scope) -> None:
     store = MemoryMetadata(Conflicts(rate=1.0))
 
     def body(tx: Transaction) -> list[str]:
@@ -467,7 +467,7 @@ def test_a_transaction_that_only_reads_is_never_in_conflict(scope: Scope) -> Non
     assert store.transact(body) == []
 
 
-def test_a_transaction_that_others_always_overtake_gives_up_with_pauses_that_grow(scope: Scope) -> None:
+def test_a_transaction_that_always_conflicts_backs_off_and_finally_gives_up(scope: Scope) -> None:
     pauses: list[float] = []
     retries = Retries(attempts=6, first_seconds=1.0, longest_seconds=4.0, random=random.Random(1), sleep=pauses.append)
     store = MemoryMetadata(retries=retries)
@@ -486,7 +486,7 @@ def test_a_transaction_that_others_always_overtake_gives_up_with_pauses_that_gro
     assert all(0 <= pause <= bound for pause, bound in zip(pauses, (1, 2, 4, 4, 4), strict=True))
 
 
-def test_counting_is_never_in_the_way_of_others(scope: Scope) -> None:
+def test_counters_never_conflict(scope: Scope) -> None:
     store = MemoryMetadata(retries=Retries(attempts=1))
 
     def body(tx: Transaction) -> None:
@@ -499,7 +499,7 @@ def test_counting_is_never_in_the_way_of_others(scope: Scope) -> None:
     assert store.counters() == {("runs",): (2, 2.0)}
 
 
-def test_rows_of_other_scopes_and_kinds_are_not_in_the_way(scope: Scope) -> None:
+def test_rows_of_other_scopes_and_kinds_do_not_conflict(scope: Scope) -> None:
     store = MemoryMetadata(retries=Retries(attempts=1))
     elsewhere = Scope(scope.organization_id, "ns_elsewhere")
 
@@ -515,7 +515,7 @@ def test_rows_of_other_scopes_and_kinds_are_not_in_the_way(scope: Scope) -> None
     assert (ids(store, scope), ids(store, elsewhere)) == (["a"], ["c"])
 
 
-def test_a_retried_attempt_that_fails_for_another_reason_is_not_tried_again() -> None:
+def test_an_attempt_that_fails_for_another_reason_is_not_retried() -> None:
     tried: list[int] = []
 
     def attempt(number: int) -> None:
@@ -528,7 +528,7 @@ def test_a_retried_attempt_that_fails_for_another_reason_is_not_tried_again() ->
     assert tried == [0, 1, 2]
 
 
-def test_versions_that_nobody_reads_are_forgotten(scope: Scope) -> None:
+def test_versions_without_readers_are_discarded(scope: Scope) -> None:
     store = MemoryMetadata()
     insert(store, scope, "row", n=0)
     for _ in range(50):

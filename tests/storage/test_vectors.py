@@ -1,4 +1,4 @@
-"""Vector segments: names, appending, cutting, mapping."""
+"""Vector segments: names, appending, truncation, memory mapping."""
 
 import os
 from pathlib import Path
@@ -38,11 +38,11 @@ def test_different_texts_get_different_file_names(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "A", "a", "col_1@run_2", "x" * 5000])
-def test_a_name_is_one_step_below_its_folder(name: str, tmp_path: Path) -> None:
+def test_a_name_is_a_single_path_component(name: str, tmp_path: Path) -> None:
     assert (tmp_path / safe_name(name)).resolve().parent == tmp_path.resolve()
 
 
-def test_rows_come_back_from_the_slot_they_were_given(tmp_path: Path) -> None:
+def test_rows_are_read_back_from_their_slots(tmp_path: Path) -> None:
     segments = VectorSegments(tmp_path)
 
     assert store(segments, 0, rows(0, 4)) == 0
@@ -54,10 +54,10 @@ def test_rows_come_back_from_the_slot_they_were_given(tmp_path: Path) -> None:
     assert mapped.dtype == np.float32 and mapped.flags.c_contiguous
 
 
-def test_what_an_unfinished_writer_left_is_cut_by_the_next(tmp_path: Path) -> None:
+def test_rows_of_an_unfinished_writer_are_truncated_by_the_next(tmp_path: Path) -> None:
     segments = VectorSegments(tmp_path)
     store(segments, 0, rows(0, 4))
-    store(segments, 4, rows(90, 5))  # not committed: the caller goes on with 4 slots
+    store(segments, 4, rows(90, 5))  # not committed: the caller continues with 4 slots
     with segments.path(KEY).open("ab") as file:
         file.write(b"torn")
     held = segments.map(KEY, 3, 4)
@@ -69,7 +69,7 @@ def test_what_an_unfinished_writer_left_is_cut_by_the_next(tmp_path: Path) -> No
     assert np.array_equal(held, rows(0, 4))
 
 
-def test_a_file_shorter_than_what_was_committed_is_corrupt(tmp_path: Path) -> None:
+def test_a_file_shorter_than_its_committed_rows_is_corrupt(tmp_path: Path) -> None:
     segments = VectorSegments(tmp_path)
     store(segments, 0, rows(0, 4))
     os.truncate(segments.path(KEY), 20)
@@ -88,7 +88,7 @@ def test_columns_in_another_memory_order_are_stored_row_by_row(tmp_path: Path) -
     assert np.array_equal(segments.map(KEY, 3, 5), rows(0, 5))
 
 
-def test_nothing_can_be_appended_and_mapped(tmp_path: Path) -> None:
+def test_zero_rows_can_be_appended_and_mapped(tmp_path: Path) -> None:
     segments = VectorSegments(tmp_path)
 
     assert store(segments, 0, rows(0, 0)) == 0
@@ -100,7 +100,7 @@ def test_a_segment_holds_at_least_one_row() -> None:
     assert VectorSegments(Path(), 10).rows_per_segment(384) == 1
 
 
-def test_a_removed_segment_stays_readable_for_those_who_hold_it(tmp_path: Path) -> None:
+def test_a_removed_segment_stays_readable_while_it_is_open(tmp_path: Path) -> None:
     segments = VectorSegments(tmp_path)
     store(segments, 0, rows(0, 4))
     held = segments.map(KEY, 3, 4)
@@ -113,7 +113,7 @@ def test_a_removed_segment_stays_readable_for_those_who_hold_it(tmp_path: Path) 
         segments.map(KEY, 3, 4)
 
 
-def test_sweeping_removes_what_nobody_knows(tmp_path: Path) -> None:
+def test_sweeping_removes_unreferenced_segments(tmp_path: Path) -> None:
     segments = VectorSegments(tmp_path)
     store(segments, 0, rows(0, 4))
     stray = segments.path(SegmentKey("col_9", "text", 7))
