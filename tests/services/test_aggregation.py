@@ -1,4 +1,4 @@
-"""Aggregates, computed a piece at a time, beside the same numbers computed from all rows at once."""
+"""Aggregates computed in batches, compared with the same figures computed from all rows at once."""
 
 import math
 import random
@@ -45,7 +45,7 @@ def expected(values: list[Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("piece", [1, 7, 1000])
 @pytest.mark.parametrize("seed", range(8))
-def test_numbers_of_groups_do_not_depend_on_the_pieces_they_were_read_in(seed: int, piece: int) -> None:
+def test_group_aggregates_do_not_depend_on_the_batches_read(seed: int, piece: int) -> None:
     rng = random.Random(seed)
     choice: list[Any] = [None, 1, 2.5, -1e16, 1e16, "a", "b", True, [1, "a"], {"k": 1}]
     rows = [{"g": rng.choice(["one", "two", None]), "x": rng.choice(choice)} for _ in range(200)]
@@ -65,7 +65,7 @@ def test_an_unwound_list_counts_once_for_each_element() -> None:
     assert counts == {"a": 3000, "b": 3000, "c": 2500}
 
 
-def test_whole_numbers_are_summed_exactly() -> None:
+def test_integers_are_summed_exactly() -> None:
     found = results(asked(), [{"x": 2**53}, {"x": 1}, {"x": 1}], 1)
 
     assert found[0]["metrics"]["sum"] == 2**53 + 2
@@ -80,7 +80,7 @@ def test_whole_numbers_are_summed_exactly() -> None:
     ],
     ids=["groups", "values", "elements"],
 )
-def test_more_groups_and_values_than_fit_are_refused(
+def test_too_many_groups_or_values_are_rejected(
     monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
     monkeypatch.setattr(aggregation, "_MOST_BYTES", 2**20)
@@ -90,7 +90,7 @@ def test_more_groups_and_values_than_fit_are_refused(
 
 
 @pytest.mark.slow
-def test_an_aggregate_takes_no_more_memory_than_it_counts() -> None:
+def test_an_aggregate_uses_no_more_memory_than_it_accounts_for() -> None:
     names = ("count_distinct", "sum", "push", "add_to_set")
     wanted = [{"function": names[n % 4], "field": f"f{n}", "alias": f"a{n}"} for n in range(64)]
     body = AggregateDocuments.model_validate({"group_by": [{"field": "n"}], "aggregations": wanted})

@@ -1,4 +1,4 @@
-"""Documents on real stores: stored as one object, checked before anything is written, grouped and counted."""
+"""Documents on real stores: stored as one object, validated before anything is written, grouped and counted."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
 
 @pytest.fixture
 def scope(services: Services) -> Scope:
-    """A namespace that takes any vector, with a collection `things`."""
+    """A namespace that accepts any vector, with a collection `things`."""
     organization = Scope("org_test")
     made = services.namespaces.create(organization, CreateNamespace(namespace_name="main"))
     scope = Scope("org_test", made.namespace_id)
@@ -112,7 +112,7 @@ def test_a_bad_vector_is_named_down_to_the_element(bad: object, element: str, pr
     assert problem in caught.value.message
 
 
-def test_the_dimension_of_the_index_wins_over_the_first_document() -> None:
+def test_the_dimension_of_the_index_takes_precedence_over_the_first_document() -> None:
     names = VectorNames({"text": 3}, closed=False)
 
     with pytest.raises(InvalidField, match=r"documents\[0\].vectors.text: has 2 numbers where the index has 3"):
@@ -120,33 +120,33 @@ def test_the_dimension_of_the_index_wins_over_the_first_document() -> None:
 
 
 @pytest.mark.parametrize("key", ["text", "mixpeek://text_extractor@v1/text", "shoal://x/text"])
-def test_a_vector_is_named_by_its_name_or_the_end_of_its_uri(key: str) -> None:
+def test_a_vector_is_identified_by_its_name_or_the_end_of_its_uri(key: str) -> None:
     assert check({key: [1, 2]}, names=VectorNames({"text": 2}, closed=True)) == {"text": [[1, 2]]}
 
 
-def test_a_name_that_is_a_uri_in_full_is_kept() -> None:
+def test_a_name_that_is_a_full_uri_is_kept() -> None:
     uri = "mixpeek://x/text"
 
     assert check({uri: [1, 2]}, names=VectorNames({uri: 2, "text": 3}, closed=True)) == {uri: [[1, 2]]}
 
 
-def test_an_unknown_name_is_refused_with_those_that_exist() -> None:
+def test_an_unknown_name_is_rejected_with_the_existing_ones() -> None:
     with pytest.raises(InvalidField, match=r"documents\[0\]\.vectors\.txt.*Use one of: image, text\."):
         check({"txt": [1, 2]}, names=VectorNames({"text": 2, "image": 3}, closed=True))
 
 
-def test_one_vector_under_two_keys_is_refused() -> None:
+def test_one_vector_under_two_keys_is_rejected() -> None:
     with pytest.raises(InvalidField, match="a second time"):
         check({"text": [1, 2], "m://x/text": [3, 4]}, names=VectorNames({"text": 2}, closed=True))
 
 
-def test_zero_vectors_are_stored_where_no_metric_was_declared(services: Services, scope: Scope) -> None:
+def test_zero_vectors_are_stored_if_no_metric_is_declared(services: Services, scope: Scope) -> None:
     upsert(services, scope, byo("zero", [0, 0]))
 
     assert services.documents.get(scope, "things", "zero", vectors="all")["vectors"] == {"text": [0, 0]}
 
 
-def test_declared_names_are_closed_and_inferred_ones_are_not(services: Services, scope: Scope) -> None:
+def test_declared_names_are_a_closed_set_and_inferred_ones_are_not(services: Services, scope: Scope) -> None:
     configs = [VectorConfigSpec(name="text", dimension=2)]
     made = services.namespaces.create(
         scope.organization, CreateNamespace(namespace_name="declared", vector_configs=configs)
@@ -186,7 +186,9 @@ def test_declared_names_are_closed_and_inferred_ones_are_not(services: Services,
         ({"document_id": "b", "vectors": {}, "payload": {"x": "y" * 2**20}}, "documents[1]"),
     ],
 )
-def test_one_bad_document_stops_the_whole_upsert(services: Services, scope: Scope, bad: object, field: str) -> None:
+def test_one_invalid_document_rejects_the_whole_upsert(
+    services: Services, scope: Scope, bad: object, field: str
+) -> None:
     with pytest.raises(InvalidField) as caught:
         upsert(services, scope, byo("a", [1, 2]), bad, byo("c", [1, 2]))
 
@@ -195,7 +197,7 @@ def test_one_bad_document_stops_the_whole_upsert(services: Services, scope: Scop
     assert services.documents.vector_names(scope).dimensions == {}
 
 
-def test_a_repeated_id_names_both_positions(services: Services, scope: Scope) -> None:
+def test_a_duplicate_id_is_reported_with_both_positions(services: Services, scope: Scope) -> None:
     with pytest.raises(InvalidField, match=r"documents\[2\].document_id: is the same as documents\[0\].document_id"):
         upsert(services, scope, byo("a"), byo("b"), byo("a"))
 
@@ -203,7 +205,7 @@ def test_a_repeated_id_names_both_positions(services: Services, scope: Scope) ->
 # ── payload ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_payload_stands_at_the_root_metadata_beside_it_and_lineage_apart(services: Services, scope: Scope) -> None:
+def test_payload_is_at_the_root_with_metadata_beside_it_and_lineage_separate(services: Services, scope: Scope) -> None:
     document = byo("a", [1, 2], title="t") | {"metadata": {"lang": "en"}, "root_bucket_id": "bkt_1"}
     upsert(services, scope, document)
 
@@ -218,7 +220,7 @@ def test_payload_stands_at_the_root_metadata_beside_it_and_lineage_apart(service
     assert len(services.documents.search(scope, "things", Query(filter=lineage)).items) == 1
 
 
-def test_what_is_shown_can_be_sent_back_and_changes_nothing(services: Services, scope: Scope) -> None:
+def test_sending_back_a_returned_document_changes_nothing(services: Services, scope: Scope) -> None:
     upsert(services, scope, byo("a", [1, 2], title="t") | {"metadata": {"lang": "en"}})
     shown = services.documents.get(scope, "things", "a", vectors="all")
 
@@ -235,7 +237,7 @@ def test_reserved_payload_keys_are_dropped_and_reported(services: Services, scop
     assert services.documents.get(scope, "things", "a")["_internal"]["lineage"] == {"source_type": "direct_upsert"}
 
 
-def test_patch_merges_put_replaces_and_both_may_carry_vectors(services: Services, scope: Scope) -> None:
+def test_patch_merges_and_put_replaces_and_both_accept_vectors(services: Services, scope: Scope) -> None:
     upsert(services, scope, byo("a", [1, 2], title="t", metadata={"x": 1, "y": 2}))
 
     patched = services.documents.patch(scope, "things", "a", {"metadata": {"x": 3}, "vectors": {"text": [5, 6]}})
@@ -250,7 +252,7 @@ def test_patch_merges_put_replaces_and_both_may_carry_vectors(services: Services
     assert "title" not in services.documents.get(scope, "things", "a")
 
 
-def test_a_given_id_is_taken_only_once(services: Services, scope: Scope) -> None:
+def test_a_given_id_can_be_created_only_once(services: Services, scope: Scope) -> None:
     services.documents.create(scope, "things", CreateDocument(document_id="mine"))
 
     with pytest.raises(AlreadyExists):
@@ -291,7 +293,7 @@ def aggregated(services: Services, scope: Scope, **body: object) -> list[tuple[A
     return [(*row["group"].values(), *row["metrics"].values()) for row in rows]
 
 
-def test_numbers_per_group_pass_over_what_is_missing(services: Services, shop: Scope) -> None:
+def test_group_aggregates_skip_missing_values(services: Services, shop: Scope) -> None:
     functions = ["count", "sum", "avg", "min", "max"]
     wanted = [{"function": name, "field": "price", "alias": name} for name in functions]
 
@@ -300,7 +302,7 @@ def test_numbers_per_group_pass_over_what_is_missing(services: Services, shop: S
     assert rows == [("x", 2, 4.5, 2.25, 1, 3.5), ("y", 1, 10, 10, 10, 10), (None, 0, 0, None, None, None)]
 
 
-def test_groups_can_be_filtered_sorted_limited_and_kept_by_their_numbers(services: Services, shop: Scope) -> None:
+def test_groups_can_be_filtered_sorted_and_limited_by_their_aggregates(services: Services, shop: Scope) -> None:
     base: dict[str, object] = {
         "group_by": [{"field": "category", "alias": "kind"}],
         "aggregations": [{"function": "count", "alias": "n"}],
@@ -326,7 +328,7 @@ def test_lists_are_unwound_and_collected(services: Services, shop: Scope) -> Non
     assert aggregated(services, shop, aggregations=tags) == [(["x", "y"], 2)]
 
 
-def test_what_cannot_be_aggregated_is_refused_by_name(services: Services, shop: Scope) -> None:
+def test_invalid_aggregations_are_rejected_by_name(services: Services, shop: Scope) -> None:
     sums = [{"function": "sum", "alias": "s"}]
     count = [{"function": "count", "alias": "n"}]
 
@@ -342,7 +344,7 @@ def test_what_cannot_be_aggregated_is_refused_by_name(services: Services, shop: 
             aggregated(services, shop, **body)
 
 
-def test_distinct_values_come_with_their_counts(services: Services, shop: Scope) -> None:
+def test_distinct_values_are_returned_with_their_counts(services: Services, shop: Scope) -> None:
     values, total = services.documents.distinct(shop, "things", DistinctValues(field="tags"))
 
     assert (values, total) == ([("p", 2), ("q", 1)], 2)

@@ -1,7 +1,7 @@
-"""Idempotency keys against a plain model: any order of requests, errors, crashes, restarts and hours.
+"""Idempotency keys against a simple model: any order of requests, errors, crashes, restarts and elapsed hours.
 
-A crash leaves neither effect nor reply of a request that writes records. Of one that writes documents it may leave the
-effect: a repetition then gets the reply to that effect, and there is no second one.
+A crash leaves neither the effect nor the reply of a request that writes records. It may leave the effect of a request
+that writes documents: a retry then gets the reply to that effect, which is not applied twice.
 """
 
 import tempfile
@@ -46,7 +46,7 @@ KINDS: dict[Route, Kind] = {"records": "bucket", "repeatable": "object"}
 
 
 class Crash(BaseException):
-    """The process died between effect and reply."""
+    """The process dies between effect and reply."""
 
 
 @dataclass
@@ -60,8 +60,8 @@ class Expected:
 
 @dataclass
 class Begun:
-    """What the model remembers of a request about documents that was not answered. One whose process crashed holds
-    its key for a while."""
+    """What the model remembers of a document request without a reply. A request whose process crashed holds its
+    key for a while."""
 
     request: str
     at: datetime
@@ -73,7 +73,7 @@ class Begun:
 
 
 class Requests(RuleBasedStateMachine):
-    """The model is a dictionary of replies and, for each scope, the list of effects that happened."""
+    """The model is a dictionary of replies and, for each scope, the list of applied effects."""
 
     @initialize()
     def start(self) -> None:
@@ -118,11 +118,11 @@ class Requests(RuleBasedStateMachine):
         else:
             with pytest.raises(Crash if "crash" in ending else InvalidRequest):
                 self._send(scope, key, route, fingerprint, effect, ending)
-            if route == "repeatable" and ending != "error":  # outside of the transaction that saves the reply
+            if route == "repeatable" and ending != "error":  # outside the transaction that saves the reply
                 self._happened(scope, route, effect)
 
     def _belongs_to_another(self, scope: Scope, key: str, fingerprint: str) -> bool:
-        """Whether the key belongs to another request about documents; else that one is forgotten."""
+        """Whether the key belongs to another document request; otherwise that request is forgotten."""
         begun = self.begun.get((scope, key))
         if begun is None or begun.request == fingerprint:
             return False
@@ -163,7 +163,7 @@ class Requests(RuleBasedStateMachine):
 
     @rule(scope=st.sampled_from(SCOPES), key=st.sampled_from(KEYS), first=st.sampled_from(ENDINGS))
     def two_bodies_at_once(self, scope: Scope, key: str, first: str) -> None:
-        """Another body comes while the first one is about to write: only one of them may be stored."""
+        """Send another body while the first is about to be written: only one of them may be stored."""
         if self._known(scope, key) is not None or (scope, key) in self.begun:
             return
         begun = self.begun[scope, key] = Begun("documents x", self.now, self.now)
@@ -271,7 +271,7 @@ class Requests(RuleBasedStateMachine):
 
 
 def _failing(ending: str) -> Callable[[str], None]:
-    """A failpoint that crashes where a request with this ending does."""
+    """The failpoint at which a request with this outcome crashes."""
 
     def fail(step: str) -> None:
         if ending == "early crash" or (ending == "crash" and step == "idempotency.before_save"):
@@ -302,7 +302,7 @@ def test_expired_intents_are_removed() -> None:
     assert [one.body["created_at"] for one in left] == ["2026-01-01T13:00:00Z"]
 
 
-def test_a_duplicate_that_ended_meanwhile_leaves_no_second_effect() -> None:
+def test_a_duplicate_that_finishes_concurrently_has_no_second_effect() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     scope, metadata, documents = SCOPES[0], MemoryMetadata(), MemoryDocuments()
     keys = Idempotency(metadata, documents, lambda: now, lambda: now)
@@ -313,7 +313,9 @@ def test_a_duplicate_that_ended_meanwhile_leaves_no_second_effect() -> None:
         return Reply(200, None, write.id.encode())
 
     def prepared() -> Callable[[Write], Reply]:
-        first.append(keys.once_with_documents(scope, keyed, lambda: act))  # the twin does it all before this one begins
+        first.append(
+            keys.once_with_documents(scope, keyed, lambda: act)
+        )  # the duplicate completes before this request begins
         return act
 
     first: list[Answer] = []
@@ -324,7 +326,7 @@ def test_a_duplicate_that_ended_meanwhile_leaves_no_second_effect() -> None:
     assert metadata.find(scope, "document_write", Query()).items == []
 
 
-def test_a_key_does_not_lift_the_deadline_of_its_request(tmp_path: Path) -> None:
+def test_a_key_does_not_suspend_the_deadline_of_its_request(tmp_path: Path) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     metadata = SqliteStore(tmp_path / "metadata.sqlite")
     keys = Idempotency(metadata, MemoryDocuments(), lambda: now, lambda: now)

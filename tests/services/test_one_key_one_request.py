@@ -1,5 +1,5 @@
-"""A key belongs to one request: of two requests that write documents under it, at once or one after the other, one is
-stored, and the other is refused before it writes."""
+"""A key belongs to one request: of two document writes that use it, concurrently or in sequence, one is stored and the
+other is rejected before it writes."""
 
 import multiprocessing
 import threading
@@ -41,7 +41,7 @@ SCOPE, COL = Scope("org_a", "ns_a"), "col_1"
 
 
 class Crash(BaseException):
-    """The process died."""
+    """The process dies."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class World:
 
     def send(self, body: str, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None,
              key: str = "k") -> Answer:  # fmt: skip
-        """Store a document that is called like the body, between two steps."""
+        """Store a document named after the body, between two steps."""
 
         def act(write: Write) -> Reply:
             before()
@@ -111,7 +111,7 @@ def fail(error: Exception) -> Callable[[], None]:
 
 
 def send_many(world: World, body: str, wait: Callable[[], Any], keys: int) -> list[str]:
-    """What a caller gets that sends a body under each of several keys, all callers at once."""
+    """The replies to a caller who sends a body under each of several keys, while all callers run concurrently."""
     outcomes = []
     for number in range(keys):
         wait()
@@ -123,7 +123,7 @@ def send_many(world: World, body: str, wait: Callable[[], Any], keys: int) -> li
 
 
 def check_one_body_each(outcomes: list[list[str]], stored: list[str], callers: int) -> None:
-    """One body of each key is stored; all who sent it have its one reply, all others a refusal."""
+    """One body per key is stored; every caller who sent it gets the same reply, and all others are rejected."""
     bodies = dict(name.split("-") for name in stored)
     assert len(stored) == len(bodies) == len(outcomes[0])
     for number in range(len(outcomes[0])):
@@ -135,7 +135,7 @@ def check_one_body_each(outcomes: list[list[str]], stored: list[str], callers: i
 
 
 @pytest.mark.parametrize("callers", [2, 8])
-def test_of_two_bodies_of_many_threads_at_once_one_is_stored(world: World, callers: int) -> None:
+def test_of_two_bodies_sent_by_many_threads_one_is_stored(world: World, callers: int) -> None:
     together = threading.Barrier(callers)
     with ThreadPoolExecutor(callers) as pool:
         sent = [
@@ -165,7 +165,7 @@ def _send_from_a_process(folder: Path, body: str) -> list[str]:
 
 
 @pytest.mark.process
-def test_of_two_bodies_of_two_processes_at_once_one_is_stored(tmp_path: Path) -> None:
+def test_of_two_bodies_sent_by_two_processes_one_is_stored(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, context, _join, (context.Barrier(2),)) as pool:
         sent = [pool.submit(_send_from_a_process, tmp_path, body) for body in "xy"]
@@ -177,7 +177,7 @@ def test_of_two_bodies_of_two_processes_at_once_one_is_stored(tmp_path: Path) ->
     world.documents.close()
 
 
-def test_another_body_is_refused_while_the_first_one_is_under_way(world: World) -> None:
+def test_another_body_is_rejected_while_the_first_is_in_progress(world: World) -> None:
     def send_another() -> None:
         with pytest.raises(KeyReused):
             world.send("y")
@@ -188,7 +188,7 @@ def test_another_body_is_refused_while_the_first_one_is_under_way(world: World) 
     assert world.stored() == ["x"]
 
 
-def test_a_refused_request_leaves_its_key_to_a_corrected_one(world: World) -> None:
+def test_the_key_of_a_rejected_request_can_be_used_by_a_corrected_one(world: World) -> None:
     for error in (NotFound("collection", "docs"), InvalidField("n", "is wrong"), Unavailable("The store is busy.")):
         with pytest.raises(type(error)):
             world.send("x", before=fail(error))
@@ -199,7 +199,7 @@ def test_a_refused_request_leaves_its_key_to_a_corrected_one(world: World) -> No
     assert world.stored() == ["y"]
 
 
-def test_after_a_crash_behind_the_write_another_body_never_gets_the_key(world: World) -> None:
+def test_after_a_crash_following_the_write_another_body_never_gets_the_key(world: World) -> None:
     world.crash("x", "idempotency.before_save")
 
     for waited in (timedelta(0), HELD_FOR, timedelta(hours=23)):
@@ -212,7 +212,7 @@ def test_after_a_crash_behind_the_write_another_body_never_gets_the_key(world: W
     assert world.stored() == ["x"]
 
 
-def test_after_a_crash_before_the_write_another_body_gets_the_key_after_minutes(world: World) -> None:
+def test_after_a_crash_before_the_write_another_body_gets_the_key_within_minutes(world: World) -> None:
     world.crash("x", "idempotency.intent")
     world.now += HELD_FOR - timedelta(seconds=1)
     with pytest.raises(KeyReused):
@@ -226,7 +226,7 @@ def test_after_a_crash_before_the_write_another_body_gets_the_key_after_minutes(
     assert world.stored() == ["y"]
 
 
-def test_a_repetition_after_a_crash_holds_the_key_again(world: World) -> None:
+def test_a_retry_after_a_crash_holds_the_key_again(world: World) -> None:
     world.crash("x", "idempotency.intent")
     world.now += timedelta(hours=1)
 
@@ -251,7 +251,7 @@ def test_a_slow_request_that_lost_its_key_stores_nothing(world: World) -> None:
     assert world.send("y").replayed
 
 
-def test_a_request_keeps_its_key_when_the_one_that_withdrew_its_write_died_before_it_took_the_key(
+def test_a_request_keeps_its_key_if_a_rival_dies_between_withdrawing_its_write_and_taking_the_key(
     world: World,
 ) -> None:
     world.crash("x", "idempotency.intent")
@@ -284,7 +284,7 @@ def test_a_slow_request_without_anything_to_write_loses_its_key_too(world: World
         world.keys.once_with_documents(SCOPE, KeyedRequest("k", "empty"), lambda: act)
 
 
-def test_an_error_after_the_write_leaves_the_key_to_its_request_alone(world: World) -> None:
+def test_an_error_after_the_write_reserves_the_key_for_its_request(world: World) -> None:
     for _ in range(2):
         with pytest.raises(Unavailable):
             world.send("x", after=fail(Unavailable("The reader is gone.")))
@@ -295,7 +295,7 @@ def test_an_error_after_the_write_leaves_the_key_to_its_request_alone(world: Wor
     assert world.stored() == ["x"]
 
 
-def test_a_repetition_gets_the_reply_that_could_not_be_saved(world: World) -> None:
+def test_a_retry_gets_the_reply_that_could_not_be_saved(world: World) -> None:
     def save_nothing(step: str) -> None:
         if step == "idempotency.before_save":
             raise Unavailable("The metadata store did not answer.")
@@ -309,7 +309,7 @@ def test_a_repetition_gets_the_reply_that_could_not_be_saved(world: World) -> No
     assert world.stored() == ["x"]
 
 
-def test_a_request_about_records_does_not_get_the_key_of_stored_documents(world: World) -> None:
+def test_a_record_request_cannot_use_the_key_of_stored_documents(world: World) -> None:
     def insert(tx: Transaction) -> Reply:
         tx.insert(SCOPE, "bucket", "bkt_1", {"id": "bkt_1"})
         return Reply(200, None, b"")
@@ -331,7 +331,7 @@ def test_a_request_about_records_does_not_get_the_key_of_stored_documents(world:
     assert world.metadata.get(SCOPE, "bucket", "bkt_1") is None and not repeated
 
 
-def test_a_request_about_records_gets_the_key_of_a_refused_one_about_documents(world: World) -> None:
+def test_a_record_request_can_use_the_key_of_a_rejected_document_request(world: World) -> None:
     def insert(tx: Transaction) -> Reply:
         tx.insert(SCOPE, "bucket", "bkt_1", {"id": "bkt_1"})
         return Reply(200, None, b"")
@@ -346,7 +346,7 @@ def test_a_request_about_records_gets_the_key_of_a_refused_one_about_documents(w
 
 
 @pytest.mark.parametrize("fails", ["act", "save_reply"])
-def test_rows_of_the_audit_log_outlive_an_error_after_the_write(world: World, fails: str) -> None:
+def test_audit_log_rows_survive_an_error_after_the_write(world: World, fails: str) -> None:
     def now() -> datetime:
         return world.now
 

@@ -1,4 +1,4 @@
-"""What Shoal stores is its owner's alone, also in a folder that was open before."""
+"""Data that Shoal stores is readable by its owner only, even in a folder that used to be open."""
 
 import logging
 import stat
@@ -26,9 +26,7 @@ def opened(data: Path) -> None:
     services.close()
 
 
-def test_an_open_data_folder_of_ours_is_made_private_and_the_log_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_open_shoal_data_folder_is_made_private_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = tmp_path / "data"
     opened(data)
     for folder in (data, data / "artifacts", data / "documents"):
@@ -42,7 +40,7 @@ def test_an_open_data_folder_of_ours_is_made_private_and_the_log_says_so(
     assert [record.message for record in caplog.records] == ["data.made_private"] * 3
 
 
-def test_a_folder_that_holds_other_things_stays_as_it_is_and_what_we_make_in_it_is_private(
+def test_a_folder_with_foreign_files_is_unchanged_but_new_files_in_it_are_private(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = tmp_path / "shared"

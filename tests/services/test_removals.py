@@ -1,4 +1,4 @@
-"""Removals that are interrupted: gone for readers at once, cleared away later, never in the way of something new."""
+"""Interrupted removals: invisible to readers at once, cleaned up later, and never blocking a new resource."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ def organization(services: Services) -> Scope:
 
 
 def filled(services: Services, organization: Scope, id: str = "own") -> tuple[Scope, str]:
-    """A namespace with a collection of one document, and with the artifacts of a run."""
+    """A namespace with a one-document collection and the artifacts of a run."""
     services.namespaces.create(organization, CreateNamespace(namespace_name="shop", namespace_id=id))
     scope = Scope(organization.organization_id, id)
     source = CollectionSource(type="direct_upsert")
@@ -47,7 +47,7 @@ def folders(services: Services, part: str) -> list[str]:
 
 
 def interrupted(services: Services, organization: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Delete the namespace on a disk that takes nothing away."""
+    """Delete the namespace on a disk on which removing files fails."""
     with monkeypatch.context() as broken, services.audit.acting(ORIGIN):
         broken.setattr(services.documents_store, "drop_namespace", _broken)
         services.namespaces.remove(organization, "own")
@@ -57,7 +57,7 @@ def _broken(*_: object) -> None:
     raise OSError(5, "Input/output error")
 
 
-def test_a_namespace_is_gone_at_once_and_its_files_when_the_disk_allows(
+def test_a_namespace_disappears_at_once_and_its_files_when_the_disk_allows(
     services: Services, organization: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(services, organization)
@@ -77,7 +77,7 @@ def test_a_namespace_is_gone_at_once_and_its_files_when_the_disk_allows(
     assert services.metadata.find(organization, "removal", Query()).items == []
 
 
-def test_an_id_can_be_used_again_before_the_removal_of_its_namespace_is_finished(
+def test_an_id_can_be_reused_before_the_removal_of_its_namespace_is_finished(
     services: Services, organization: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, before = filled(services, organization)
@@ -91,9 +91,7 @@ def test_an_id_can_be_used_again_before_the_removal_of_its_namespace_is_finished
     assert services.documents_store.count(scope, collection) == 1
 
 
-def test_a_writer_that_was_under_way_cannot_bring_back_what_was_deleted(
-    services: Services, organization: Scope
-) -> None:
+def test_a_writer_in_progress_cannot_recreate_a_deleted_namespace(services: Services, organization: Scope) -> None:
     scope, collection = filled(services, organization)
     late = DocumentBatch(["late"], [b"{}"])
 
@@ -107,7 +105,7 @@ def test_a_writer_that_was_under_way_cannot_bring_back_what_was_deleted(
     assert folders(services, "documents") == []
 
 
-def test_an_empty_folder_that_a_late_writer_made_is_removed_too(services: Services, organization: Scope) -> None:
+def test_an_empty_folder_created_by_a_late_writer_is_removed_too(services: Services, organization: Scope) -> None:
     scope, _ = filled(services, organization)
     services.namespaces.remove(organization, "own")
     (services.settings.data / "documents" / scope.organization_id / "own").mkdir()
@@ -118,7 +116,7 @@ def test_an_empty_folder_that_a_late_writer_made_is_removed_too(services: Servic
     assert folders(services, "documents") == folders(services, "artifacts") == []
 
 
-def test_a_namespace_whose_vectors_cannot_be_declared_does_not_stop_the_tidying_of_others(
+def test_a_namespace_whose_vectors_cannot_be_declared_does_not_block_the_cleanup_of_others(
     services: Services, organization: Scope
 ) -> None:
     config = {"name": "image", "dimension": 3}

@@ -1,4 +1,4 @@
-"""Sources that are deleted between the checks of a request and its transaction."""
+"""Sources deleted between the validation of a request and its transaction."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +44,7 @@ def by_kind(*collections: str) -> CreateCluster:
     return CreateCluster.model_validate(body)
 
 
-def test_a_cluster_of_a_collection_that_was_deleted_meanwhile_is_not_created(services: Services, scope: Scope) -> None:
+def test_a_cluster_of_a_collection_deleted_concurrently_is_not_created(services: Services, scope: Scope) -> None:
     for name in ("docs", "other"):
         create_collection(services, scope, name, type="direct_upsert")
     create = services.clusters.creation(scope, by_kind("docs", "other"))
@@ -57,7 +57,7 @@ def test_a_cluster_of_a_collection_that_was_deleted_meanwhile_is_not_created(ser
     assert [item.collection_name for item in services.collections.search(scope, Query()).items] == ["other"]
 
 
-def test_a_cluster_follows_a_collection_that_was_renamed_meanwhile(services: Services, scope: Scope) -> None:
+def test_a_cluster_follows_a_collection_renamed_concurrently(services: Services, scope: Scope) -> None:
     id = create_collection(services, scope, "docs", type="direct_upsert")
     create = services.clusters.creation(scope, by_kind("docs"))
     services.collections.records.change(scope, id, lambda found: found.with_changes(collection_name="renamed"))
@@ -66,7 +66,7 @@ def test_a_cluster_follows_a_collection_that_was_renamed_meanwhile(services: Ser
 
 
 @pytest.mark.parametrize("kind", ["bucket", "collection"])
-def test_a_collection_of_a_source_that_was_deleted_meanwhile_is_not_created(
+def test_a_collection_of_a_source_deleted_concurrently_is_not_created(
     kind: str, services: Services, scope: Scope
 ) -> None:
     services.buckets.create(scope, CreateBucket(bucket_name="files", bucket_schema=BucketSchema(properties={})))
