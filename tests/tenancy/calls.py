@@ -1,4 +1,4 @@
-"""What a request is made of, and the places in it where an id of somebody else could stand."""
+"""The parts of a request, and the slots in it that could hold the id of another tenant."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -15,10 +15,10 @@ Kind = Literal[
 
 FORGOTTEN: Final = ""
 PREFIXES: Final = (*MOUNTS, FORGOTTEN)
-"""What stands before the path of an operation: a mount, or nothing, for clients that forget it."""
+"""The prefix of an operation's path: a mount, or nothing, for clients that omit it."""
 
 OF_THE_ORGANIZATION: Final = frozenset[Kind]({"namespace", "task", "key"})
-"""What is seen from every namespace of its organisation."""
+"""Kinds that are visible in every namespace of their organisation."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Slot:
-    """A place for a reference: `path.cluster_identifier`, `query.run_id`, `body.collection_ids.0`.
+    """A slot for a reference: `path.cluster_identifier`, `query.run_id`, `body.collection_ids.0`.
 
-    `status` is what a reference to something missing is answered with there; `write` turns the reference into the
-    value that stands in the place.
+    `status` is the response to a reference to something missing in this slot; `write` turns the reference into the
+    value of the slot.
     """
 
     place: str
@@ -59,7 +59,7 @@ def equals(name: str) -> Callable[[str], Any]:
 
 
 def one_of(name: str) -> Callable[[str], Any]:
-    """A filter on a list of ids, under a negation twice, which is where a careless clause of a tenant gets lost."""
+    """A filter on a list of ids under a double negation, where a carelessly added tenant clause gets lost."""
     return lambda ref: {"NOT": [{"NOT": [{"field": name, "operator": "in", "value": [ref]}]}]}
 
 

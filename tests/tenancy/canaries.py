@@ -1,7 +1,7 @@
-"""Tenants that do random things, and a watch on every byte that any of them receives.
+"""Tenants that perform random operations, and a watch on every byte that any of them receives.
 
-Whatever a tenant names or writes holds its label, so that it tells whose it is; ids that the server makes are
-remembered with whom they were given to. A canary of one tenant in an answer to another is a leak, wherever it stands.
+Every name and text that a tenant writes contains its label and so identifies its owner; ids that the server generates
+are recorded with the tenant who received them. A canary of one tenant anywhere in a response to another is a leak.
 """
 
 import random
@@ -24,21 +24,21 @@ _IDS: Final = re.compile(
     r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b"
 )
 _OF_A_NAMESPACE: Final = ("bkt_", "obj_", "col_", "doc_", "blob_")
-"""Ids that no route shows outside their namespace; those of runs and clusters stand in the organisation's tasks."""
+"""Ids that no route shows outside their namespace; ids of runs and clusters appear in the organisation's tasks."""
 _ORGANIZATION_WIDE: Final = ("GET /organizations/audit",)
-"""What shows admins of an organisation all of its namespaces, by intent."""
+"""Routes that intentionally show admins all namespaces of their organisation."""
 _SHARED_NAMES: Final = ("alpha", "beta", "gamma")
 _COUNTED: Final = ("/collections", "/buckets", "/clusters")
 _COUNTED_OF_THE_ORGANIZATION: Final = ("/namespaces",)
 
 
 class Leak(AssertionError):
-    """A tenant received what belongs to another."""
+    """A tenant received data of another tenant."""
 
 
 @dataclass
 class Menagerie:
-    """Tenants of several organisations on one server. `draw` decides everything, so that a seed repeats a run."""
+    """Tenants of several organisations on one server. `draw` decides everything, so a seed reproduces a run."""
 
     http: httpx.Client
     tenants: Sequence[Tenant]
@@ -58,7 +58,7 @@ class Menagerie:
                 self.labels[ref] = tenant.label
 
     def step(self) -> None:
-        """One tenant acts; another, now and then, looks whether anything of theirs is different."""
+        """Let one tenant act; occasionally, let another check that none of its own data changed."""
         self.steps += 1
         actor = self.draw.choice(self.tenants)
         watcher = self.draw.choice([tenant for tenant in self.tenants if tenant is not actor])
@@ -72,17 +72,17 @@ class Menagerie:
     # ── acts ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _own(self, actor: Tenant) -> None:
-        """An operation on the actor's own things."""
+        """An operation on the actor's own resources."""
         name = self.draw.choice(sorted(TABLE))
         self._ask(actor, name, TABLE[name].make(replace(actor, wear_out=True)))
 
     def _foreign(self, actor: Tenant) -> None:
-        """An operation into which a reference of somebody else was slipped, in a slot or as the namespace."""
+        """An operation with a reference of another tenant in a slot or as the namespace."""
         other = self.draw.choice([tenant for tenant in self.tenants if tenant is not actor])
         name = self.draw.choice(sorted(name for name in TABLE if self._slots(name, actor, other)))
         slot = self.draw.choice(self._slots(name, actor, other))
         ref = self.draw.choice(other.refs[slot.kind])
-        if slot is _HEADER:  # the organisation's own routes do not look at it, so there the call is carried out
+        if slot is _HEADER:  # organisation-level routes ignore the namespace, so the call is executed there
             self._ask(actor, name, TABLE[name].make(replace(actor, wear_out=True)), ref, {"X-Namespace": ref})
         else:
             self._ask(actor, name, put_in(TABLE[name].make(actor), slot, ref), ref)
@@ -94,7 +94,7 @@ class Menagerie:
         return [slot for slot in slots if slot.kind not in OF_THE_ORGANIZATION]
 
     def _write(self, actor: Tenant) -> None:
-        """Documents, names and labels full of canaries, half of them under names that the others use as well."""
+        """Documents, names and labels full of canaries, half of them under names that other tenants use too."""
         canary, shared = actor.name(), self.draw.choice(_SHARED_NAMES)
         name = self.draw.choice([shared, canary])
         document = {
@@ -123,7 +123,7 @@ class Menagerie:
         self._ask(actor, f"{'PATCH' if changes else 'POST'} {path}", Call(body=body))
 
     def _look_everywhere(self, actor: Tenant) -> None:
-        """Every list, under the names that all use."""
+        """Every list, under the names that all tenants use."""
         for path in (*_COUNTED, *_COUNTED_OF_THE_ORGANIZATION, "/me"):
             self._ask(actor, f"GET {path}", Call(query={} if path == "/me" else {"limit": "50"}))
         for shared in _SHARED_NAMES:
@@ -162,7 +162,7 @@ class Menagerie:
                 raise Leak(f"step {self.steps}: {name} tells {actor.label} {id} of another: {received[:2000]}")
 
     def _canaries(self, actor: Tenant, *, wide: bool) -> Iterator[str]:
-        """What the actor may not see: anything of another organisation, contents of another namespace of its own."""
+        """What the actor may not see: any data of another organisation, or contents of another namespace of its own."""
         for tenant in self.tenants:
             if tenant.organization_id != actor.organization_id:
                 yield f"{tenant.label}_"
@@ -172,7 +172,7 @@ class Menagerie:
                 yield f"{tenant.label}_own_"
 
     def _counts(self, watcher: Tenant, actor: Tenant) -> dict[str, Any]:
-        """How many things the watcher sees, as far as the actor has no part in them."""
+        """The number of resources visible to the watcher, excluding those shared with the actor."""
         counted = [*_COUNTED]
         if watcher.organization_id != actor.organization_id:
             counted += _COUNTED_OF_THE_ORGANIZATION

@@ -1,4 +1,4 @@
-"""What the matrix has compared so far, for the line at the end of the session and the figures in the docs."""
+"""Counts of the matrix's comparisons, for the summary at the end of the session and the figures in the docs."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ _MAY_DIFFER: Final = ("date", "x-request-id", "x-ratelimit-")
 
 @dataclass
 class Cells:
-    """A cell is one request whose whole answer was compared with the one it must be."""
+    """A cell is one request whose complete response was compared with the expected one."""
 
     checked: Counter[str] = field(default_factory=Counter)
     operations: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     failed: int = 0
-    """How many tests of the session failed."""
+    """The number of failed tests of the session."""
 
     def count(self, kind: str, operation: str) -> None:
         self.checked[kind] += 1
         self.operations.add(operation)
 
     def note(self, line: str) -> None:
-        """A line of its own at the end of the session."""
+        """Print the summary line at the end of the session."""
         self.notes.append(line)
 
     def lines(self) -> list[str]:
@@ -41,7 +41,7 @@ class Cells:
 
 
 def comparable(answer: httpx.Response, echoed: str = "") -> tuple[int, Mapping[str, str], bytes]:
-    """Status, headers and body without what tells requests apart: their ids, the time, and the reference sent."""
+    """Status, headers and body without what differs between requests: their ids, the time, and the reference sent."""
     headers = {name: value for name, value in answer.headers.items() if not name.startswith(_MAY_DIFFER)}
     body = answer.content
     return answer.status_code, headers, body.replace(echoed.encode(), b"<sent>") if echoed else body

@@ -1,4 +1,4 @@
-"""A real server without workers, on which three tenants live; runs are carried out by the tests' own process."""
+"""A real server without workers and with three tenants; runs are executed in the test process."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def cells(request: pytest.FixtureRequest, record_testsuite_property: Callable[[s
 
 @dataclass(frozen=True)
 class World:
-    """The server, its data folder opened beside it, and who lives there."""
+    """The server, a second connection to its data folder, and its tenants."""
 
     url: str
     services: Services
@@ -64,7 +64,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[World]:
-    """Amber and birch share an organisation, cedar has another; each has one thing of every kind."""
+    """Amber and birch share an organisation, cedar has another; each has one resource of every kind."""
     data = tmp_path_factory.mktemp("tenancy") / "data"
     with ServerProcess(data, workers=0) as server:
         services = assemble(Settings(data=data, workers=0))
@@ -95,7 +95,7 @@ def _tenant(services: Services, url: str, label: str, admin: str) -> Tenant:
 
 
 def _expired_key(settings: Settings, scope: Scope, label: str, email: str) -> str:
-    """Made yesterday, for an hour."""
+    """A key created yesterday with a lifetime of one hour."""
     yesterday = utc_now() - timedelta(days=1)
     opened = assemble(settings, lambda: yesterday)
     try:
@@ -107,14 +107,14 @@ def _expired_key(settings: Settings, scope: Scope, label: str, email: str) -> st
 
 @pytest.fixture(scope="module")
 def bare(world: World) -> Iterator[httpx.Client]:
-    """A client that sends nothing by itself; paths carry their mount."""
+    """A client without default headers; paths include their mount."""
     with httpx.Client(base_url=world.url, timeout=30, trust_env=False) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
-    """The application itself, for what it tells of its routes."""
+    """The application itself, for inspecting its routes."""
     opened = assemble(Settings(data=tmp_path_factory.mktemp("described"), workers=0))
     yield create_app(opened)
     opened.close()

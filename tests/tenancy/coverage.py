@@ -1,4 +1,4 @@
-"""What the OpenAPI and the router tell of an application, and what the table of the matrix leaves out of it."""
+"""The routes of an application according to its OpenAPI and its router, and what the matrix table lacks of them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,14 @@ from tenancy.operations import Operation
 __all__ = ["HIDDEN", "left_out", "namespaced", "operations_of", "routes_of", "unnamed_ids"]
 
 HIDDEN: Final = frozenset({"GET /openapi.json", "POST /clusters/{cluster_identifier}/execute/submit"})
-"""Served but not described: the description itself, and another name for a route that is."""
+"""Served but not described: the description itself, and an alias of a described route."""
 
 _METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
 _AN_ID: Final = re.compile(r"(^|_)ids?$")
 
 
 def operations_of(openapi: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """`METHOD /path` without the mount, and what the OpenAPI tells of it."""
+    """Maps `METHOD /path` without the mount to its OpenAPI description."""
     return {
         f"{method.upper()} {path.removeprefix(MOUNTS[0])}": described
         for path, methods in openapi["paths"].items()
@@ -30,7 +30,7 @@ def operations_of(openapi: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def routes_of(app: FastAPI) -> dict[str, set[str]]:
-    """`METHOD /path` without the mount, and the mounts it is served under. HEAD goes with GET."""
+    """Maps `METHOD /path` without the mount to the mounts that serve it. HEAD is covered by GET."""
     found: dict[str, set[str]] = {}
     for method, path in _walk(app):
         mount = next((mount for mount in MOUNTS if path.startswith(f"{mount}/")), "")
@@ -39,7 +39,7 @@ def routes_of(app: FastAPI) -> dict[str, set[str]]:
 
 
 def left_out(openapi: Mapping[str, Any], table: Mapping[str, Operation]) -> list[str]:
-    """What the table must still be told, as sentences; empty where it covers everything."""
+    """The gaps of the table, as sentences; empty if it covers everything."""
     described = operations_of(openapi)
     missing = [f"{name}: has no entry in tests/tenancy/operations.py" for name in described.keys() - table.keys()]
     gone = [f"{name}: is no operation any more" for name in table.keys() - described.keys()]
@@ -52,7 +52,7 @@ def left_out(openapi: Mapping[str, Any], table: Mapping[str, Operation]) -> list
 
 
 def unnamed_ids(openapi: Mapping[str, Any], described: Mapping[str, Any], operation: Operation) -> list[str]:
-    """Parameters of the path, and fields and parameters called ids, that the entry does not name."""
+    """Path parameters, and fields and parameters named like ids, that the entry does not list."""
     named = {word for slot in operation.slots for word in slot.place.split(".")} | operation.free.keys()
     parameters = [(each["in"], each["name"]) for each in described.get("parameters", ())]
     ids = {name for place, name in parameters if place == "path" or _AN_ID.search(name)}
@@ -63,7 +63,7 @@ def unnamed_ids(openapi: Mapping[str, Any], described: Mapping[str, Any], operat
 
 
 def namespaced(described: Mapping[str, Any]) -> bool:
-    """Whether the operation asks for a namespace in the X-Namespace header."""
+    """Whether the operation requires a namespace in the X-Namespace header."""
     return any(each["in"] == "header" and each["name"] == "X-Namespace" for each in described.get("parameters", ()))
 
 

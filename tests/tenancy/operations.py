@@ -1,10 +1,10 @@
-"""The table of the route matrix: for each operation of the API a valid request, and where foreign ids could stand.
+"""The table of the route matrix: for each API operation, a valid request and the slots for foreign ids.
 
-A new route needs an entry here; `test_matrix.py` does the rest, and `test_coverage.py` fails until the entry is there.
-Paths are without their mount. `make` gets the tenant who calls: `t.ref(kind)` is a thing of theirs that stays,
-`t.fresh(kind)` one that the call may change or use up. Every parameter of the path, and every field of the body and
-parameter of the query that is called an id, is named in a `Slot` (what stands there is looked up, and a foreign id must
-act as a missing one) or in `free` (with the reason why nothing is looked up).
+A new route needs an entry here; `test_matrix.py` does the rest, and `test_coverage.py` fails until the entry exists.
+Paths omit their mount. `make` receives the calling tenant: `t.ref(kind)` is one of its permanent resources,
+`t.fresh(kind)` one that the call may modify or consume. Every path parameter, and every body field and query parameter
+named like an id, is listed in a `Slot` (its value is looked up, and a foreign id must behave like a missing one) or in
+`free` (with the reason why nothing is looked up).
 """
 
 import json
@@ -23,8 +23,8 @@ Make = Callable[[Tenant], Call]
 
 @dataclass(frozen=True)
 class Operation:
-    """`slots` holds only places beside the X-Namespace header, which the OpenAPI tells of. `free` maps names of fields
-    and parameters to reasons."""
+    """`slots` excludes the X-Namespace header, which the OpenAPI declares. `free` maps names of fields and parameters
+    to reasons."""
 
     make: Make
     slots: tuple[Slot, ...] = ()
@@ -62,12 +62,12 @@ def _nothing(_: Tenant) -> Call:
 
 
 def _at(*kinds: tuple[str, Kind], body: Any = None) -> Make:
-    """A call whose path names things that stay."""
+    """A call whose path refers to permanent resources."""
     return lambda t: Call(path={name: t.ref(kind) for name, kind in kinds}, body=body)
 
 
 def _listed(kind: Kind, id_field: str, *more: Slot) -> tuple[Slot, ...]:
-    """The places in a list's body: filters and search find nothing of others."""
+    """The slots in the body of a list request: filters and search find nothing of other tenants."""
     return (
         *more,
         Slot("body.filters", kind, 200, equals(id_field)),

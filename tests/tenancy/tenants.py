@@ -1,7 +1,7 @@
-"""Tenants with one thing of every kind, made over HTTP on a real server.
+"""Tenants with one resource of every kind, created over HTTP on a real server.
 
-Amber and birch are namespaces of one organisation, cedar is a namespace of another. No name and no id of one occurs in
-another, so that an answer which holds one tells whose it is.
+Amber and birch are namespaces of one organisation, cedar is a namespace of another. No name or
+id of one occurs in another, so any that appears in a response identifies its owner.
 """
 
 import secrets
@@ -24,7 +24,7 @@ _LETTERS: Final = {"amber": "fghj", "birch": "klmn", "cedar": "pqst", "dahlia": 
 
 @dataclass
 class Tenant:
-    """A namespace of an organisation. `refs` holds ids first, then names, of what `furnish` made in it.
+    """A namespace of an organisation. `refs` holds ids first, then names, of the resources created by `furnish`.
 
     `keys` are secrets: `admin`, `reader` (read), `writer` (read and write), `revoked`, `expired`.
     """
@@ -37,33 +37,33 @@ class Tenant:
     run_everything: Callable[[], object]
     refs: dict[Kind, tuple[str, ...]] = field(default_factory=dict)
     wear_out: bool = False
-    """Whether `fresh` makes something new; elsewhere a call is refused before it could use anything up."""
+    """Whether `fresh` creates a new resource; otherwise the call is rejected before it could consume one."""
 
     def ref(self, kind: Kind) -> str:
-        """The id of the thing that stays."""
+        """The id of the permanent resource."""
         return self.refs[kind][0]
 
     def fresh(self, kind: Kind) -> str:
-        """The id of a thing that a call may use up."""
+        """The id of a resource that a call may consume."""
         return _MAKERS[kind](self) if self.wear_out else self.ref(kind)
 
     def fresh_run(self) -> dict[str, str]:
-        """Cluster and id of a run that waits and may be cancelled, as parameters of a path."""
+        """Path parameters (cluster and run id) of a queued run that may be cancelled."""
         if not self.wear_out:
             return {"cluster_identifier": self.ref("cluster"), "run_id": self.ref("run")}
         cluster = _new_cluster(self)
         return {"cluster_identifier": cluster, "run_id": _execute(self, cluster)["additional_data"]["run_id"]}
 
     def name(self) -> str:
-        """A name nobody has, of a thing that only the namespace may know."""
+        """An unused name for a resource visible only in the namespace."""
         return f"{self.label}_own_{self._word()}"
 
     def open_name(self) -> str:
-        """A name nobody has, of a thing that the whole organisation knows."""
+        """An unused name for a resource visible in the whole organisation."""
         return f"{self.label}_all_{self._word()}"
 
     def _word(self) -> str:
-        """Letters of this tenant only: an answer proposes names that are like the one that is missing."""
+        """Letters used by this tenant only, because a response suggests names similar to the missing one."""
         return "".join(secrets.choice(_LETTERS[self.label]) for _ in range(16))
 
     def post(self, path: str, body: Any) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Tenant:
 
 
 def furnish(tenant: Tenant) -> None:
-    """Make one thing of every kind, and wait for the run."""
+    """Create one resource of every kind, and wait for the run."""
     name, http = tenant.open_name(), tenant.http
     space = tenant.post("/namespaces", {"namespace_name": name})
     tenant.refs["namespace"] = (space["namespace_id"], name)
@@ -97,7 +97,7 @@ def furnish(tenant: Tenant) -> None:
 
 
 def missing_like(ref: str) -> str:
-    """A reference of the same form and length that nothing has."""
+    """An unused reference of the same form and length."""
     prefix, mark, rest = ref.partition("_")
     while True:
         drawn = "".join(secrets.choice(string.ascii_lowercase) if c.isalnum() else c for c in rest or prefix)
@@ -109,7 +109,7 @@ def missing_like(ref: str) -> str:
 def send(
     http: httpx.Client, method: str, path: str, call: Call, key: str | None, headers: dict[str, str] | None = None
 ) -> httpx.Response:
-    """`path` with its mount and with `{parameters}`. As all programs that Shoal knows, it asks for JSON."""
+    """`path` includes its mount and `{parameters}`. Like all known API clients, it requests JSON."""
     for name, value in call.path.items():
         path = path.replace("{" + name + "}", httpx.URL("http://x").copy_with(path="/" + value).raw_path.decode()[1:])
     sent = {"Accept": "application/json"} | dict(headers or {}) | dict(call.headers)
@@ -156,7 +156,7 @@ def _new_cluster(tenant: Tenant) -> str:
 
 
 def _execute(tenant: Tenant, cluster: str) -> dict[str, Any]:
-    """The task of a run that waits: there is no worker beside the server."""
+    """The task of a queued run: the server has no worker."""
     return tenant.post(f"/clusters/{cluster}/execute", {})
 
 

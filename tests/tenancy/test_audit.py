@@ -1,4 +1,4 @@
-"""Every operation that changes something leaves a row in the audit log of its own organisation, and in no other."""
+"""Every operation that changes something adds a row to the audit log of its own organisation and to no other."""
 
 from dataclasses import replace
 from typing import Any, Final, get_args
@@ -39,7 +39,7 @@ def _changes(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", sorted(filter(_changes, TABLE)))
-def test_a_change_is_noted_with_who_made_it(name: str, world: World, bare: httpx.Client) -> None:
+def test_a_change_is_recorded_with_its_author(name: str, world: World, bare: httpx.Client) -> None:
     cedar = replace(world.cedar, wear_out=True)
     call, request_id = TABLE[name].make(cedar), cedar.name()
 
@@ -56,7 +56,7 @@ def test_a_change_is_noted_with_who_made_it(name: str, world: World, bare: httpx
 
 
 @pytest.mark.parametrize("name", sorted(name for name in TABLE if not _changes(name)))
-def test_reading_leaves_no_row(name: str, world: World, bare: httpx.Client) -> None:
+def test_reading_adds_no_row(name: str, world: World, bare: httpx.Client) -> None:
     id = world.amber.name()
 
     assert _call(bare, world.amber, name, TABLE[name].make(world.amber), id=id).status_code == 200
@@ -82,7 +82,7 @@ def test_the_log_holds_counts_and_no_contents(world: World, bare: httpx.Client) 
     assert "very private" not in amber.http.get(_LOG, params={"limit": "1000"}).text
 
 
-def test_a_change_that_was_refused_leaves_no_row_of_a_change(world: World, bare: httpx.Client) -> None:
+def test_a_rejected_change_is_not_recorded_as_a_change(world: World, bare: httpx.Client) -> None:
     amber = world.amber
     taken = Call(body={"bucket_name": amber.refs["bucket"][1], "bucket_schema": {"properties": {}}})
 
@@ -91,7 +91,7 @@ def test_a_change_that_was_refused_leaves_no_row_of_a_change(world: World, bare:
     assert _rows(amber, search="taken") == []
 
 
-def test_a_call_without_the_permission_is_noted(world: World, bare: httpx.Client) -> None:
+def test_a_call_without_permission_is_recorded(world: World, bare: httpx.Client) -> None:
     amber = world.amber
     name = "DELETE /buckets/{bucket}"
     assert _call(bare, amber, name, TABLE[name].make(amber), "writer", id="forbidden-1").status_code == 403
@@ -104,7 +104,9 @@ def test_a_call_without_the_permission_is_noted(world: World, bare: httpx.Client
 
 
 @pytest.mark.parametrize("role", ["revoked", "expired"])
-def test_a_key_that_no_longer_works_is_noted_for_its_organisation(role: str, world: World, bare: httpx.Client) -> None:
+def test_use_of_an_invalidated_key_is_recorded_for_its_organisation(
+    role: str, world: World, bare: httpx.Client
+) -> None:
     cedar = world.cedar
     assert _call(bare, cedar, "GET /me", Call(), role, id=f"{role}-1").status_code == 401
 
@@ -115,7 +117,7 @@ def test_a_key_that_no_longer_works_is_noted_for_its_organisation(role: str, wor
     assert row in _rows(cedar, key=row["resource_id"], outcome="unauthenticated")
 
 
-def test_a_key_in_a_path_does_not_reach_the_log(world: World, bare: httpx.Client) -> None:
+def test_a_key_in_a_path_is_not_logged(world: World, bare: httpx.Client) -> None:
     amber = world.amber
     path = {"bucket": amber.keys["admin"]}
     _call(bare, amber, "DELETE /buckets/{bucket}", Call(path=path), "reader", id="slip")
@@ -125,7 +127,7 @@ def test_a_key_in_a_path_does_not_reach_the_log(world: World, bare: httpx.Client
     assert row["details"]["path"] == "/v1/buckets/sk_…"
 
 
-def test_the_log_is_narrowed_by_action_key_and_time(world: World) -> None:
+def test_the_log_can_be_filtered_by_action_key_and_time(world: World) -> None:
     amber = world.amber
     amber.post("/buckets", {"bucket_name": amber.name(), "bucket_schema": {"properties": {}}})
     newest = _rows(amber, action="bucket.")[0]
@@ -141,7 +143,7 @@ def test_the_log_is_narrowed_by_action_key_and_time(world: World) -> None:
     assert amber.http.get(_LOG, params={"outcome": "fine"}).status_code == 422
 
 
-def test_the_log_is_paged_from_the_newest(world: World) -> None:
+def test_the_log_is_paginated_newest_first(world: World) -> None:
     amber = world.amber
     first = amber.http.get(_LOG, params={"limit": "3", "include_total": "true"}).json()
     second = amber.http.get(_LOG, params={"limit": "3", "cursor": first["pagination"]["next_cursor"]}).json()

@@ -1,4 +1,4 @@
-"""Without a key nobody gets further than the headers, whatever the path looks like."""
+"""Requests without a key are rejected after the headers, whatever the path looks like."""
 
 import asyncio
 import socket
@@ -40,7 +40,7 @@ def place(world: World) -> tuple[str, int]:
 
 
 def first_line(place: tuple[str, int], head: str, body: bytes = b"") -> str:
-    """What a server answers first to a request written by hand, of which no more than `body` is ever sent."""
+    """The first response to a hand-written request of which no more than `body` is ever sent."""
     with socket.create_connection(place, timeout=20) as line:
         line.sendall(head.encode() + b"\r\n\r\n" + body)
         with line.makefile("rb") as answer:
@@ -56,12 +56,12 @@ def _lines(method: str, path: str, *headers: str) -> str:
 
 
 def _concrete(path: str) -> str:
-    """The path with its parameters filled: whether they exist must not matter."""
+    """The path with its parameters filled in; whether they exist must not matter."""
     return path.replace("{", "").replace("}", "")
 
 
 @pytest.mark.parametrize("mount", PREFIXES)
-def test_one_byte_of_a_tebibyte_is_enough_for_the_refusal(
+def test_one_byte_of_a_tebibyte_is_enough_for_the_rejection(
     mount: str, place: tuple[str, int], app: FastAPI, cells: Cells
 ) -> None:
     bodied = [name for name in operations_of(app.openapi()) if name.split(" ")[0] in _WITH_A_BODY]
@@ -75,20 +75,20 @@ def test_one_byte_of_a_tebibyte_is_enough_for_the_refusal(
             cells.count("before the body", name)
 
 
-def test_a_client_that_asks_whether_to_go_on_is_refused_at_once(place: tuple[str, int]) -> None:
+def test_a_client_that_sends_expect_100_continue_is_rejected_at_once(place: tuple[str, int]) -> None:
     head = _lines("POST", "/v1/collections/c/documents/import", f"Content-Length: {_HUGE}", "Expect: 100-continue")
 
     assert first_line(place, head).startswith("HTTP/1.1 401")
 
 
-def test_a_key_without_the_permission_is_refused_before_the_body_as_well(place: tuple[str, int], world: World) -> None:
+def test_a_key_without_permission_is_also_rejected_before_the_body(place: tuple[str, int], world: World) -> None:
     key = f"Authorization: Bearer {world.amber.keys['reader']}"
     head = _lines("POST", "/v1/collections/c/documents/import", f"Content-Length: {_HUGE}", key)
 
     assert status_of(place, head, b"{") == 403
 
 
-def test_no_trick_with_the_path_of_a_route_opens_it(place: tuple[str, int], cells: Cells) -> None:
+def test_no_path_trick_opens_a_route(place: tuple[str, int], cells: Cells) -> None:
     for name in sorted(TABLE):
         method, path = name.split(" ")
         for trick in _TRICKS:
@@ -114,7 +114,7 @@ def test_no_method_opens_a_route_that_is_not_public(method: str, place: tuple[st
         assert status in refused or (path == "/" and method in ("GET", "HEAD")), (path, status)
 
 
-def test_other_headers_open_nothing(place: tuple[str, int]) -> None:
+def test_other_headers_grant_no_access(place: tuple[str, int]) -> None:
     for header in (
         "X-HTTP-Method-Override: GET", "X-Original-URL: /v1/health", "X-Rewrite-URL: /v1/health",
         "X-Forwarded-Prefix: /health", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: localhost", "Cookie: key=x",
@@ -123,17 +123,17 @@ def test_other_headers_open_nothing(place: tuple[str, int]) -> None:
         assert status_of(place, _lines("GET", "/v1/clusters", header)) == 401, header
 
 
-def test_a_request_for_a_websocket_is_no_way_in(place: tuple[str, int]) -> None:
+def test_a_websocket_upgrade_request_grants_no_access(place: tuple[str, int]) -> None:
     upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")  # fmt: skip
 
     assert status_of(place, _lines("GET", "/v1/clusters", *upgrade)) == 401
-    assert status_of(place, _lines("GET", "/v1/health", *upgrade)) == 200  # answered as what it is: a GET
+    assert status_of(place, _lines("GET", "/v1/health", *upgrade)) == 200  # handled as the GET that it is
 
 
 @pytest.mark.parametrize("path", ["/v1/clusters", "/v1/health", "/"])
-def test_a_server_that_speaks_websocket_gets_none(path: str, app: FastAPI) -> None:
-    """Under another server than ours, which hands WebSocket connections to the application."""
+def test_no_websocket_is_opened_even_if_the_server_supports_it(path: str, app: FastAPI) -> None:
+    """Under a server that, unlike ours, passes WebSocket connections to the application."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -150,7 +150,7 @@ def test_a_server_that_speaks_websocket_gets_none(path: str, app: FastAPI) -> No
 
 @pytest.fixture(scope="module", params=["health", "livez", "readyz", "openapi.json", "liveness"])
 def called_like_a_probe(request: pytest.FixtureRequest, world: World) -> Iterator[str]:
-    """Things that are called like a public path."""
+    """Resources named like a public path."""
     name, amber = str(request.param), world.amber
     config = {"feature_uris": ["v"], "clustering_method": "kmeans"}
     bodies: dict[str, dict[str, Any]] = {
@@ -166,7 +166,7 @@ def called_like_a_probe(request: pytest.FixtureRequest, world: World) -> Iterato
         amber.http.delete(f"/{kind}/{name}").raise_for_status()
 
 
-def test_a_thing_called_like_a_probe_is_as_private_as_others(
+def test_a_resource_named_like_a_probe_is_as_private_as_others(
     called_like_a_probe: str, place: tuple[str, int], world: World
 ) -> None:
     name = called_like_a_probe
@@ -177,7 +177,7 @@ def test_a_thing_called_like_a_probe_is_as_private_as_others(
 
 
 def _leads_to_the_api(sent: str) -> bool:
-    """Whether a request that does not say that it comes from a program is the API's, which asks for a key."""
+    """Whether a request not identified as coming from a program is handled by the API, which requires a key."""
     path = _path(sent)
     return f"{path}/".startswith(tuple(f"{mount}/" for mount in MOUNTS)) or path.rstrip("/") in PROBES
 

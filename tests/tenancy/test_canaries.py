@@ -1,11 +1,11 @@
-"""Two organisations with two namespaces each do random things for a long time; no byte of one reaches another.
+"""Two organisations with two namespaces each operate at random for a long time; no byte of one reaches another.
 
-`SHOAL_CANARY_STEPS` sets the length, `SHOAL_CANARY_SEEDS` how many courses there are: the long form is
+`SHOAL_CANARY_STEPS` sets the number of steps, `SHOAL_CANARY_SEEDS` that of runs: the long form is
 
     SHOAL_CANARY_STEPS=10000 SHOAL_CANARY_SEEDS=5 pytest tests/tenancy/test_canaries.py -k "another_in_process"
 
-Several begin anew, because what has piled up makes each step dearer. The short form is longer than the 500 steps
-within which the watch has to see a planted leak.
+It has several runs because accumulated data makes each step more expensive. The short form exceeds the 500 steps
+within which the watch must detect a planted leak.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ _RUNS_EVERY: Final = 250
 
 
 class _InProcess(httpx.BaseTransport):
-    """Requests straight to the application, on an event loop of their own."""
+    """Requests directly to the application, on a separate event loop."""
 
     def __init__(self, services: Services) -> None:
         self._runner = asyncio.Runner()
@@ -78,7 +78,7 @@ def _settled(
 
 @pytest.fixture(params=[_FIRST_SEED])
 def in_process(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Menagerie]:
-    """In one process with the stores; the parameter is the seed."""
+    """Runs in one process with the stores; the parameter is the seed."""
     services = assemble(Settings(data=tmp_path / "data", workers=0))
     secret = services.keys.bootstrap(services.settings.data / "key")
     assert secret is not None
@@ -112,8 +112,8 @@ def _live(menagerie: Menagerie, steps: int, cells: Cells, how: str) -> None:
     cells.note(
         f"two tenants: {steps:,} steps {how}, {menagerie.answers.total():,} answers watched for canaries, 0 leaks"
     )
-    assert menagerie.answers[200] > steps / 2  # most of what they do is done
-    assert menagerie.answers[404] > steps / 10  # and most of what they try with others' things is not there
+    assert menagerie.answers[200] > steps / 2  # most operations succeed
+    assert menagerie.answers[404] > steps / 10  # and most attempts on foreign resources are not found
 
 
 @pytest.mark.timeout(600 + _STEPS)
@@ -132,7 +132,7 @@ def test_no_byte_of_one_reaches_another_over_a_socket(over_a_socket: Menagerie, 
 def test_a_store_that_forgets_the_organisation_is_caught(
     in_process: Menagerie, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The watch itself: with the tenants' border gone, a leak is seen within a few hundred steps."""
+    """Test the watch itself: with tenant isolation disabled, a leak is detected within a few hundred steps."""
     cedar = in_process.tenants[2]
     monkeypatch.setattr(Scope, "organization", property(lambda scope: Scope(cedar.organization_id)))
 

@@ -1,4 +1,4 @@
-"""That the matrix covers every route there is, that it would notice a new one, and who may call what."""
+"""The matrix covers every route, new routes are detected, and permissions are as recorded."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -29,27 +29,27 @@ def test_every_operation_of_the_openapi_is_in_the_table_with_all_its_ids(app: Fa
     assert left_out(app.openapi(), TABLE) == []
 
 
-def test_the_openapi_describes_every_route_but_the_listed_ones(app: FastAPI) -> None:
+def test_the_openapi_describes_every_route_except_the_listed_ones(app: FastAPI) -> None:
     assert routes_of(app).keys() - operations_of(app.openapi()).keys() == HIDDEN
     assert operations_of(app.openapi()).keys() <= routes_of(app).keys()
 
 
-def test_every_route_is_at_the_official_mount_to_which_the_others_lead(app: FastAPI) -> None:
-    """That they do, on a real server, is what the matrix and `tests/api/test_mounts.py` show."""
+def test_every_route_is_served_at_the_official_mount_to_which_the_others_map(app: FastAPI) -> None:
+    """That they do so on a real server is tested by the matrix and `tests/api/test_mounts.py`."""
     assert {name: mounts for name, mounts in routes_of(app).items() if mounts != {MOUNT}} == {}
 
 
-def test_what_is_public_is_a_route_that_only_reads(app: FastAPI) -> None:
+def test_public_routes_are_read_only(app: FastAPI) -> None:
     assert all(path.startswith(f"{MOUNT}/") for path in PUBLIC)
     assert {f"GET {path.removeprefix(MOUNT)}" for path in PUBLIC} <= routes_of(app).keys()
 
 
-def test_who_may_call_what_is_as_it_was() -> None:
-    """After a change that is meant: `python -m tenancy.test_coverage` in tests/ writes the table anew."""
+def test_permissions_of_routes_are_as_recorded() -> None:
+    """After an intended change, run `python -m tenancy.test_coverage` in tests/ to rewrite the table."""
     assert _permissions() == _SNAPSHOT.read_text()
 
 
-def test_every_route_declares_what_a_key_needs_or_is_one_of_the_probes(app: FastAPI) -> None:
+def test_every_route_declares_its_permission_or_is_a_probe(app: FastAPI) -> None:
     declared: dict[str, set[Permission | None]] = {}
     for context in iter_route_contexts(app.routes):
         route, path = context.original_route, str(context.path)
@@ -65,7 +65,7 @@ def test_every_route_declares_what_a_key_needs_or_is_one_of_the_probes(app: Fast
 
 
 @pytest.mark.parametrize("extra", [None, {}, {"requestBody": {}}, {"x-permission": "reed"}, {"x-permission": True}])
-def test_a_route_that_declares_no_permission_cannot_be_made(extra: dict[str, Any] | None) -> None:
+def test_a_route_without_a_permission_cannot_be_defined(extra: dict[str, Any] | None) -> None:
     router = Resource("/secrets", tag="secrets", about="What nobody guards.")
 
     with pytest.raises(TypeError, match=r"/secrets/\{id\}: declare a permission"):
@@ -82,7 +82,7 @@ class _Move(BaseModel):
 
 @pytest.fixture
 def grown() -> FastAPI:
-    """An application with routes that the table does not know."""
+    """An application with routes that are missing from the table."""
     router = APIRouter(prefix="/v1")
 
     @router.post("/clusters/{cluster_identifier}/move")
@@ -98,14 +98,14 @@ def grown() -> FastAPI:
     return application
 
 
-def test_a_new_route_is_missed_until_the_table_has_it(grown: FastAPI) -> None:
+def test_a_new_route_is_reported_until_the_table_contains_it(grown: FastAPI) -> None:
     assert left_out(grown.openapi(), {}) == [
         "GET /secrets: has no entry in tests/tenancy/operations.py",
         "POST /clusters/{cluster_identifier}/move: has no entry in tests/tenancy/operations.py",
     ]
 
 
-def test_every_id_of_a_new_route_must_be_named(grown: FastAPI) -> None:
+def test_every_id_of_a_new_route_must_be_listed(grown: FastAPI) -> None:
     table = {"GET /secrets": TABLE["GET /me"], "POST /clusters/{cluster_identifier}/move": TABLE["GET /me"]}
     named = {**table, "POST /clusters/{cluster_identifier}/move": TABLE["GET /clusters/{cluster_identifier}"]}
 
@@ -121,16 +121,16 @@ def test_an_entry_without_a_route_is_reported(grown: FastAPI) -> None:
     assert "GET /me: is no operation any more" in left_out(grown.openapi(), TABLE)
 
 
-def test_a_route_that_is_not_described_is_found(grown: FastAPI) -> None:
+def test_an_undescribed_route_is_detected(grown: FastAPI) -> None:
     @grown.get("/v1/hidden", include_in_schema=False)
     def hidden() -> None:
-        """Served, and told to nobody."""
+        """Served but undocumented."""
 
     assert routes_of(grown).keys() - operations_of(grown.openapi()).keys() >= {"GET /hidden"}
 
 
 def _permissions() -> str:
-    """One line a route: what it needs, and which keys may call it."""
+    """One line per route: its required permission and the keys that may call it."""
     lines = [f"{'needs':<8}{'keys that may call it':<45}route"]
     for name in sorted(TABLE, key=lambda name: (name.split(" ")[1], name)):
         method, path = name.split(" ")

@@ -1,4 +1,4 @@
-"""Two organisations that call everything alike, down to the id of the namespace, share nothing."""
+"""Two organisations with identical names, down to the id of the namespace, share nothing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -40,7 +40,7 @@ def text_of(http: httpx.Client) -> object:
     return done(http, "GET", "/collections/docs/documents/one")["text"]
 
 
-def test_each_sees_and_changes_its_own(twins: tuple[httpx.Client, httpx.Client]) -> None:
+def test_each_sees_and_changes_only_its_own_resources(twins: tuple[httpx.Client, httpx.Client]) -> None:
     left, right = twins
 
     done(left, "PATCH", "/collections/docs/documents/one", {"text": "changed"})
@@ -52,7 +52,9 @@ def test_each_sees_and_changes_its_own(twins: tuple[httpx.Client, httpx.Client])
     )
 
 
-def test_vectors_of_one_name_may_have_other_dimensions_elsewhere(twins: tuple[httpx.Client, httpx.Client]) -> None:
+def test_vectors_of_the_same_name_may_differ_in_dimension_between_organisations(
+    twins: tuple[httpx.Client, httpx.Client],
+) -> None:
     left, right = twins
     done(left, "DELETE", "/namespaces/prod")
     done(left, "POST", "/namespaces", {**_NAMES, "vector_configs": [{"name": "v", "dimension": 7}]})

@@ -1,4 +1,4 @@
-"""Keys on a real server: where they are written down, when they stop, and that an organisation keeps one."""
+"""Keys on a real server: where they are stored, when they stop working, and that an organisation keeps one."""
 
 import os
 import secrets
@@ -31,7 +31,7 @@ _FIRST: Final = "/organizations/users/local@shoal/api-keys/first"
 
 @pytest.fixture
 def server(tmp_path: Path, processes: None) -> Iterator[ServerProcess]:
-    """On a data folder made under a careless umask, with everything it can log."""
+    """On a data folder created under a permissive umask, with all logging enabled."""
     careless = os.umask(0)
     try:
         with ServerProcess(tmp_path / "data", workers=0, SHOAL_LOG_LEVEL="debug") as running:
@@ -58,7 +58,7 @@ def status(server: ServerProcess, secret: str) -> int:
     return httpx.get(f"{server.url}/v1/me", headers={"Authorization": f"Bearer {secret}"}, trust_env=False).status_code
 
 
-# ── where they are written down ──────────────────────────────────────────────────────────────────────────────────────
+# ── where they are stored ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_no_secret_is_in_any_file_but_the_private_key_file_nor_in_the_log(
@@ -76,14 +76,14 @@ def test_no_secret_is_in_any_file_but_the_private_key_file_nor_in_the_log(
     assert (server.data / "key").read_text().strip() == known[0]
     assert [path for path in files if "metadata.sqlite" in path.name]
     for path in set(files) - {server.data / "key"}:
-        stored = path.read_bytes() if path.exists() else b""  # the write-ahead log goes when the server stops
+        stored = path.read_bytes() if path.exists() else b""  # the write-ahead log is removed when the server stops
         assert not [secret for secret in known if secret.encode() in stored], path
     shown = [line for line in server.output if "/clusters/sk_" not in line]
-    assert len(shown) > 5  # at debug it does log
+    assert len(shown) > 5  # it does log at level debug
     assert not [line for line in shown if any(secret in line for secret in (*known, unknown))]
 
 
-def test_the_first_key_is_readable_for_its_owner_alone_whatever_the_umask(server: ServerProcess) -> None:
+def test_the_first_key_is_readable_only_by_its_owner_whatever_the_umask(server: ServerProcess) -> None:
     assert (server.data / "key").stat().st_mode & 0o777 == 0o600
     assert server.data.stat().st_mode & 0o777 == 0o700
     for database in server.data.glob("*.sqlite*"):
@@ -91,7 +91,7 @@ def test_the_first_key_is_readable_for_its_owner_alone_whatever_the_umask(server
 
 
 def test_secrets_are_compared_by_their_digests_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes the same time whatever is wrong: neither a byte of a secret nor its place reaches a comparison."""
+    """Comparison time does not depend on the error: neither a byte of a secret nor its position is compared."""
     compared: list[tuple[str, str]] = []
     plain = secrets.compare_digest
 
@@ -107,11 +107,11 @@ def test_secrets_are_compared_by_their_digests_only(tmp_path: Path, monkeypatch:
     services.close()
 
     checksum, digest = compared
-    assert checksum == (secret[-6:], secret[-6:])  # computed from the key itself, and no secret
+    assert checksum == (secret[-6:], secret[-6:])  # computed from the key itself, not from the secret
     assert digest == (hash_of(secret),) * 2
 
 
-# ── when they stop ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── when they stop working ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_key_revoked_on_the_command_line_stops_at_once_on_a_running_server(
@@ -126,7 +126,7 @@ def test_a_key_revoked_on_the_command_line_stops_at_once_on_a_running_server(
     assert status(server, secret) == 401
 
 
-def test_under_load_the_new_secret_works_at_once_and_the_old_one_stops_at_once(
+def test_under_load_rotation_enables_the_new_secret_and_disables_the_old_one_at_once(
     server: ServerProcess, admin: httpx.Client
 ) -> None:
     old = made(admin, "busy")["key"]
@@ -168,7 +168,7 @@ def test_under_load_the_new_secret_works_at_once_and_the_old_one_stops_at_once(
     ],
     ids=["delete", "revoke", "take the permission", "let it expire"],
 )
-def test_the_last_admin_key_cannot_be_taken_away_over_http(
+def test_the_last_admin_key_cannot_be_removed_over_http(
     method: str, body: dict[str, Any] | None, server: ServerProcess, admin: httpx.Client
 ) -> None:
     made(admin, "no admin")
@@ -185,7 +185,7 @@ def test_the_last_admin_key_cannot_be_taken_away_over_http(
     assert admin.request(method, _FIRST, json=body).status_code == 200
 
 
-def test_of_two_admins_who_remove_each_other_one_stays(tmp_path: Path) -> None:
+def test_of_two_admins_who_remove_each_other_one_remains(tmp_path: Path) -> None:
     services = assemble(Settings(data=tmp_path / "data"))
     scope = Scope(services.keys.create_organization("one").organization_id)
     for attempt in range(10):
@@ -217,7 +217,7 @@ def _together(services: Services, scope: Scope, *names: str) -> list[str]:
 
 
 @pytest.mark.parametrize("attempt", ["get", "patch", "delete", "rotate"])
-def test_an_admin_of_one_organisation_has_no_say_in_another(
+def test_an_admin_of_one_organisation_has_no_rights_in_another(
     attempt: str, server: ServerProcess, admin: httpx.Client
 ) -> None:
     services = assemble(Settings(data=server.data))
@@ -234,7 +234,7 @@ def test_an_admin_of_one_organisation_has_no_say_in_another(
 
     answer = calls[attempt]()
 
-    # Its own first key has the same name and user; only that one may ever be meant.
+    # Its own first key has the same name and user; only that key may be affected.
     assert mine["key_id"] not in answer.text
     unchanged = admin.get(_FIRST).json()
     assert {**unchanged, "last_used_at": None} == {**mine, "last_used_at": None}

@@ -1,6 +1,6 @@
-"""Every operation under every mount, asked by everybody who may not, and by those who may.
+"""Every operation under every mount, called by every kind of unauthorised caller and by authorised ones.
 
-The answer is compared whole: what belongs to somebody else must look exactly like what does not exist.
+Responses are compared in full: a resource of another tenant must look exactly like a missing one.
 """
 
 from dataclasses import replace
@@ -34,7 +34,7 @@ def _parts(name: str) -> tuple[str, str, Operation]:
 
 
 @every_operation
-def test_without_a_good_key_there_is_one_answer_for_every_route(
+def test_without_a_valid_key_every_route_gives_the_same_response(
     name: str, world: World, bare: httpx.Client, cells: Cells
 ) -> None:
     method, path, operation = _parts(name)
@@ -60,7 +60,7 @@ def test_without_a_good_key_there_is_one_answer_for_every_route(
 
 
 @every_operation
-def test_a_key_may_do_what_the_table_of_permissions_says(
+def test_a_key_may_do_exactly_what_the_permission_table_says(
     name: str, world: World, bare: httpx.Client, cells: Cells
 ) -> None:
     method, path, operation = _parts(name)
@@ -93,7 +93,7 @@ def _forbidden(key: str, needed: Permission, granted: tuple[Permission, ...]) ->
     ids=["another organisation", "another organisation, the other way", "another namespace"],
 )  # fmt: skip
 @every_operation
-def test_resources_of_another_tenant_do_not_exist(
+def test_resources_of_another_tenant_appear_not_to_exist(
     name: str, intruder: str, owner: str, world: World, bare: httpx.Client, cells: Cells
 ) -> None:
     method, path, operation = _parts(name)
@@ -119,8 +119,8 @@ def test_resources_of_another_tenant_do_not_exist(
 
 
 @every_operation
-def test_ones_own_is_there_wherever_a_reference_can_stand(name: str, world: World, bare: httpx.Client) -> None:
-    """The other half: a slot in which nothing is ever found would make the test above empty."""
+def test_own_resources_are_found_in_every_slot(name: str, world: World, bare: httpx.Client) -> None:
+    """The counterpart: a slot in which nothing is ever found would make the test above vacuous."""
     method, path, operation = _parts(name)
     caller = replace(world.cedar, wear_out=True)
     for slot in operation.slots:
@@ -129,7 +129,7 @@ def test_ones_own_is_there_wherever_a_reference_can_stand(name: str, world: Worl
 
 
 def _is_found(http: httpx.Client, method: str, path: str, operation: Operation, slot: Slot, caller: Tenant) -> bool:
-    """Whether one of the caller's own references in the slot is answered otherwise than a missing one."""
+    """Whether one of the caller's own references in the slot is answered differently from a missing one."""
     headers, secret = {"X-Namespace": caller.ref("namespace")}, caller.keys["admin"]
     for ref in caller.refs[slot.kind]:
         own, missing = (
@@ -142,7 +142,7 @@ def _is_found(http: httpx.Client, method: str, path: str, operation: Operation, 
 
 
 @every_operation
-def test_a_foreign_namespace_in_the_header_is_not_there(
+def test_a_foreign_namespace_in_the_header_is_not_found(
     name: str, world: World, bare: httpx.Client, cells: Cells, described: dict[str, dict[str, object]]
 ) -> None:
     method, path, operation = _parts(name)
@@ -166,7 +166,7 @@ def test_a_foreign_namespace_in_the_header_is_not_there(
 
 
 @pytest.mark.parametrize("name", sorted(name for name in TABLE if name.endswith("/list")))
-def test_a_cursor_of_another_tenant_is_answered_as_one_of_another_list(
+def test_a_cursor_of_another_tenant_is_treated_like_one_of_another_list(
     name: str, world: World, bare: httpx.Client, cells: Cells
 ) -> None:
     method, path, operation = _parts(name)
@@ -183,7 +183,7 @@ def test_a_cursor_of_another_tenant_is_answered_as_one_of_another_list(
 
 
 def _cursor(http: httpx.Client, tenant: Tenant) -> str:
-    """Of a list that no operation of the test asks for: the documents of the collection, sorted."""
+    """The cursor of a list that no operation of the test requests: the documents of the collection, sorted."""
     path = f"/v1/collections/{tenant.ref('collection')}/documents"
     call = Call(query={"limit": "2", "sort": "row:asc"})
     answer = send(http, "GET", path, call, tenant.keys["admin"], {"X-Namespace": tenant.ref("namespace")})
@@ -191,7 +191,7 @@ def _cursor(http: httpx.Client, tenant: Tenant) -> str:
 
 
 def _state(tenant: Tenant) -> list[str]:
-    """Everything of a tenant as they see it, so that a change by somebody else shows."""
+    """All resources of a tenant as the tenant sees them, so that a change by another tenant is detected."""
     paths = [
         "/me", "/organizations", "/namespaces", "/buckets", "/collections", "/clusters",
         f"/namespaces/{tenant.ref('namespace')}",
