@@ -1,4 +1,4 @@
-"""The scope and the moment that stores are tested with."""
+"""The scope and the time used in tests of stores."""
 
 from storage.conftest import now, scope
 

@@ -1,4 +1,4 @@
-"""A disk that fills under a server and is freed again: what happens on a real small file system of each size.
+"""Fill and free the disk of a server, on real small file systems of each size.
 
 python tests/ops/disk_sweep.py 8 64     # 57 sizes, a few seconds each; needs to be root, for the mounts
 """
@@ -27,7 +27,7 @@ BATCH = 50
 
 @dataclass
 class Outcome:
-    """What one disk did. `statuses` counts the answers of all writes and deletions."""
+    """The outcome on one disk. `statuses` counts the responses to all writes and deletions."""
 
     size_mib: int
     acknowledged: int = 0
@@ -60,7 +60,7 @@ def mounted(folder: Path, size_mib: int) -> Iterator[Path]:
 
 
 def fill_and_free(folder: Path, size_mib: int, deadline_s: float = 60.0) -> Outcome:
-    """Write until the disk is full, let another program take the rest, read, delete, free, write again, start again."""
+    """Write until the disk is full, let another program take the rest, read, delete, free, write again, restart."""
     outcome = Outcome(size_mib)
     with mounted(folder, size_mib) as disk:
         filler, rest = disk / "filler", disk / "rest"
@@ -72,7 +72,9 @@ def fill_and_free(folder: Path, size_mib: int, deadline_s: float = 60.0) -> Outc
                 client.post("/collections", json=body).raise_for_status()
                 _write_until_full(client, outcome)
                 _take_the_rest(rest)
-                if not (disk / "data" / BALLAST_NAME).exists():  # it was given up a moment ago, and the other took it
+                if not (
+                    disk / "data" / BALLAST_NAME
+                ).exists():  # the ballast was just released, and the other program took the space
                     os.truncate(rest, max(0, rest.stat().st_size - _ballast_mib(size_mib) * MIB))
                 for _ in range(5):
                     _write_the_next(client, outcome)
@@ -92,7 +94,7 @@ def fill_and_free(folder: Path, size_mib: int, deadline_s: float = 60.0) -> Outc
 
 
 def _server(disk: Path, size_mib: int) -> ServerProcess:
-    # 1.5 times the largest journal, which on a small disk is no larger than the data that fit.
+    # 1.5 times the largest journal, which on a small disk is at most as large as the data that fit.
     reserve, ballast = 2 if size_mib >= 24 else 1, _ballast_mib(size_mib)
     return ServerProcess(disk / "data", workers=0, SHOAL_DISK_RESERVE_MIB=str(reserve), SHOAL_BALLAST_MIB=str(ballast))
 
@@ -129,14 +131,14 @@ def _write_the_next(client: httpx.Client, outcome: Outcome) -> bool:
 
 
 def _take_the_rest(path: Path) -> None:
-    """To the last block, as another program would."""
+    """Fill the disk to the last block, as another program would."""
     with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
         while True:
             file.write(b"\0" * 4096)
 
 
 def _delete(client: httpx.Client, outcome: Outcome, deadline_s: float) -> None:
-    """Delete a document on the full disk; the ballast may take a moment to go."""
+    """Delete a document on the full disk; releasing the ballast may take a moment."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end and not outcome.deleted:
         reply = client.delete("/collections/docs/documents/b00000-49")

@@ -1,4 +1,4 @@
-"""A small data folder with everything in it, made in this process; and ways to damage one."""
+"""A small data folder with every kind of content, created in this process, and helpers that damage one."""
 
 import sqlite3
 from datetime import UTC, datetime
@@ -19,12 +19,12 @@ __all__ = ["fill", "flip", "made", "only", "settings_of", "update"]
 
 
 def settings_of(folder: Path, **more: Any) -> Settings:
-    """Settings of a folder on whatever disk the tests have."""
+    """Settings for a folder on whatever disk the tests run on."""
     return Settings(**{"data": folder, "workers": 0, "disk_reserve_mib": 0, "ballast_mib": 0, **more})
 
 
 def made(folder: Path) -> None:
-    """60 documents with vectors, a cluster over them, its finished run, and saved replies; closed."""
+    """Create a folder with 60 documents with vectors, a cluster over them, its finished run and saved replies, and close it."""
     services = assemble(settings_of(folder))
     services.keys.bootstrap(folder / "key")
     fill(services)
@@ -32,7 +32,7 @@ def made(folder: Path) -> None:
 
 
 def fill(services: Services) -> Scope:
-    """The same in an open installation. Returns the scope of its namespace."""
+    """The same in an open installation. Returns the scope of the namespace."""
     organization = Scope(services.keys.organizations()[0].organization_id)
     scope = services.namespaces.scope(organization, "default")
     body = {"collection_name": "docs", "source": {"type": "direct_upsert"}}
@@ -49,12 +49,12 @@ def fill(services: Services) -> Scope:
 
 
 def only(folder: Path, pattern: str) -> Path:
-    """The first file of a pattern."""
+    """The first file that matches a pattern."""
     return sorted(folder.glob(pattern))[0]
 
 
 def flip(path: Path, at: int, bit: int = 0) -> None:
-    """Turn one bit of a file."""
+    """Flip one bit of a file."""
     with path.open("r+b") as file:
         file.seek(at)
         (byte,) = file.read(1)
@@ -63,7 +63,7 @@ def flip(path: Path, at: int, bit: int = 0) -> None:
 
 
 def update(path: Path, statement: str, *values: object) -> int:
-    """Change a database behind Shoal's back. Returns how many rows."""
+    """Change a database behind Shoal's back. Returns the number of changed rows."""
     connection = sqlite3.connect(path)
     with connection:
         changed = connection.execute(statement, values).rowcount

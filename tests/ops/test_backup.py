@@ -1,4 +1,4 @@
-"""Backups of a folder that is being written to, and what comes back of them."""
+"""Backups of a folder that is being written to, and their restoration."""
 
 import os
 import shutil
@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kept(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backup of it."""
+    """A backup of the folder."""
     target = tmp_path_factory.mktemp("backup") / "kept"
     back_up(whole, target, about=ABOUT)
     return target
@@ -60,7 +60,7 @@ def live(tmp_path: Path) -> Iterator[tuple[Services, Scope]]:
 
 
 class Writer(threading.Thread):
-    """Writes numbered batches to two namespaces in turn, with a record each, and compacts; notes what was stored."""
+    """Writes numbered batches, each with a record, to two namespaces in turn, compacts, and tracks what was stored."""
 
     def __init__(self, services: Services, scopes: list[Scope]) -> None:
         super().__init__(daemon=True)
@@ -89,7 +89,7 @@ class Writer(threading.Thread):
         batch = DocumentBatch(ids, [b"{}"] * ROWS, {"w": VectorColumn(np.arange(ROWS), values)})
         load, scrap_heap = (key_of(self._services, scope, name) for name in ("load", "scrap"))
         store.write(scope, load, [batch], now=datetime.now(UTC))
-        if number % 11 == 5:  # holes, and files that go away
+        if number % 11 == 5:  # holes, and files that disappear
             store.delete_where(scope, scrap_heap, MATCH_ALL)
             store.compact(scope)
         scrap = DocumentBatch([f"s{number % 5}"], [b"{}"], {"w": VectorColumn(np.arange(1), values[:1])})
@@ -102,7 +102,7 @@ def key_of(services: Services, scope: Scope, name: str) -> str:
 
 
 def batches_in(folder: Path, scopes: list[Scope]) -> list[int]:
-    """The numbers of the batches that a folder holds; each must be whole, with its own vectors."""
+    """The numbers of the batches in a folder; each must be complete, with its own vectors."""
     services = assemble(settings_of(folder))
     numbers = []
     try:
@@ -119,7 +119,7 @@ def batches_in(folder: Path, scopes: list[Scope]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_backups_under_load_hold_exactly_a_prefix_of_what_was_acknowledged(
+def test_backups_under_load_hold_exactly_a_prefix_of_the_acknowledged_writes(
     live: tuple[Services, Scope], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("tries", BACKUPS)
@@ -154,7 +154,7 @@ def test_backups_under_load_hold_exactly_a_prefix_of_what_was_acknowledged(
     assert list(services.settings.data.glob(".backup*")) == []
 
 
-def test_a_restored_folder_is_sound_and_shows_the_same(whole: Path, kept: Path, tmp_path: Path) -> None:
+def test_a_restored_folder_is_intact_and_gives_the_same_responses(whole: Path, kept: Path, tmp_path: Path) -> None:
     restore(kept, tmp_path / "restored")
 
     assert sound(tmp_path / "restored")
@@ -171,7 +171,7 @@ def test_a_restored_folder_is_sound_and_shows_the_same(whole: Path, kept: Path, 
     assert shown[0] == shown[1]
 
 
-def test_the_plain_key_is_copied_on_request_only(whole: Path, kept: Path, tmp_path: Path) -> None:
+def test_the_plaintext_key_is_copied_only_on_request(whole: Path, kept: Path, tmp_path: Path) -> None:
     back_up(whole, tmp_path / "with", about=ABOUT, with_key=True)
     secret = (whole / "key").read_bytes().strip()
 
@@ -184,7 +184,7 @@ def test_everything_in_a_backup_is_private(kept: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in kept.rglob("*") if path.is_file()} == {0o600}
 
 
-def test_later_writes_to_the_folder_do_not_reach_a_backup(live: tuple[Services, Scope], tmp_path: Path) -> None:
+def test_later_writes_to_the_folder_do_not_affect_a_backup(live: tuple[Services, Scope], tmp_path: Path) -> None:
     services, scope = live
     back_up(services.settings.data, tmp_path / "backup", about=ABOUT)
     before = {path: path.read_bytes() for path in (tmp_path / "backup").rglob("*") if path.is_file()}
@@ -197,7 +197,7 @@ def test_later_writes_to_the_folder_do_not_reach_a_backup(live: tuple[Services, 
 
 
 @pytest.mark.parametrize("pattern", ["metadata.sqlite", "*.f32", "members.parquet", "manifest.json", BACKUP_MANIFEST])
-def test_a_damaged_backup_is_refused_with_the_file_and_restores_nothing(
+def test_a_damaged_backup_is_rejected_with_the_file_and_restores_nothing(
     kept: Path, tmp_path: Path, pattern: str
 ) -> None:
     copy = Path(shutil.copytree(kept, tmp_path / "copy"))
@@ -210,7 +210,7 @@ def test_a_damaged_backup_is_refused_with_the_file_and_restores_nothing(
     assert [entry.name for entry in tmp_path.iterdir()] == ["copy"]
 
 
-def test_a_backup_that_lacks_a_file_or_is_cut_is_refused(kept: Path, tmp_path: Path) -> None:
+def test_a_backup_with_a_missing_or_truncated_file_is_rejected(kept: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(kept, tmp_path / "copy"))
     os.truncate(only(copy, "**/*.f32"), 8)
     with pytest.raises(Corrupt, match="damaged"):
@@ -222,7 +222,7 @@ def test_a_backup_that_lacks_a_file_or_is_cut_is_refused(kept: Path, tmp_path: P
     assert not (tmp_path / "restored").exists()
 
 
-def test_a_backup_is_never_made_inside_of_what_it_saves(whole: Path) -> None:
+def test_a_backup_is_never_created_inside_the_folder_it_saves(whole: Path) -> None:
     with pytest.raises(InvalidField, match="lies in the data folder"):
         back_up(whole, whole / "documents" / "backup", about=ABOUT)
 
@@ -230,7 +230,7 @@ def test_a_backup_is_never_made_inside_of_what_it_saves(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["metadata.sqlite", "documents/*/*/documents.sqlite"])
-def test_a_folder_that_is_damaged_or_lost_changes_is_not_backed_up(whole: Path, tmp_path: Path, pattern: str) -> None:
+def test_a_folder_with_damage_or_lost_changes_is_not_backed_up(whole: Path, tmp_path: Path, pattern: str) -> None:
     damaged, older = (Path(shutil.copytree(whole, tmp_path / name)) for name in ("damaged", "older"))
     with only(damaged, pattern).open("r+b") as file:
         file.write(b"\xff" * 100)
@@ -247,7 +247,7 @@ def test_a_folder_that_is_damaged_or_lost_changes_is_not_backed_up(whole: Path, 
 
 
 @pytest.mark.parametrize("gone", ["documents.sqlite", "documents.sqlite*"])
-def test_a_folder_whose_documents_are_gone_is_not_backed_up(whole: Path, tmp_path: Path, gone: str) -> None:
+def test_a_folder_whose_documents_are_missing_is_not_backed_up(whole: Path, tmp_path: Path, gone: str) -> None:
     lossy = Path(shutil.copytree(whole, tmp_path / "lossy"))
     for path in lossy.glob(f"documents/*/*/{gone}"):
         path.unlink()
@@ -259,7 +259,7 @@ def test_a_folder_whose_documents_are_gone_is_not_backed_up(whole: Path, tmp_pat
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["removed", "emptied"])
-def test_a_folder_without_its_metadata_is_not_taken_for_a_new_one(
+def test_a_folder_without_its_metadata_is_not_mistaken_for_a_new_one(
     whole: Path, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     lossy = Path(shutil.copytree(whole, tmp_path / "lossy"))
@@ -274,7 +274,7 @@ def test_a_folder_without_its_metadata_is_not_taken_for_a_new_one(
     assert {path: path.read_bytes() for path in lossy.rglob("*") if path.is_file()} == before
 
 
-def test_folders_in_use_are_never_written_over(whole: Path, kept: Path, tmp_path: Path) -> None:
+def test_folders_in_use_are_never_overwritten(whole: Path, kept: Path, tmp_path: Path) -> None:
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "mine").write_text("x")
 
@@ -294,14 +294,14 @@ def test_folders_in_use_are_never_written_over(whole: Path, kept: Path, tmp_path
 
 
 def resigned(copy: Path, **edits: object) -> None:
-    """Change a manifest and its checksum with it."""
+    """Change a manifest together with its checksum."""
     from shoal.storage.checksums import manifest_checksum
 
     manifest = orjson.loads((copy / BACKUP_MANIFEST).read_bytes()) | edits
     (copy / BACKUP_MANIFEST).write_bytes(orjson.dumps(manifest | {"checksum": manifest_checksum(manifest)}))
 
 
-def test_a_backup_of_a_newer_version_is_refused(kept: Path, tmp_path: Path) -> None:
+def test_a_backup_of_a_newer_version_is_rejected(kept: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(kept, tmp_path / "copy"))
     resigned(copy, format=99)
 
@@ -309,7 +309,7 @@ def test_a_backup_of_a_newer_version_is_refused(kept: Path, tmp_path: Path) -> N
         restore(copy, tmp_path / "restored")
 
 
-def test_a_backup_cannot_write_outside_of_its_folder(kept: Path, tmp_path: Path) -> None:
+def test_a_backup_cannot_write_outside_its_folder(kept: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(kept, tmp_path / "copy"))
     resigned(copy, files={"../../escaped": {"bytes": 0, "sha256": ""}})
 
@@ -319,7 +319,7 @@ def test_a_backup_cannot_write_outside_of_its_folder(kept: Path, tmp_path: Path)
     assert not (tmp_path.parent / "escaped").exists()
 
 
-def test_damage_in_the_folder_is_not_backed_up_in_silence(whole: Path, tmp_path: Path) -> None:
+def test_damage_in_the_folder_is_not_backed_up_silently(whole: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(whole, tmp_path / "data"))
     os.truncate(only(copy, "documents/*/*/vectors/*/*/*.f32"), 8)
 

@@ -1,4 +1,4 @@
-"""A disk that is full refuses new data, serves what it has, lets it be deleted, and recovers by itself."""
+"""On a full disk, new data is rejected, existing data can be read and deleted, and the server recovers automatically."""
 
 import errno
 import logging
@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @needs_mounts
 @pytest.mark.parametrize("size", SIZES)
-def test_a_disk_that_fills_loses_nothing_and_takes_writes_again_once_it_is_freed(size: int, tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing_and_accepts_writes_again_once_freed(size: int, tmp_path: Path) -> None:
     outcome = fill_and_free(tmp_path, size)
 
     assert outcome.lost == []
@@ -55,7 +55,7 @@ def test_the_reserve_is_a_share_of_the_disk_within_bounds_unless_set(tmp_path: P
     assert measure_space(tmp_path, 0).usable == measure_space(tmp_path, 0).free
 
 
-def test_what_does_not_fit_beside_the_reserve_is_refused_with_the_figures(tmp_path: Path) -> None:
+def test_writes_that_would_use_the_reserve_are_rejected_with_the_figures(tmp_path: Path) -> None:
     disk = Disk(tmp_path, reserve_mib=0, ballast_mib=0)
 
     disk.check(MIB)
@@ -67,7 +67,7 @@ def test_what_does_not_fit_beside_the_reserve_is_refused_with_the_figures(tmp_pa
 
 
 @needs_mounts
-def test_the_ballast_is_given_up_on_a_full_disk_and_taken_again_afterwards(
+def test_the_ballast_is_released_on_a_full_disk_and_restored_afterwards(
     disk: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     emptied: list[bool] = []
@@ -82,7 +82,7 @@ def test_the_ballast_is_given_up_on_a_full_disk_and_taken_again_afterwards(
     assert not ballast.exists()
     assert emptied == [True]
     assert "ballast_given_up" in caplog.text
-    assert tended.space().low  # what the ballast gave is not for new data
+    assert tended.space().low  # space released by the ballast is not for new data
     tended.tend()
     assert not ballast.exists()
     filler.unlink()
@@ -92,7 +92,7 @@ def test_the_ballast_is_given_up_on_a_full_disk_and_taken_again_afterwards(
 
 
 @needs_mounts
-def test_a_large_deletion_on_a_full_disk_goes_through_in_pieces(disk: Path, scope: Scope, now: datetime) -> None:
+def test_a_large_deletion_on_a_full_disk_succeeds_in_batches(disk: Path, scope: Scope, now: datetime) -> None:
     store, filler = SqliteDocuments(disk / "documents"), disk / "filler"
     for start in range(0, 4000, 500):
         ids = [f"d{start + row:05d}" for row in range(500)]

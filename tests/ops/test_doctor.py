@@ -37,7 +37,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(whole: Path, tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
+    """A copy of the folder that a test may damage."""
     return Path(shutil.copytree(whole, tmp_path / "data"))
 
 
@@ -60,12 +60,12 @@ def metadata_of(folder: Path) -> Path:
 
 
 def files_of(folder: Path) -> dict[Path, int]:
-    """When each file was written; without the side files that SQLite makes for a reader."""
+    """The modification time of each file, without the side files that SQLite creates for a reader."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm"))]
     return {path: path.stat().st_mtime_ns for path in files}
 
 
-def test_a_whole_folder_is_sound_and_everything_was_looked_at(folder: Path) -> None:
+def test_an_intact_folder_is_healthy_and_was_checked_completely(folder: Path) -> None:
     before = files_of(folder)
 
     report = seen(folder)
@@ -218,13 +218,13 @@ DAMAGES: dict[str, tuple[Break, str, str]] = {
 
 
 def flip_page(path: Path, text: bytes) -> None:
-    """Change the last place at which a text stands: its entry in the index, not the row."""
+    """Change the last occurrence of a text: its index entry, not the row."""
     content = path.read_bytes()
     flip(path, content.rindex(text) + 4)
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGES))
-def test_damage_is_found_and_named(folder: Path, name: str) -> None:
+def test_damage_is_detected_and_identified(folder: Path, name: str) -> None:
     damage, where, problem = DAMAGES[name]
     damage(folder)
 
@@ -252,7 +252,7 @@ def test_documents_without_a_namespace_are_reported(folder: Path) -> None:
     assert finding.remedy.startswith("If it was deleted, remove documents/org_")
 
 
-def test_a_zeroed_page_is_not_taken_for_old_documents(folder: Path) -> None:
+def test_a_zeroed_page_is_not_mistaken_for_old_documents(folder: Path) -> None:
     path = documents_of(folder)
     content = bytearray(path.read_bytes())
     at = content.index(b"d0030") // 4096 * 4096
@@ -266,7 +266,7 @@ def test_a_zeroed_page_is_not_taken_for_old_documents(folder: Path) -> None:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """One of each kind, as crashes leave them."""
+    """One leftover of each kind, as crashes leave them."""
     run = only(folder, "artifacts/*/*/*")
     namespace = documents_of(folder).parent
     stray = namespace / "vectors" / "col_gone" / "v" / "0000000099.f32"
@@ -285,7 +285,7 @@ def leftovers(folder: Path) -> list[Path]:
     return [unnamed, part, gone, dropped, stray, spool, *locks, single]
 
 
-def test_leftovers_are_reported_and_removed_only_on_request(folder: Path) -> None:
+def test_leftovers_are_reported_but_removed_only_on_request(folder: Path) -> None:
     left = leftovers(folder)
 
     report = seen(folder)
@@ -299,7 +299,7 @@ def test_leftovers_are_reported_and_removed_only_on_request(folder: Path) -> Non
     assert seen(folder).findings == []
 
 
-def test_files_that_may_still_be_written_are_left_alone(folder: Path) -> None:
+def test_files_that_may_still_be_written_are_not_touched(folder: Path) -> None:
     leftovers(folder)
 
     assert examine(settings_of(folder), idle_minutes=60).findings == []
@@ -323,10 +323,10 @@ def test_a_disk_below_its_reserve_is_reported(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["metadata.sqlite", "documents/*/*/documents.sqlite"])
-def test_of_many_flipped_bits_in_a_database_none_escapes_both_the_reader_and_the_doctor(
+def test_no_flipped_bit_in_a_database_escapes_both_the_reader_and_the_doctor(
     whole: Path, tmp_path: Path, pattern: str
 ) -> None:
-    """150 single bits, each in a fresh copy: whatever changes rows that have a checksum is damage to the doctor."""
+    """Flip 150 single bits, each in a fresh copy: the doctor reports every change of a row with a checksum as damage."""
     rng = random.Random(7)
     copy, size = tmp_path / "data", only(whole, pattern).stat().st_size
     rows = dump(only(whole, pattern))
@@ -343,7 +343,7 @@ def test_of_many_flipped_bits_in_a_database_none_escapes_both_the_reader_and_the
 
 
 def dump(path: Path) -> Any:
-    """All rows of a database; what cannot be read is a value of its own."""
+    """All rows of a database; unreadable data is represented by a special value."""
     import sqlite3
 
     connection = sqlite3.connect(path)
@@ -368,7 +368,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(str(ended.value.code or 0))
 
 
-def test_the_command_reports_in_a_table_and_by_its_exit_code(
+def test_the_command_reports_through_a_table_and_its_exit_code(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SHOAL_DISK_RESERVE_MIB", "0")
@@ -383,7 +383,7 @@ def test_the_command_reports_in_a_table_and_by_its_exit_code(
     assert "d0000" in out
 
 
-def test_the_command_answers_in_json(
+def test_the_command_can_print_json(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SHOAL_DISK_RESERVE_MIB", "0")
@@ -406,8 +406,8 @@ def test_a_path_that_is_not_a_folder_is_reported_in_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_run_in_its_last_step_is_no_damage(folder: Path) -> None:
-    """Its results are recorded, and its worker has not yet taken it from the queue."""
+def test_a_run_in_its_last_step_is_not_damage(folder: Path) -> None:
+    """Its results are recorded, but its worker has not yet removed it from the queue."""
     update(metadata_of(folder), "UPDATE jobs SET state = 'running', worker = 'w', lease_until = created_at")
 
     report = seen(folder)
@@ -416,7 +416,7 @@ def test_a_run_in_its_last_step_is_no_damage(folder: Path) -> None:
     assert dict(report.looked_at)["records"].endswith(", 1 open job")
 
 
-def test_empty_folders_of_creations_that_were_killed_are_removed(folder: Path) -> None:
+def test_empty_folders_of_killed_creations_are_removed(folder: Path) -> None:
     organization = only(folder, "documents/*")
     shutil.copytree(organization / only(folder, "documents/*/*").name, organization / "ns_riddle")
     (organization / "ns_killed").mkdir()
@@ -433,7 +433,7 @@ def test_empty_folders_of_creations_that_were_killed_are_removed(folder: Path) -
     assert [(f.kind, f.where) for f in seen(folder).findings] == [("problem", "namespace ns_riddle")]
 
 
-def test_an_empty_folder_that_is_filled_before_the_repair_stays(folder: Path) -> None:
+def test_an_empty_folder_that_is_filled_before_the_repair_is_kept(folder: Path) -> None:
     organization = only(folder, "documents/*").name
     half = folder / "artifacts" / organization / "ns_new" / "run_new"
     half.mkdir(parents=True)
@@ -445,7 +445,7 @@ def test_an_empty_folder_that_is_filled_before_the_repair_stays(folder: Path) ->
     assert (half / "manifest.json").exists()
 
 
-def test_an_upload_that_is_under_way_is_no_leftover_however_old_it_looks(folder: Path) -> None:
+def test_an_upload_in_progress_is_not_a_leftover_however_old_it_looks(folder: Path) -> None:
     (folder / "spool").mkdir(exist_ok=True)
     (folder / "spool" / "abandoned").touch()
     with create_locked_file(folder / "spool") as path:
@@ -471,7 +471,7 @@ def test_a_read_only_disk_is_reported(folder: Path, tmp_path: Path) -> None:
         pytest.skip(str(reason))
 
 
-def test_a_deleted_namespace_that_is_still_being_cleared_away_is_a_note(folder: Path) -> None:
+def test_a_deleted_namespace_that_is_still_being_cleaned_up_is_a_note(folder: Path) -> None:
     services = assemble(settings_of(folder))
     organization = Scope(services.keys.organizations()[0].organization_id)
     with pytest.MonkeyPatch.context() as stopped:

@@ -1,4 +1,4 @@
-"""Numbers for the operator: on a port of their own, right over processes and restarts, telling of nobody."""
+"""Metrics for the operator: on a separate port, correct across processes and restarts, revealing no tenant."""
 
 import socket
 import time
@@ -30,7 +30,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, port: int, processes: None) -> Iterator[ServerProcess]:
-    """A server that did one run, was asked for things, and was started again."""
+    """A server that executed one run, handled some requests, and was restarted."""
     server = ServerProcess(tmp_path_factory.mktemp("metrics") / "data", SHOAL_METRICS_PORT=str(port)).start()
     with server.client("default") as client:
         put_documents(client, grouped_documents())
@@ -60,7 +60,7 @@ def scrape(port: int) -> tuple[str, Samples]:
 
 
 def settled(port: int) -> None:
-    """Wait until the run's process has told its figures."""
+    """Wait until the run's process has reported its metrics."""
     while not any(name == "shoal_stage_seconds_count" for name, _ in scrape(port)[1]):
         time.sleep(0.05)
 
@@ -69,7 +69,7 @@ def value(samples: Samples, name: str, **labels: str) -> float:
     return samples[name, tuple(sorted(labels.items()))]
 
 
-def test_requests_are_counted_by_template_and_never_by_path(server: ServerProcess, port: int) -> None:
+def test_requests_are_counted_by_route_template_and_never_by_path(server: ServerProcess, port: int) -> None:
     text, samples = scrape(port)
 
     route = "/v1/clusters/{cluster_identifier}"
@@ -83,9 +83,9 @@ def test_requests_are_counted_by_template_and_never_by_path(server: ServerProces
         assert name not in words, name
 
 
-def test_runs_stages_and_recoveries_outlive_a_restart(server: ServerProcess, port: int) -> None:
+def test_counts_of_runs_stages_and_recoveries_survive_a_restart(server: ServerProcess, port: int) -> None:
     while value((samples := scrape(port)[1]), "shoal_queue_depth"):
-        time.sleep(0.05)  # a job whose worker ended before it was crossed off is claimed once more
+        time.sleep(0.05)  # a job whose worker ended before removing it is claimed once more
 
     assert value(samples, "shoal_runs_total", status="completed") == 1
     stages = {
@@ -100,7 +100,7 @@ def test_runs_stages_and_recoveries_outlive_a_restart(server: ServerProcess, por
     assert value(samples, "shoal_up") == 1
 
 
-def test_there_are_metrics_of_the_disk_and_the_process(server: ServerProcess, port: int) -> None:
+def test_the_disk_and_the_process_have_metrics(server: ServerProcess, port: int) -> None:
     _, samples = scrape(port)
 
     assert value(samples, "shoal_disk_free_bytes") > 0
@@ -109,7 +109,7 @@ def test_there_are_metrics_of_the_disk_and_the_process(server: ServerProcess, po
     assert value(samples, "process_resident_memory_bytes") > 1e6
 
 
-def test_waiting_runs_are_counted_with_the_age_of_the_oldest(tmp_path: Path) -> None:
+def test_queued_runs_are_counted_with_the_age_of_the_oldest(tmp_path: Path) -> None:
     port = free_port()
     with (
         ServerProcess(tmp_path / "data", workers=0, SHOAL_METRICS_PORT=str(port)) as server,
@@ -124,4 +124,4 @@ def test_waiting_runs_are_counted_with_the_age_of_the_oldest(tmp_path: Path) -> 
 
     assert value(samples, "shoal_queue_depth") == 1
     assert value(samples, "shoal_queue_oldest_age_seconds") > 0
-    assert (api, nobody) == ([404, 404], 404)  # not on the port that tenants reach
+    assert (api, nobody) == ([404, 404], 404)  # not on the port exposed to tenants

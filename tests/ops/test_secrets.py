@@ -1,4 +1,4 @@
-"""Secrets that come in by every door, and not one of them in any line that server, worker or run writes."""
+"""Secrets enter through every input, and none appears in any line logged by the server, a worker or a run."""
 
 import re
 import time
@@ -24,7 +24,7 @@ def test_no_secret_reaches_a_log_and_every_line_of_a_request_and_a_run_names_it(
         SHOAL_LOG_LEVEL="debug",
         SHOAL_LOG_FORMAT=format,
         SOME_API_KEY=CANARIES["environment"],
-        # The run's process dies of an exception, the first time.
+        # The first attempt of the run dies with an exception.
         SHOAL_FAILPOINTS="artifact.before_manifest=err:EIO",
         SHOAL_FAILPOINTS_ONCE=str(once),
     ).start()
@@ -56,7 +56,7 @@ def test_no_secret_reaches_a_log_and_every_line_of_a_request_and_a_run_names_it(
 
 
 def attack(host: str, server: ServerProcess, client: object) -> None:
-    """Each canary by its door, in calls that succeed, fail and are refused."""
+    """Send each canary through its input, in calls that succeed, fail and are rejected."""
     import httpx
 
     assert isinstance(client, httpx.Client)
