@@ -24,7 +24,7 @@ def settings_of(folder: Path, **more: Any) -> Settings:
 
 
 def made(folder: Path) -> None:
-    """Create a folder with 60 documents with vectors, a cluster over them, its finished run and saved replies, and close it."""
+    """Create and close a folder: 60 documents with vectors, a cluster over them, its finished run, saved replies."""
     services = assemble(settings_of(folder))
     services.keys.bootstrap(folder / "key")
     fill(services)

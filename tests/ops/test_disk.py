@@ -1,4 +1,4 @@
-"""On a full disk, new data is rejected, existing data can be read and deleted, and the server recovers automatically."""
+"""On a full disk, new data is rejected and existing data can be read and deleted; the server recovers on its own."""
 
 import errno
 import logging

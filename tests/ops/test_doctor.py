@@ -326,7 +326,7 @@ def test_a_disk_below_its_reserve_is_reported(folder: Path) -> None:
 def test_no_flipped_bit_in_a_database_escapes_both_the_reader_and_the_doctor(
     whole: Path, tmp_path: Path, pattern: str
 ) -> None:
-    """Flip 150 single bits, each in a fresh copy: the doctor reports every change of a row with a checksum as damage."""
+    """Flip 150 single bits, each in a fresh copy: the doctor reports every change of a checksummed row as damage."""
     rng = random.Random(7)
     copy, size = tmp_path / "data", only(whole, pattern).stat().st_size
     rows = dump(only(whole, pattern))

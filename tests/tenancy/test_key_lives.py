@@ -111,7 +111,7 @@ def test_secrets_are_compared_by_their_digests_only(tmp_path: Path, monkeypatch:
     assert digest == (hash_of(secret),) * 2
 
 
-# ── when they stop working ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── when they stop working ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_key_revoked_on_the_command_line_stops_at_once_on_a_running_server(
