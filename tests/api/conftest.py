@@ -1,4 +1,4 @@
-"""A real server on a free loopback port for each test, over a data folder of its own and a clock that tests move."""
+"""A real server per test, on a free loopback port, with its own data folder and a clock controlled by the test."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ ON_BOTH_STORES = frozenset(
 
 @dataclass
 class Clock:
-    """Stands still unless moved."""
+    """Stands still unless it is moved."""
 
     moment: datetime = field(default_factory=lambda: datetime(2026, 11, 23, 12, tzinfo=UTC))
 
@@ -51,7 +51,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    """What a test sets otherwise."""
+    """Settings that a test overrides."""
     return {}
 
 
@@ -62,16 +62,16 @@ def store_kind() -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Suites that are about changes of records run on both stores."""
+    """Suites that test changes of records run on both stores."""
     if "store_kind" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in ON_BOTH_STORES:
         metafunc.parametrize("store_kind", ["sqlite", "memory"])
 
 
 @pytest.fixture
 def services(clock: Clock, settings: dict[str, Any], store_kind: str) -> Iterator[Services]:
-    """Everything, on a fresh folder in memory, before the first start. Bodies over 1 MiB are too large here.
+    """All services on a fresh folder in memory, before the first start. Bodies over 1 MiB are rejected here.
 
-    Whatever a test does, no store may be called on the event loop: one that takes milliseconds would hold up every
+    Whatever a test does, no store may be called on the event loop: a call of a few milliseconds would delay every
     other request.
     """
     with quick_folder() as folder:
@@ -85,7 +85,7 @@ def services(clock: Clock, settings: dict[str, Any], store_kind: str) -> Iterato
 
 @pytest.fixture
 def admin_key(services: Services) -> str:
-    """The key of the first start."""
+    """The key created by the first start."""
     secret = services.keys.bootstrap(services.settings.data / "key")
     assert secret is not None
     return secret
@@ -103,7 +103,7 @@ ClientMaker = Callable[..., httpx.Client]
 
 @pytest.fixture
 def client_for(server: str) -> Iterator[ClientMaker]:
-    """Makes clients: `client_for(key)`; None for one without a key."""
+    """Creates clients: `client_for(key)`, with None for a client without a key."""
     made: list[httpx.Client] = []
 
     def make(key: str | None, **headers: str) -> httpx.Client:

@@ -1,4 +1,4 @@
-"""Keys and namespaces are remembered between requests, and a change of them counts from the next request on."""
+"""Keys and namespaces are cached between requests, and their changes take effect with the next request."""
 
 from collections.abc import Callable, Iterator
 
@@ -28,7 +28,7 @@ def organization(services: Services, admin_key: str) -> Scope:
 
 
 @pytest.mark.parametrize("header", ["default", None])
-def test_a_cluster_costs_two_calls_of_the_store_the_access_clock_and_itself(
+def test_reading_a_cluster_costs_two_store_calls_the_access_clock_and_the_cluster(
     header: str | None, services: Services, client: httpx.Client
 ) -> None:
     put_documents(client, grouped_documents(4))
@@ -43,7 +43,7 @@ def test_a_cluster_costs_two_calls_of_the_store_the_access_clock_and_itself(
     assert [name.rpartition(".")[2] for name in calls.names] == ["get", "get"]
 
 
-def test_a_namespace_removed_by_another_process_is_gone_at_once(
+def test_a_namespace_removed_by_another_process_disappears_at_once(
     client: httpx.Client, other: Services, organization: Scope
 ) -> None:
     client.post("/namespaces", json={"namespace_name": "brief"}).raise_for_status()
@@ -55,7 +55,7 @@ def test_a_namespace_removed_by_another_process_is_gone_at_once(
     assert client.get("/clusters").status_code == 404
 
 
-def test_a_name_that_passes_to_another_namespace_leads_there_at_once(
+def test_a_name_transferred_to_another_namespace_resolves_to_it_at_once(
     client: httpx.Client, other: Services, organization: Scope
 ) -> None:
     client.post("/namespaces", json={"namespace_name": "current"}).raise_for_status()
@@ -72,7 +72,7 @@ def test_a_name_that_passes_to_another_namespace_leads_there_at_once(
     assert client.get("/buckets").json()["total_count"] == 1
 
 
-def test_the_header_may_be_left_out_until_another_process_makes_a_second_namespace(
+def test_the_header_may_be_omitted_until_another_process_creates_a_second_namespace(
     client: httpx.Client, other: Services, organization: Scope
 ) -> None:
     assert client.get("/clusters").status_code == 200
@@ -85,7 +85,7 @@ def test_the_header_may_be_left_out_until_another_process_makes_a_second_namespa
     assert client.get("/clusters").status_code == 200
 
 
-def test_a_namespace_of_another_organisation_is_never_found_in_memory(
+def test_a_namespace_of_another_organisation_is_never_found_in_the_cache(
     client: httpx.Client, stranger: httpx.Client
 ) -> None:
     id = client.post("/namespaces", json={"namespace_name": "mine"}).json()["namespace_id"]
@@ -94,7 +94,7 @@ def test_a_namespace_of_another_organisation_is_never_found_in_memory(
         assert stranger.get("/clusters", headers={"X-Namespace": ref}).status_code == 404
 
 
-def test_any_number_of_unknown_names_takes_no_memory(
+def test_unknown_names_use_no_memory_however_many(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, services: Services
 ) -> None:
     for number in range(5):

@@ -1,4 +1,4 @@
-"""`mode: assign`: documents join the clusters that are there, or none of them."""
+"""`mode: assign`: documents join existing clusters, or none of them."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from shoal.assemble import Services
 
 @pytest.fixture(autouse=True)
 def documents(client: httpx.Client) -> list[dict[str, Any]]:
-    """Eighty documents of three groups, of which sixty are stored."""
+    """Eighty documents in three groups, of which sixty are stored."""
     made = grouped_documents(80)
     put_documents(client, made[:60])
     return made
@@ -30,7 +30,7 @@ def strangers() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("method", ["kmeans", "hdbscan", "auto"])
-def test_new_documents_join_their_cluster_and_strangers_none(
+def test_new_documents_join_their_cluster_and_outliers_join_none(
     client: httpx.Client, services: Services, documents: list[dict[str, Any]], method: str
 ) -> None:
     create(client, method=method)
@@ -54,7 +54,9 @@ def test_new_documents_join_their_cluster_and_strangers_none(
     assert client.get("/clusters/groups").json()["last_run_id"] == run["run_id"]
 
 
-def test_one_by_one_is_as_in_a_batch(client: httpx.Client, services: Services, documents: list[dict[str, Any]]) -> None:
+def test_assigning_one_by_one_equals_assigning_in_a_batch(
+    client: httpx.Client, services: Services, documents: list[dict[str, Any]]
+) -> None:
     create(client)
     execute(client, services)
     put_documents(client, documents[60:])
@@ -72,7 +74,7 @@ def test_one_by_one_is_as_in_a_batch(client: httpx.Client, services: Services, d
             assert alone[name] == together[document["document_id"]][name]
 
 
-def test_a_changed_vector_is_looked_at_again_and_deleted_documents_are_gone(
+def test_changed_vectors_are_reassigned_and_deleted_documents_disappear(
     client: httpx.Client, services: Services, documents: list[dict[str, Any]]
 ) -> None:
     create(client)
@@ -89,7 +91,7 @@ def test_a_changed_vector_is_looked_at_again_and_deleted_documents_are_gone(
     assert "0 new documents and 1 whose vectors changed, 1 joined" in run["warnings"][0]
 
 
-def test_a_threshold_asks_for_more_and_labels_of_people_stay(
+def test_a_threshold_makes_assignment_stricter_and_user_labels_persist(
     client: httpx.Client, services: Services, documents: list[dict[str, Any]]
 ) -> None:
     create(client)
@@ -105,7 +107,7 @@ def test_a_threshold_asks_for_more_and_labels_of_people_stay(
     assert {one["cluster_label"] for one in members(client, run).values() if one["cluster_id"] == "cl_0"} == {"Mine"}
 
 
-def test_weights_that_were_learned_are_used_again_and_a_hierarchy_counts_anew(
+def test_learned_weights_are_reused_and_a_hierarchy_is_recounted(
     client: httpx.Client, services: Services, documents: list[dict[str, Any]]
 ) -> None:
     rng = np.random.default_rng(2)
@@ -154,7 +156,7 @@ def test_a_second_assignment_builds_on_the_first(
         ({}, {"filters": {"kind": "a"}}, "filters"),
     ],
 )
-def test_what_cannot_be_assigned_is_refused(
+def test_unsupported_assignments_are_rejected(
     client: httpx.Client, services: Services, config: dict[str, Any], body: dict[str, Any], field: str
 ) -> None:
     create(client, config=config)
@@ -166,7 +168,7 @@ def test_what_cannot_be_assigned_is_refused(
     assert reply.json()["error"]["details"]["field"] == field
 
 
-def test_there_must_be_results_to_assign_to(client: httpx.Client) -> None:
+def test_assignment_requires_existing_results(client: httpx.Client) -> None:
     create(client)
 
     reply = client.post("/clusters/groups/execute", json={"mode": "assign"})

@@ -39,14 +39,14 @@ def limited_key(services: Services, admin_key: str, *permissions: Permission) ->
 
 
 def raw_status(server: str, request: str) -> int:
-    """The status of a request written by hand, since clients tidy paths up and send whole bodies."""
+    """The status of a hand-written request, since clients normalise paths and send complete bodies."""
     with socket.create_connection((urlsplit(server).hostname, urlsplit(server).port), timeout=10) as line:
         line.sendall(request.encode())
         with line.makefile("rb") as answer:
             return int(answer.readline().split()[1])
 
 
-def test_a_call_without_a_key_is_refused_in_the_error_shape(client_for: ClientMaker) -> None:
+def test_a_call_without_a_key_is_rejected_with_a_standard_error(client_for: ClientMaker) -> None:
     answer = client_for(None).get("/namespaces")
 
     assert answer.status_code == 401
@@ -56,7 +56,7 @@ def test_a_call_without_a_key_is_refused_in_the_error_shape(client_for: ClientMa
     assert answer.headers["X-Request-ID"]
 
 
-def test_a_malformed_key_is_refused(client_for: ClientMaker) -> None:
+def test_a_malformed_key_is_rejected(client_for: ClientMaker) -> None:
     client = client_for(None)
     for header in ("", "Bearer", "Basic sk_x", "sk_x", "Bearer sk_x", "Bearer " + "x" * 5000, "Bearer sk_" + "ü" * 38):
         answer = client.get("/namespaces", headers=[(b"Authorization", header.encode())])
@@ -110,12 +110,12 @@ def test_a_path_that_looks_public_is_not(server: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "HEAD"])
-def test_a_path_outside_the_api_that_looks_public_leads_nowhere(server: str, method: str) -> None:
+def test_a_path_outside_the_api_that_looks_public_is_not_found(server: str, method: str) -> None:
     for path in OUTSIDE:
         assert raw_status(server, f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n") == 404, path
 
 
-def test_public_paths_are_public_for_reading_only(server: str) -> None:
+def test_public_paths_are_public_only_for_reading(server: str) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
         assert httpx.request(method, f"{server}/v1/health", trust_env=False).status_code == 401, method
 
@@ -127,13 +127,13 @@ def test_a_namespace_called_health_is_not_public(client: httpx.Client, client_fo
     assert client.get("/namespaces/health").json()["namespace_name"] == "health"
 
 
-def test_the_refusal_comes_before_the_body_is_read(server: str) -> None:
+def test_requests_are_rejected_before_the_body_is_read(server: str) -> None:
     head = f"POST /v1/namespaces HTTP/1.1\r\nHost: x\r\nContent-Length: {2**30}\r\n\r\n"
 
     assert raw_status(server, head + "{") == 401  # after one byte of a GiB
 
 
-def test_a_revoked_key_stops_at_once_in_this_process(
+def test_a_revoked_key_stops_working_at_once_in_this_process(
     services: Services, admin_key: str, client_for: ClientMaker
 ) -> None:
     key = limited_key(services, admin_key, "read")
@@ -145,7 +145,7 @@ def test_a_revoked_key_stops_at_once_in_this_process(
     assert limited.get("/me").status_code == 401
 
 
-def test_a_key_revoked_by_another_process_stops_at_once(
+def test_a_key_revoked_by_another_process_stops_working_at_once(
     services: Services, admin_key: str, client_for: ClientMaker, clock: Clock
 ) -> None:
     key = limited_key(services, admin_key, "read")
@@ -162,7 +162,7 @@ def test_a_key_revoked_by_another_process_stops_at_once(
 
 
 @pytest.mark.parametrize("change", ["rotate", "remove"])
-def test_the_old_secret_of_a_key_that_another_process_changed_stops_at_once(
+def test_the_old_secret_of_a_key_rotated_by_another_process_stops_working_at_once(
     change: str, services: Services, admin_key: str, client_for: ClientMaker, clock: Clock
 ) -> None:
     limited = client_for(limited_key(services, admin_key, "read", "write"))
@@ -176,7 +176,7 @@ def test_the_old_secret_of_a_key_that_another_process_changed_stops_at_once(
     assert client_for(admin_key).get("/buckets/late").status_code == 404
 
 
-def test_permissions_that_another_process_takes_or_gives_count_from_the_next_call_on(
+def test_permission_changes_by_another_process_take_effect_with_the_next_call(
     services: Services, admin_key: str, client_for: ClientMaker, clock: Clock
 ) -> None:
     limited = client_for(limited_key(services, admin_key, "read", "write"))
@@ -195,7 +195,7 @@ def test_permissions_that_another_process_takes_or_gives_count_from_the_next_cal
     assert given.status_code == 200 and taken_too.status_code == 403
 
 
-def test_an_expired_key_is_refused_even_while_it_is_remembered(
+def test_an_expired_key_is_rejected_even_while_it_is_cached(
     services: Services, admin_key: str, client_for: ClientMaker, clock: Clock
 ) -> None:
     scope = scope_of(services, admin_key)
@@ -209,7 +209,7 @@ def test_an_expired_key_is_refused_even_while_it_is_remembered(
     assert services.keys.get(scope, "brief").status == "expired"
 
 
-def test_each_permission_opens_its_own_calls_only(services: Services, admin_key: str, client_for: ClientMaker) -> None:
+def test_each_permission_allows_only_its_own_calls(services: Services, admin_key: str, client_for: ClientMaker) -> None:
     calls = {
         "read": ("POST", "/namespaces/list"),
         "write": ("POST", "/namespaces"),
@@ -256,7 +256,7 @@ def test_the_permission_table(method: str, path: str, needed: Permission | None)
     assert find_permission(method, path) == needed
 
 
-def test_use_is_noted_at_most_once_a_minute(services: Services, admin_key: str, clock: Clock) -> None:
+def test_use_of_a_key_is_recorded_at_most_once_a_minute(services: Services, admin_key: str, clock: Clock) -> None:
     scope = scope_of(services, admin_key)
     first = services.keys.get(scope, "first").last_used_at
     clock.forward(seconds=59)
@@ -269,10 +269,10 @@ def test_use_is_noted_at_most_once_a_minute(services: Services, admin_key: str, 
     assert services.keys.get(scope, "first").last_used_at == clock()
 
 
-def test_calls_that_come_at_once_all_pass_and_note_the_use_once(
+def test_concurrent_calls_all_pass_and_record_the_use_once(
     services: Services, admin_key: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each thread reads the key before any of them has noted its use."""
+    """Each thread reads the key before any of them has recorded its use."""
     services.keys.authenticate(admin_key)
     clock.forward(minutes=2)
     ready, replace, writes = Barrier(40), SqliteTransaction.replace, list[str]()
@@ -295,7 +295,7 @@ def test_calls_that_come_at_once_all_pass_and_note_the_use_once(
     assert len(writes) == 1
 
 
-def test_no_file_of_the_data_folder_but_the_key_file_holds_a_key(
+def test_only_the_key_file_of_the_data_folder_contains_a_key(
     services: Services, client: httpx.Client, admin_key: str
 ) -> None:
     created = client.post("/organizations/users/a@b/api-keys", json={"name": "x"}).json()["key"]
@@ -308,7 +308,7 @@ def test_no_file_of_the_data_folder_but_the_key_file_holds_a_key(
         assert created.encode() not in path.read_bytes()
 
 
-def test_the_first_start_leaves_a_private_folder_and_key_file(services: Services, admin_key: str) -> None:
+def test_the_first_start_creates_a_private_folder_and_key_file(services: Services, admin_key: str) -> None:
     data = services.settings.data
 
     assert (data / "key").read_text() == admin_key + "\n"

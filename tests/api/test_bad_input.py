@@ -1,6 +1,6 @@
-"""Bad documents over the wire: the contract's error, the field named, nothing stored.
+"""Invalid documents over HTTP: the error of the contract, naming the field, and nothing stored.
 
-One server serves all these tests: what is refused leaves no trace for the next.
+One server serves all these tests: a rejected request leaves no trace for the next test.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ ONE = "/collections/products/documents"
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """The admin, on a server with an empty collection `products`. Bodies over 1 MiB are too large here."""
+    """The admin, on a server with an empty collection `products`. Bodies over 1 MiB are rejected here."""
     services = assemble(Settings(data=tmp_path_factory.mktemp("data"), workers=0, max_body_mib=1))
     key = services.keys.bootstrap(services.settings.data / "key")
     with serve_app(create_app(services)) as address:
@@ -38,7 +38,7 @@ def nothing_stored(client: httpx.Client) -> bool:
 
 
 def refused(answer: httpx.Response, status: int, type: str) -> dict[str, Any]:
-    """The error object of an answer, after its shape was checked (contract.md#errors)."""
+    """The error object of a response, after checking its shape (contract.md#errors)."""
     body = answer.json()
     assert (answer.status_code, body["status"], body["success"]) == (status, status, False), answer.text
     assert body["error"]["type"] == type
@@ -65,7 +65,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("vector", "field"), BAD, ids=[vector for vector, _ in BAD])
-def test_a_bad_vector_is_a_422_that_names_it(client: httpx.Client, vector: str, field: str) -> None:
+def test_an_invalid_vector_is_a_422_that_names_it(client: httpx.Client, vector: str, field: str) -> None:
     good = '{"document_id": "a", "vectors": {"text": [0.5, 0.5]}}'
     bad = '{"document_id": "b", "vectors": {"text": %s}}' % vector  # noqa: UP031  # braces are JSON's here
     body = f'{{"collection_id": "products", "documents": [{good}, {bad}, {good.replace("a", "c", 1)}]}}'
@@ -79,7 +79,7 @@ def test_a_bad_vector_is_a_422_that_names_it(client: httpx.Client, vector: str, 
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
-def test_what_is_no_json_number_is_malformed(client: httpx.Client, number: str) -> None:
+def test_an_invalid_json_number_is_malformed(client: httpx.Client, number: str) -> None:
     error = refused(client.post(ONE, content=f'{{"vectors": {{"text": [1, {number}]}}}}'), 400, "BadRequestError")
 
     assert "NaN and Infinity are not JSON" in error["message"]
@@ -95,7 +95,7 @@ def test_malformed_json_is_a_400_with_its_position(client: httpx.Client, body: s
 
 
 @pytest.mark.parametrize("depth", [65, 1000, 100_000])
-def test_json_nested_too_deep_is_a_400(client: httpx.Client, depth: int) -> None:
+def test_too_deeply_nested_json_is_a_400(client: httpx.Client, depth: int) -> None:
     deep = '{"a":' * depth + "1" + "}" * depth
 
     refused(client.post(ONE, content=deep), 400, "BadRequestError")
@@ -107,7 +107,7 @@ def test_a_body_over_the_limit_is_a_413(client: httpx.Client) -> None:
     assert nothing_stored(client)
 
 
-def test_the_same_id_twice_is_a_422_that_names_both(client: httpx.Client) -> None:
+def test_a_duplicate_id_is_a_422_that_names_both_positions(client: httpx.Client) -> None:
     documents = [{"document_id": id, "vectors": {"text": [1, 2]}} for id in ("a", "b", "a")]
 
     error = refused(
@@ -130,7 +130,7 @@ def test_more_than_a_thousand_documents_are_a_422(client: httpx.Client) -> None:
     assert nothing_stored(client)
 
 
-def test_an_unknown_vector_of_a_declared_namespace_is_a_422_with_those_there_are(client: httpx.Client) -> None:
+def test_an_unknown_vector_of_a_declared_namespace_is_a_422_with_the_existing_ones(client: httpx.Client) -> None:
     configs = [{"name": "text", "dimension": 2}]
     client.post("/namespaces", json={"namespace_name": "declared", "vector_configs": configs})
     body = {"documents": [{"document_id": "a", "vectors": {"image": [1, 2]}}]}
@@ -171,7 +171,7 @@ def test_a_wrong_dimension_is_reported_with_that_of_the_index(client: httpx.Clie
         ("POST", "/namespaces/nowhere/documents/upsert", {"documents": []}),
     ],
 )
-def test_what_is_not_there_is_a_404(client: httpx.Client, method: str, path: str, body: object) -> None:
+def test_missing_resources_are_a_404(client: httpx.Client, method: str, path: str, body: object) -> None:
     answer = client.request(method, path) if body is None else client.request(method, path, json=body)
 
     assert refused(answer, 404, "NotFoundError")["details"]["id"] in ("nowhere", "nobody")
@@ -204,7 +204,7 @@ def test_what_is_not_there_is_a_404(client: httpx.Client, method: str, path: str
         ("PATCH", f"{ONE}/a", [1]),
     ],
 )
-def test_a_request_that_makes_no_sense_is_a_422_that_names_the_field(
+def test_an_invalid_request_is_a_422_that_names_the_field(
     client: httpx.Client, method: str, path: str, body: object
 ) -> None:
     error = refused(client.request(method, path, json=body), 422, "ValidationError")
@@ -213,7 +213,7 @@ def test_a_request_that_makes_no_sense_is_a_422_that_names_the_field(
     assert nothing_stored(client)
 
 
-def test_a_zero_vector_is_refused_where_the_metric_is_cosine_and_taken_where_it_is_euclidean(
+def test_a_zero_vector_is_rejected_for_cosine_and_accepted_for_euclidean(
     client: httpx.Client,
 ) -> None:
     configs = [

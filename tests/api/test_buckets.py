@@ -1,4 +1,4 @@
-"""Buckets and objects over the wire."""
+"""Buckets and objects over HTTP."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_buckets_are_listed_searched_and_counted(client: httpx.Client, bucket: d
     assert [item["bucket_name"] for item in one["results"]] == ["shop"] and one["pagination"]["total"] == 1
 
 
-def test_patch_and_put_change_what_is_sent(client: httpx.Client, bucket: dict[str, Any]) -> None:
+def test_patch_and_put_change_only_the_sent_fields(client: httpx.Client, bucket: dict[str, Any]) -> None:
     made(client.patch("/buckets/shop", json={"description": "d", "bucket_name": "store"}))
     changed = made(client.put("/buckets/store", json={"metadata": None}))
 
@@ -79,7 +79,7 @@ def test_the_counters_follow_the_objects(client: httpx.Client, bucket: dict[str,
     assert sum(sizes) == less["total_size_bytes"]
 
 
-def test_objects_are_listed_with_filters_within_their_bucket(client: httpx.Client, bucket: dict[str, Any]) -> None:
+def test_objects_can_be_listed_with_filters_within_their_bucket(client: httpx.Client, bucket: dict[str, Any]) -> None:
     made(client.post("/buckets", json={"bucket_name": "other", "bucket_schema": SCHEMA}))
     foreign = made(client.post("/buckets/other/objects", json={"title": "x"}))
     objects = [{"title": "x"}, {"title": "y"}]
@@ -92,7 +92,7 @@ def test_objects_are_listed_with_filters_within_their_bucket(client: httpx.Clien
     assert client.delete(f"/buckets/shop/objects/{foreign['object_id']}").status_code == 404
 
 
-def test_an_idempotency_key_makes_one_object(client: httpx.Client, bucket: dict[str, Any]) -> None:
+def test_an_idempotency_key_creates_one_object(client: httpx.Client, bucket: dict[str, Any]) -> None:
     body = {"title": "once", "idempotency_key": "k1"}
 
     first = made(client.post("/buckets/shop/objects", json=body))
@@ -102,7 +102,7 @@ def test_an_idempotency_key_makes_one_object(client: httpx.Client, bucket: dict[
     assert made(client.get("/buckets/shop"))["object_count"] == 1
 
 
-def test_a_deleted_bucket_takes_its_objects_along(client: httpx.Client, bucket: dict[str, Any]) -> None:
+def test_deleting_a_bucket_deletes_its_objects(client: httpx.Client, bucket: dict[str, Any]) -> None:
     made(client.post("/buckets/shop/objects/batch", json={"objects": [{"n": i} for i in range(25)]}))
 
     assert made(client.delete("/buckets/shop"))["success"] is True
@@ -111,7 +111,7 @@ def test_a_deleted_bucket_takes_its_objects_along(client: httpx.Client, bucket: 
     assert made(client.post(f"/buckets/{again['bucket_id']}/objects/list"))["results"] == []
 
 
-def test_taken_and_bad_names_unknown_types_and_strangers_are_refused(
+def test_taken_and_invalid_names_unknown_types_and_other_tenants_are_rejected(
     client: httpx.Client, stranger: httpx.Client, bucket: dict[str, Any]
 ) -> None:
     def create(**body: object) -> int:

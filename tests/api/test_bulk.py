@@ -1,4 +1,4 @@
-"""The bulk route: whole files in, all of their documents or none."""
+"""The bulk route: files are imported completely or not at all."""
 
 import io
 from collections.abc import Iterator
@@ -89,7 +89,7 @@ def test_every_kind_of_upload_stores_the_same_documents(
     assert np.array_equal(np.array(got["vectors"]["embedding"], np.float32), VECTORS[123])
 
 
-def test_a_second_upload_replaces_or_conflicts(client: httpx.Client, collection: str) -> None:
+def test_a_second_upload_replaces_the_first_or_conflicts(client: httpx.Client, collection: str) -> None:
     content = arrow(table())
     upload(client, content, ARROW)
 
@@ -115,7 +115,7 @@ def test_columns_are_chosen_and_named_in_the_query(client: httpx.Client, collect
     assert got["id"] == "d007" and set(got["vectors"]) == {"text", "image"}
 
 
-def test_documents_in_their_wire_form_come_as_lines(client: httpx.Client, collection: str) -> None:
+def test_documents_in_wire_format_can_be_uploaded_as_lines(client: httpx.Client, collection: str) -> None:
     document = {"document_id": "a", "vectors": {"text": [1, 2]}, "payload": {"t": 1}, "metadata": {"lang": "en"}}
 
     answer = upload(client, orjson.dumps(document), LINES)
@@ -125,7 +125,7 @@ def test_documents_in_their_wire_form_come_as_lines(client: httpx.Client, collec
     assert (got["t"], got["metadata"]) == (1, {"lang": "en"})
 
 
-def test_a_declared_namespace_refuses_other_names_and_dimensions(client: httpx.Client) -> None:
+def test_a_declared_namespace_rejects_other_names_and_dimensions(client: httpx.Client) -> None:
     configs = [{"name": "text", "dimension": 16}, {"name": "image", "dimension": 3}]
     client.post("/namespaces", json={"namespace_name": "declared", "vector_configs": configs})
     client.headers["X-Namespace"] = "declared"
@@ -142,7 +142,7 @@ def test_a_declared_namespace_refuses_other_names_and_dimensions(client: httpx.C
     assert count(client) == ROWS
 
 
-def test_a_fault_in_the_last_row_stores_nothing(client: httpx.Client, collection: str) -> None:
+def test_an_error_in_the_last_row_stores_nothing(client: httpx.Client, collection: str) -> None:
     broken = VECTORS.copy()
     broken[-1, 5] = np.nan
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(broken.ravel()), 16)
@@ -173,7 +173,7 @@ BAD: list[tuple[bytes, str, dict[str, str], str]] = [
 ]
 
 
-def test_a_bad_upload_is_a_422_that_stores_nothing(client: httpx.Client, collection: str) -> None:
+def test_an_invalid_upload_is_a_422_that_stores_nothing(client: httpx.Client, collection: str) -> None:
     for content, media, query, problem in BAD:
         answer = upload(client, content, media, **query)
 
@@ -195,13 +195,13 @@ def test_an_upload_over_the_limit_is_a_413(client: httpx.Client, collection: str
     try:
         answer = client.post(path, content=chunks(), headers={"Content-Type": LINES})
     except httpx.HTTPError:
-        pass  # the server may hang up while the rest is still being sent
+        pass  # the server may close the connection while the rest is still being sent
     else:
         assert answer.status_code == 413
     assert count(client) == 0
 
 
-def test_a_file_on_this_machine_takes_the_same_path(
+def test_a_local_file_is_imported_in_the_same_way(
     client: httpx.Client, services: Services, collection: str, tmp_path: Path
 ) -> None:
     (tmp_path / "docs.parquet").write_bytes(parquet(table()))
@@ -215,7 +215,7 @@ def test_a_file_on_this_machine_takes_the_same_path(
     assert count(client) == ROWS
 
 
-def test_an_import_says_that_float32_loses_the_digits_in_which_vectors_differ(
+def test_an_import_warns_if_float32_loses_the_digits_in_which_vectors_differ(
     client: httpx.Client, services: Services, collection: str, tmp_path: Path
 ) -> None:
     namespace = client.get("/namespaces/default").json()

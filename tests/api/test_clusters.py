@@ -16,7 +16,7 @@ from trees import clusters_by_tree
 
 
 class Clock(Protocol):
-    """The fixture of the same name in small letters."""
+    """The return type of the fixture of the same name in lower case."""
 
     def forward(self, **span: float) -> None: ...
 
@@ -65,7 +65,7 @@ SEED_FIELDS = [
 
 @pytest.fixture
 def documents(client: httpx.Client) -> list[dict[str, Any]]:
-    """Sixty documents of three groups, stored in the collection `docs`."""
+    """Sixty documents in three groups, stored in the collection `docs`."""
     made = grouped_documents()
     put_documents(client, made)
     return made
@@ -73,7 +73,7 @@ def documents(client: httpx.Client) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("documents")
 class TestConfiguration:
-    def test_every_field_of_the_seed_page_is_there(self, client: httpx.Client) -> None:
+    def test_every_field_of_the_seed_page_is_present(self, client: httpx.Client) -> None:
         cluster = create(client)
 
         shown = client.get(f"/clusters/{cluster['cluster_id']}").json()
@@ -90,13 +90,13 @@ class TestConfiguration:
         assert reply.json()["error"]["type"] == "AlreadyExistsError"
 
     @pytest.mark.parametrize("name", ["clust_k3v9q0c2m1x7a8b4", "list", "a/b", "a\nb", "x" * 101])
-    def test_names_that_routes_or_ids_use_are_refused(self, client: httpx.Client, name: str) -> None:
+    def test_names_reserved_for_routes_or_ids_are_rejected(self, client: httpx.Client, name: str) -> None:
         reply = client.post("/clusters", json=vector_body(name=name))
 
         assert reply.status_code == 422
         assert reply.json()["error"]["details"]["field"] == "cluster_name"
 
-    def test_an_unnamed_cluster_gets_a_name(self, client: httpx.Client) -> None:
+    def test_an_unnamed_cluster_gets_a_generated_name(self, client: httpx.Client) -> None:
         body = vector_body()
         del body["cluster_name"]
 
@@ -153,7 +153,7 @@ class TestConfiguration:
             ),
         ],
     )
-    def test_a_wrong_choice_is_refused_at_once_and_nothing_is_made(
+    def test_an_invalid_option_is_rejected_at_once_and_nothing_is_created(
         self, client: httpx.Client, change: dict[str, Any], status: int, field: str | None
     ) -> None:
         reply = client.post("/clusters", json=vector_body(**change))
@@ -180,7 +180,7 @@ class TestConfiguration:
         assert cluster["algorithm_params"]["min_cluster_size"] == 5
         assert any("SDK" in warning for warning in cluster["warnings"])
 
-    def test_the_names_of_the_guide_pages_are_understood(self, client: httpx.Client) -> None:
+    def test_the_parameter_names_of_the_guide_pages_are_accepted(self, client: httpx.Client) -> None:
         body = {
             "source_collection_ids": ["docs"],
             "cluster_name": "guide",
@@ -194,7 +194,7 @@ class TestConfiguration:
         assert cluster["algorithm_params"]["n_clusters"] == 3
         assert cluster["feature_uris"] == ["mixpeek://text_extractor@v1/v"]
 
-    def test_a_model_the_sdk_cannot_parse_is_kept_but_not_shown_as_one(self, client: httpx.Client) -> None:
+    def test_a_model_that_the_sdk_cannot_parse_is_stored_but_not_returned_as_one(self, client: httpx.Client) -> None:
         labeling = {"enabled": True, "provider": "ollama", "model_name": "llama9", "description": "x"}
 
         shown = create(client, llm_labeling=labeling)["llm_labeling"]
@@ -202,7 +202,7 @@ class TestConfiguration:
         assert (shown["provider"], shown["model_name"]) == (None, None)
         assert shown["parameters"] == {"shoal_provider": "ollama", "shoal_model": "llama9"}
 
-    def test_patch_changes_what_is_sent_and_nothing_else(self, client: httpx.Client) -> None:
+    def test_patch_changes_only_the_sent_fields(self, client: httpx.Client) -> None:
         before = create(client, metadata={"team": "a"}, description="first")
 
         after = client.patch(
@@ -214,7 +214,7 @@ class TestConfiguration:
         assert (after["metadata"], after["description"]) == (before["metadata"], before["description"])
         assert client.get("/clusters/groups").status_code == 404
 
-    def test_lists_are_filtered_sorted_searched_and_paged(self, client: httpx.Client) -> None:
+    def test_lists_can_be_filtered_sorted_searched_and_paginated(self, client: httpx.Client) -> None:
         for name in ("alpha", "beta", "gamma"):
             create(client, name=name)
         by_name = {"sort": {"field": "cluster_name", "direction": "desc"}, "limit": 2}
@@ -231,7 +231,7 @@ class TestConfiguration:
 
 @pytest.mark.usefixtures("documents")
 class TestExecution:
-    def test_a_run_finds_the_groups_names_them_and_shows_them_everywhere(
+    def test_a_run_finds_and_names_the_groups_and_every_route_shows_them(
         self, client: httpx.Client, services: Services
     ) -> None:
         cluster = create(client)
@@ -271,7 +271,9 @@ class TestExecution:
                 norm = sum(x * x for x in vector) ** 0.5
                 assert centroid["centroid_vector"] == pytest.approx([x / norm for x in vector], abs=1e-5)
 
-    def test_another_run_replaces_what_is_visible_in_one_step(self, client: httpx.Client, services: Services) -> None:
+    def test_another_run_replaces_the_visible_results_atomically(
+        self, client: httpx.Client, services: Services
+    ) -> None:
         output = create(client)["output_collection_ids"][0]
         first = execute(client, services)
         client.patch("/clusters/groups", json={"algorithm_params": {"n_clusters": 2, "n_init": 1}})
@@ -302,7 +304,7 @@ class TestExecution:
         assert shown["current_run_id"] == good["run_id"]
         assert client.get("/clusters/groups/executions").json()["status"] == "failed"
 
-    def test_the_same_request_while_a_run_is_active_gives_its_task_and_another_one_a_conflict(
+    def test_repeating_a_request_while_its_run_is_active_returns_its_task_and_a_different_one_conflicts(
         self, client: httpx.Client
     ) -> None:
         create(client)
@@ -315,7 +317,7 @@ class TestExecution:
         assert other.status_code == 409
         assert other.json()["error"]["details"]["run_id"] == first["additional_data"]["run_id"]
 
-    def test_cancelling_a_queued_run_ends_it_and_cancelling_twice_is_a_conflict(
+    def test_cancelling_a_queued_run_ends_it_and_cancelling_again_conflicts(
         self, client: httpx.Client, services: Services
     ) -> None:
         create(client)
@@ -330,7 +332,7 @@ class TestExecution:
         assert client.delete(f"/tasks/{task['task_id']}").status_code == 200
         assert carry_out(services) == 0
 
-    def test_a_run_cancelled_while_it_works_publishes_nothing(self, client: httpx.Client, services: Services) -> None:
+    def test_a_run_cancelled_during_its_work_publishes_nothing(self, client: httpx.Client, services: Services) -> None:
         create(client)
         task = client.post("/clusters/groups/execute").json()
         run_id = task["additional_data"]["run_id"]
@@ -345,7 +347,7 @@ class TestExecution:
         assert (shown["status"], shown["current_run_id"], shown["num_clusters"]) == ("CANCELED", None, None)
         assert client.get("/clusters/groups/visualization").status_code == 404
 
-    def test_a_run_that_another_worker_took_over_publishes_nothing(
+    def test_a_run_taken_over_by_another_worker_publishes_nothing(
         self, client: httpx.Client, services: Services
     ) -> None:
         create(client)
@@ -382,7 +384,7 @@ class TestExecution:
 
         assert (run["num_points"], [c["num_members"] for c in run["centroids"]]) == (60, [20, 20, 20])
 
-    def test_more_clusters_than_documents_are_refused_and_nothing_is_queued(self, client: httpx.Client) -> None:
+    def test_more_clusters_than_documents_are_rejected_and_nothing_is_queued(self, client: httpx.Client) -> None:
         create(client, config={"kmeans_parameters": {"n_clusters": 100, "n_init": 1}})
 
         reply = client.post("/clusters/groups/execute")
@@ -392,7 +394,7 @@ class TestExecution:
         assert "60 documents" in reply.json()["error"]["message"]
         assert client.get("/clusters/groups/executions").json() is None
 
-    def test_more_clusters_than_different_vectors_are_lowered_with_a_warning(
+    def test_more_clusters_than_distinct_vectors_are_reduced_with_a_warning(
         self, client: httpx.Client, services: Services
     ) -> None:
         twins = grouped_documents(10)
@@ -405,7 +407,7 @@ class TestExecution:
         assert (run["status"], run["num_clusters"], run["algorithm_params"]["n_clusters"]) == ("completed", 5, 5)
         assert any("8" in warning for warning in run["warnings"])
 
-    def test_labels_that_people_give_are_shown_instead_and_can_be_taken_back(
+    def test_user_labels_override_generated_ones_and_can_be_removed(
         self, client: httpx.Client, services: Services
     ) -> None:
         create(client)
@@ -426,7 +428,7 @@ class TestExecution:
             refused = client.patch(path, json={"labels": {"cl_0": unseen}})
             assert (refused.status_code, refused.json()["error"]["details"]["field"]) == (422, "labels.cl_0")
 
-    def test_deleting_takes_runs_artifacts_and_output_along_and_leaves_the_sources(
+    def test_deleting_a_cluster_deletes_runs_artifacts_and_output_but_not_the_sources(
         self, client: httpx.Client, services: Services
     ) -> None:
         cluster = create(client)
@@ -441,7 +443,7 @@ class TestExecution:
         assert client.get("/collections/docs/documents/count").json()["count"] == 60
         assert not list((services.settings.data / "artifacts").rglob("*.parquet"))
 
-    def test_llm_labelling_without_a_model_falls_back_and_says_so(
+    def test_llm_labelling_without_a_model_falls_back_with_a_warning(
         self, client: httpx.Client, services: Services
     ) -> None:
         create(client, llm_labeling={"enabled": True, "provider": "openai"})
@@ -457,7 +459,7 @@ class TestExecution:
 
 @pytest.mark.usefixtures("documents")
 class TestEnrichment:
-    def test_mapped_fields_reach_the_sources_and_nothing_else_changes(
+    def test_mapped_fields_are_written_to_the_sources_and_nothing_else_changes(
         self, client: httpx.Client, services: Services, documents: list[dict[str, Any]]
     ) -> None:
         mappings = [
@@ -481,7 +483,7 @@ class TestEnrichment:
         assert (found["team"], found["text"]) == ("x", documents[0]["payload"]["text"])
         assert run["enriched_documents"] == 60
 
-    def test_a_crash_between_the_flip_and_enrichment_is_made_good_when_the_run_is_taken_up_again(
+    def test_enrichment_is_completed_if_a_run_that_crashed_after_publishing_is_resumed(
         self, client: httpx.Client, services: Services
     ) -> None:
         create(client, enrich_source_collection=True)
@@ -506,7 +508,9 @@ class TestEnrichment:
         assert client.get("/clusters/groups").json()["status"] == "COMPLETED"
         assert client.get("/collections/docs/documents/d0000").json()["cluster_id"].startswith("cl_")
 
-    def test_the_visible_results_can_be_copied_on_demand(self, client: httpx.Client, services: Services) -> None:
+    def test_the_visible_results_can_be_written_to_the_sources_on_demand(
+        self, client: httpx.Client, services: Services
+    ) -> None:
         create(client)
         execute(client, services)
 
@@ -519,7 +523,7 @@ class TestEnrichment:
 
 @pytest.mark.usefixtures("documents")
 class TestResults:
-    def test_the_map_holds_every_point_or_an_even_sample_in_either_form(
+    def test_the_map_contains_every_point_or_an_even_sample_in_either_format(
         self, client: httpx.Client, services: Services
     ) -> None:
         create(client)
@@ -534,7 +538,7 @@ class TestResults:
             ("x", "y", "z", "cluster_ids", "document_ids"), 10
         )
 
-    def test_members_come_in_pages_whose_sum_is_the_whole(self, client: httpx.Client, services: Services) -> None:
+    def test_pages_of_members_add_up_to_all_members(self, client: httpx.Client, services: Services) -> None:
         create(client)
         execute(client, services)
         seen, cursor = [], "0"
@@ -557,7 +561,7 @@ class TestResults:
         assert {member["cluster_id"] for member in members} == {"cl_1"}
         assert len(members) == 20
 
-    def test_all_members_come_as_ndjson_and_arrow_where_the_header_asks(
+    def test_all_members_are_returned_as_ndjson_or_arrow_by_the_accept_header(
         self, client: httpx.Client, services: Services
     ) -> None:
         import pyarrow as pa
@@ -586,7 +590,7 @@ class TestResults:
     @pytest.mark.parametrize(
         "label", ["=HYPERLINK(1)", "\n=1", " =1", "\u200b=1", "\uff1d1", "\r\n+1", "\t@SUM(1)", "-1", "\n plain"]
     )
-    def test_texts_that_look_like_formulas_are_harmless_in_a_csv(
+    def test_texts_that_look_like_formulas_are_escaped_in_a_csv(
         self, client: httpx.Client, services: Services, label: str
     ) -> None:
         create(client)
@@ -600,16 +604,16 @@ class TestResults:
 
 
 class TestDensities:
-    """What HDBSCAN tells beside the clusters."""
+    """Results of HDBSCAN other than the clusters."""
 
     @pytest.fixture
     def strays(self) -> list[str]:
-        """Ids of documents that lie away from the three groups and from each other."""
+        """Ids of documents far from the three groups and from each other."""
         return [f"s{number}" for number in range(4)]
 
     @pytest.fixture
     def cluster(self, client: httpx.Client, strays: list[str]) -> dict[str, Any]:
-        """Sixty documents of three groups, one of them smaller by five, and four strays; a cluster over them."""
+        """Sixty documents in three groups, one of them smaller by five, and four outliers; a cluster over them."""
         groups = [
             one for one in grouped_documents() if one["document_id"] not in {f"d{n:04d}" for n in range(0, 15, 3)}
         ]
@@ -624,7 +628,7 @@ class TestDensities:
     def own_artifact(services: Services, run: dict[str, Any], cluster: dict[str, Any], name: str) -> Any:
         return services.artifacts.read(Scope(cluster["organization_id"], cluster["namespace_id"]), run["run_id"], name)
 
-    def test_the_tree_is_kept_with_the_run_and_is_that_of_the_library(
+    def test_the_tree_is_stored_with_the_run_and_equals_that_of_the_library(
         self, client: httpx.Client, services: Services, cluster: dict[str, Any]
     ) -> None:
         run = execute(client, services)
@@ -645,7 +649,7 @@ class TestDensities:
         assert clusters_by_tree(tree) == dict(enumerate(members["cluster_id"].to_pylist()))
         assert run["num_clusters"] == 3
 
-    def test_outlier_scores_are_wherever_members_are(
+    def test_outlier_scores_are_returned_wherever_members_are(
         self, client: httpx.Client, services: Services, cluster: dict[str, Any], strays: list[str]
     ) -> None:
         import json
@@ -669,7 +673,7 @@ class TestDensities:
         header = client.get(f"/clusters/groups/executions/{run['run_id']}/export?format=csv").text.splitlines()[0]
         assert "outlier_score" in header
 
-    def test_output_documents_tell_scores_and_exemplars(
+    def test_output_documents_contain_scores_and_exemplars(
         self, client: httpx.Client, services: Services, cluster: dict[str, Any], strays: list[str]
     ) -> None:
         execute(client, services)
@@ -686,7 +690,7 @@ class TestDensities:
             assert one["exemplar_ids"]
             assert {home[id] for id in one["exemplar_ids"]} == {one["cluster_id"]}
 
-    def test_documents_that_a_sample_left_out_have_no_score(
+    def test_documents_outside_the_sample_have_no_score(
         self, client: httpx.Client, services: Services, cluster: dict[str, Any]
     ) -> None:
         run = execute(client, services, sample_size=40)
@@ -699,7 +703,7 @@ class TestDensities:
         assert clusters_by_tree(tree) == fitted
 
     @pytest.mark.usefixtures("documents")
-    def test_kmeans_keeps_no_tree(self, client: httpx.Client, services: Services) -> None:
+    def test_kmeans_stores_no_tree(self, client: httpx.Client, services: Services) -> None:
         made = create(client)
         run = execute(client, services)
 
@@ -711,7 +715,7 @@ class TestDensities:
 
 class TestAttributes:
     @pytest.mark.usefixtures("documents")
-    def test_flat_groups_are_the_combinations_of_values(self, client: httpx.Client, services: Services) -> None:
+    def test_flat_groups_are_combinations_of_values(self, client: httpx.Client, services: Services) -> None:
         body = {
             "collection_ids": ["docs"],
             "cluster_name": "groups",
@@ -727,7 +731,7 @@ class TestAttributes:
         assert sum(c["num_members"] for c in run["centroids"]) == 60
 
     @pytest.mark.usefixtures("documents")
-    def test_hierarchical_groups_form_a_tree_whose_leaves_hold_everything(
+    def test_hierarchical_groups_form_a_tree_whose_leaves_contain_all_documents(
         self, client: httpx.Client, services: Services
     ) -> None:
         body = {
@@ -769,7 +773,7 @@ class TestAttributes:
 
 
 class TestUnusualInput:
-    def test_an_empty_collection_is_refused_when_it_is_executed(self, client: httpx.Client) -> None:
+    def test_executing_a_cluster_over_an_empty_collection_is_rejected(self, client: httpx.Client) -> None:
         put_documents(client, grouped_documents(3))
         create(client)
         client.request(
@@ -782,7 +786,7 @@ class TestUnusualInput:
         assert reply.json()["error"]["details"]["field"] == "collection_ids"
         assert client.get("/clusters/groups/executions").json() is None
 
-    def test_one_document_is_refused_when_it_is_executed(self, client: httpx.Client) -> None:
+    def test_executing_a_cluster_over_one_document_is_rejected(self, client: httpx.Client) -> None:
         put_documents(client, grouped_documents(1))
         create(client)
 
@@ -791,7 +795,7 @@ class TestUnusualInput:
         assert (reply.status_code, "one document" in reply.json()["error"]["message"]) == (422, True)
 
     @pytest.mark.parametrize("method", ["kmeans", "hdbscan"])
-    def test_equal_vectors_have_a_defined_answer(self, client: httpx.Client, services: Services, method: str) -> None:
+    def test_equal_vectors_have_a_defined_result(self, client: httpx.Client, services: Services, method: str) -> None:
         same = [{**document, "vectors": {"v": [1.0] * 8}} for document in grouped_documents(12)]
         put_documents(client, same)
         create(client, method=method)
@@ -813,7 +817,7 @@ class TestUnusualInput:
         assert (run["num_points"], run["pipeline_drop"], run["source_documents"]) == (29, 1, 30)
         assert any("all-zero" in warning for warning in run["warnings"])
 
-    def test_documents_without_the_vector_are_counted_as_the_gap(
+    def test_documents_without_the_vector_account_for_the_difference(
         self, client: httpx.Client, services: Services
     ) -> None:
         documents = grouped_documents(30)
@@ -825,9 +829,7 @@ class TestUnusualInput:
 
         assert (run["num_points"], run["index_gap"], run["source_documents"]) == (29, 1, 30)
 
-    def test_the_order_in_which_documents_arrived_does_not_matter(
-        self, client: httpx.Client, services: Services
-    ) -> None:
+    def test_insertion_order_of_documents_does_not_matter(self, client: httpx.Client, services: Services) -> None:
         documents = grouped_documents()
         put_documents(client, documents, "docs")
         put_documents(client, documents[::-1], "reversed")

@@ -1,4 +1,4 @@
-"""Collections over the wire."""
+"""Collections over HTTP."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def create(client: httpx.Client, name: str, **more: object) -> dict[str, Any]:
     return made(client.post("/collections", json={"collection_name": name, "source": SOURCE, "enabled": True, **more}))
 
 
-def test_a_collection_carries_what_the_sdk_insists_on(client: httpx.Client) -> None:
+def test_a_collection_contains_the_fields_the_sdk_requires(client: httpx.Client) -> None:
     collection = create(client, "products", metadata={"vector_configs": [{"name": "text", "dimension": 4}]})
 
     assert collection == made(client.get("/collections/products"))
@@ -52,7 +52,7 @@ def test_a_named_extractor_is_kept_and_gets_an_id(client: httpx.Client) -> None:
     )
 
 
-def test_features_tell_what_can_be_clustered(client: httpx.Client) -> None:
+def test_features_list_what_can_be_clustered(client: httpx.Client) -> None:
     configs = [{"name": "text", "dimension": 4}, {"name": "image", "dimension": 2}]
     collection = create(client, "products", metadata={"vector_configs": configs})
 
@@ -65,7 +65,7 @@ def test_features_tell_what_can_be_clustered(client: httpx.Client) -> None:
     assert all(len(item["vector_index"]["description"]) >= 10 for item in features)
 
 
-def test_collections_are_listed_searched_and_paged(client: httpx.Client) -> None:
+def test_collections_can_be_listed_searched_and_paginated(client: httpx.Client) -> None:
     for name in ("one", "two", "three"):
         create(client, name)
 
@@ -81,7 +81,7 @@ def test_collections_are_listed_searched_and_paged(client: httpx.Client) -> None
     assert [item["collection_name"] for item in found["results"]] == ["three"]
 
 
-def test_patch_changes_what_is_sent_and_declares_vectors(client: httpx.Client) -> None:
+def test_patch_changes_only_the_sent_fields_and_declares_vectors(client: httpx.Client) -> None:
     create(client, "products")
 
     body = {
@@ -108,7 +108,7 @@ def test_sources_are_resolved_to_ids_and_buckets_inherited(client: httpx.Client)
     assert second["source"]["inherited_bucket_ids"] == [bucket]
 
 
-def test_a_deleted_collection_takes_its_documents_along(client: httpx.Client) -> None:
+def test_deleting_a_collection_deletes_its_documents(client: httpx.Client) -> None:
     create(client, "products")
     made(client.post("/collections/products/documents", json={"document_id": "a", "vectors": {"text": [1, 2]}}))
 
@@ -118,7 +118,7 @@ def test_a_deleted_collection_takes_its_documents_along(client: httpx.Client) ->
     assert made(client.get("/collections/products/documents/count"))["count"] == 0
 
 
-def test_taken_bad_and_foreign_things_are_refused(client: httpx.Client, stranger: httpx.Client) -> None:
+def test_taken_invalid_and_foreign_references_are_rejected(client: httpx.Client, stranger: httpx.Client) -> None:
     create(client, "products")
 
     def refused(**body: object) -> int:
@@ -137,7 +137,7 @@ def test_taken_bad_and_foreign_things_are_refused(client: httpx.Client, stranger
     assert stranger.get("/collections/products").status_code == 404
 
 
-def test_a_deleted_collection_is_answered_with_its_documents_and_the_clusters_over_it(client: httpx.Client) -> None:
+def test_deleting_a_collection_reports_its_documents_and_the_clusters_over_it(client: httpx.Client) -> None:
     cluster_steps.put_documents(client, cluster_steps.grouped_documents(12))
     cluster = cluster_steps.create(client)
 
@@ -149,7 +149,7 @@ def test_a_deleted_collection_is_answered_with_its_documents_and_the_clusters_ov
 
 
 @pytest.mark.parametrize("source", [None, {}], ids=["no source", "no type"])
-def test_a_collection_without_a_source_is_answered_with_the_usual_one(
+def test_a_collection_without_a_source_is_returned_with_the_default_one(
     client: httpx.Client, source: dict[str, Any] | None
 ) -> None:
     body = {"collection_name": "new"} | ({} if source is None else {"source": source})

@@ -1,4 +1,4 @@
-"""Small promises of the wire contract, each answered as its clients read it."""
+"""Details of the wire contract, in the form in which clients read them."""
 
 import io
 from typing import Any
@@ -35,7 +35,9 @@ class TestRuns:
         assert shown["last_run_id"] == task["additional_data"]["run_id"] != first["run_id"]
         assert shown["current_run_id"] == first["run_id"]
 
-    def test_runs_are_found_by_the_labels_of_their_clusters(self, client: httpx.Client, services: Services) -> None:
+    def test_runs_can_be_searched_by_the_labels_of_their_clusters(
+        self, client: httpx.Client, services: Services
+    ) -> None:
         create(client)
         run = execute(client, services)
         path = f"/clusters/groups/executions/{run['run_id']}/labels"
@@ -47,7 +49,7 @@ class TestRuns:
 
         assert (found("zeppelin"), found(made), found("nothing of that kind")) == (1, 1, 0)
 
-    def test_artifacts_carry_labels_and_the_requested_projection(
+    def test_artifacts_contain_labels_and_the_requested_projection(
         self, client: httpx.Client, services: Services
     ) -> None:
         create(client, config={"vis_n_components": 3})
@@ -62,7 +64,7 @@ class TestRuns:
 
         assert (axes(None), axes("3d"), axes("2d")) == ({3}, {3}, {2})
 
-    def test_a_flat_map_has_no_third_dimension_to_give(self, client: httpx.Client, services: Services) -> None:
+    def test_a_two_dimensional_map_has_no_third_coordinate(self, client: httpx.Client, services: Services) -> None:
         create(client)
         run = execute(client, services)
 
@@ -71,7 +73,7 @@ class TestRuns:
         assert refused.status_code == 422
         assert "vis_n_components: 3" in refused.json()["error"]["message"]
 
-    def test_data_is_parquet_on_request(self, client: httpx.Client, services: Services) -> None:
+    def test_data_can_be_requested_as_parquet(self, client: httpx.Client, services: Services) -> None:
         create(client)
         run = execute(client, services)
         accept = {"Accept": "application/vnd.apache.parquet"}
@@ -116,7 +118,9 @@ class TestGroups:
         assert len(nested) == 6
         assert all(group["label"].startswith(labels[group["parent_cluster_id"]]) for group in nested)
 
-    def test_groups_of_features_apart_carry_their_feature(self, client: httpx.Client, services: Services) -> None:
+    def test_clusters_of_independent_features_name_their_feature(
+        self, client: httpx.Client, services: Services
+    ) -> None:
         documents, rng = grouped_documents(60), np.random.default_rng(3)
         for row, document in enumerate(documents):
             document["vectors"]["w"] = (np.eye(2)[row % 2] + rng.normal(0, 0.02, 2)).tolist()
@@ -130,7 +134,7 @@ class TestGroups:
 
 
 class TestLists:
-    def test_a_cursor_goes_on_by_get_and_by_post(self, client: httpx.Client) -> None:
+    def test_a_cursor_continues_with_get_and_with_post(self, client: httpx.Client) -> None:
         put_documents(client, grouped_documents(5))
         path = "/collections/docs/documents"
         first = got(client.get(path, params={"limit": 2}))
@@ -149,7 +153,9 @@ class TestLists:
 
 
 @pytest.mark.parametrize("name", [".", "..", " topics", "topics ", "\u00a0topics"])
-def test_names_that_paths_lose_are_refused_with_the_reason(client: httpx.Client, docs: None, name: str) -> None:
+def test_names_that_cannot_occur_in_paths_are_rejected_with_the_reason(
+    client: httpx.Client, docs: None, name: str
+) -> None:
     config = {"feature_uris": ["v"], "clustering_method": "kmeans"}
     body = {"collection_ids": ["docs"], "cluster_name": name, "vector_config": config}
     for path, sent in (
@@ -173,7 +179,7 @@ class TestDocumentsCalledLikeRoutes:
         )
         return "/collections/words/documents"
 
-    def test_each_is_read_changed_and_deleted(self, client: httpx.Client, words: str) -> None:
+    def test_each_resource_can_be_read_changed_and_deleted(self, client: httpx.Client, words: str) -> None:
         for name in ("count", "batch", "bulk", "list", "distinct", "aggregate", "import"):
             assert got(client.get(f"{words}/{name}"))["word"] == name
             assert got(client.patch(f"{words}/{name}", json={"seen": True}))["seen"] is True
@@ -182,7 +188,7 @@ class TestDocumentsCalledLikeRoutes:
             assert got(client.delete(f"{words}/{name}"))["success"] is True
         assert got(client.get(f"{words}/count"))["count"] == 0
 
-    def test_the_routes_do_what_they_did(self, client: httpx.Client, words: str) -> None:
+    def test_the_former_routes_still_work(self, client: httpx.Client, words: str) -> None:
         update = {"filters": {"word": "bulk"}, "update_data": {"n": 1}}
         assert got(client.get(f"{words}/count"))["count"] == 7
         assert "count" not in got(client.get(f"{words}/%63ount"))
@@ -200,7 +206,7 @@ class TestOlderSpellings:
         assert got(client.post("/namespaces", json=body))["vector_configs"][0]["metric"] == "dot_product"
 
     @pytest.mark.usefixtures("docs")
-    def test_the_guide_pages_are_understood(self, client: httpx.Client, services: Services) -> None:
+    def test_requests_of_the_guide_pages_are_accepted(self, client: httpx.Client, services: Services) -> None:
         body = {
             "source_collection_ids": ["docs"],
             "cluster_name": "groups",

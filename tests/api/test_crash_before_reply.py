@@ -1,4 +1,4 @@
-"""A real server that dies between the effect of a request and its saved reply."""
+"""A real server that dies after the effect of a request and before its reply is saved."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ def send(client: httpx.Client, what: str) -> httpx.Response:
 
 
 def seen(client: httpx.Client) -> tuple[int, int, int]:
-    """How many buckets, documents and runs there are."""
+    """The numbers of buckets, documents and runs."""
     buckets = len(client.get("/buckets").json()["results"])
     count = client.get(f"{IN}/count").json()["count"]
     return buckets, count, len(client.post("/clusters/topics/executions/list").json()["results"])
@@ -49,7 +49,7 @@ def fill(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("what", SENT)
-def test_after_a_crash_between_effect_and_reply_a_retry_does_it_once(
+def test_after_a_crash_between_effect_and_reply_a_retry_has_no_second_effect(
     what: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("tries", 1)
@@ -80,7 +80,7 @@ def test_after_a_crash_between_effect_and_reply_a_retry_does_it_once(
 
 
 @pytest.mark.parametrize("what", ["document", "import"])
-def test_after_a_crash_behind_the_write_another_body_is_a_409_and_the_same_one_is_answered(
+def test_after_a_crash_following_the_write_another_body_is_a_409_and_the_same_one_gets_its_reply(
     what: str, tmp_path: Path
 ) -> None:
     other: dict[str, dict[str, Any]] = {
@@ -107,7 +107,7 @@ def test_after_a_crash_behind_the_write_another_body_is_a_409_and_the_same_one_i
         assert seen(client) == left
 
 
-def test_a_reply_outlives_the_server(tmp_path: Path) -> None:
+def test_a_reply_survives_a_restart(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
         fill(client)
         first = send(client, "record")

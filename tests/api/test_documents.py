@@ -1,4 +1,4 @@
-"""Documents over the wire, in the words the official client was recorded with (contract.md#recorded-requests)."""
+"""Documents over HTTP, in requests recorded from the official client (contract.md#recorded-requests)."""
 
 import gzip
 import io
@@ -80,7 +80,7 @@ def test_a_document_is_created_as_the_sdk_sends_it(client: httpx.Client, collect
     assert created["_internal"]["collection_id"] == collection
 
 
-def test_an_upsert_without_a_collection_makes_the_default_one(client: httpx.Client) -> None:
+def test_an_upsert_without_a_collection_creates_the_default_one(client: httpx.Client) -> None:
     body = {"documents": [{"document_id": "x", "vectors": {"text": [1, 2]}}], "options": {"write_token": True}}
 
     first = made(client.post("/namespaces/default/documents/upsert", json=body))
@@ -91,7 +91,7 @@ def test_an_upsert_without_a_collection_makes_the_default_one(client: httpx.Clie
     assert made(client.get("/collections/default"))["document_count"] == 1
 
 
-def test_a_list_is_sorted_filtered_counted_and_carries_vectors(client: httpx.Client, three: list[str]) -> None:
+def test_a_list_can_be_sorted_filtered_and_counted_and_include_vectors(client: httpx.Client, three: list[str]) -> None:
     sort = {"field": "metadata.price", "direction": "desc"}
 
     body = listed(client, sort=sort, include_total=True, return_presigned_urls=False, return_vectors=True, limit=2)
@@ -105,7 +105,7 @@ def test_a_list_is_sorted_filtered_counted_and_carries_vectors(client: httpx.Cli
     assert ids(listed(client, search="TITLE 1")) == ["p1"]
 
 
-def test_a_cursor_walks_the_whole_list_once(client: httpx.Client, three: list[str]) -> None:
+def test_a_cursor_traverses_the_whole_list_once(client: httpx.Client, three: list[str]) -> None:
     seen, cursor = [], None
     for _ in range(3):
         page = listed(client, limit=1, cursor=cursor)
@@ -116,7 +116,7 @@ def test_a_cursor_walks_the_whole_list_once(client: httpx.Client, three: list[st
     assert ids(made(client.get("/collections/products/documents", params={"limit": 2, "offset": 1}))) == ["p1", "p2"]
 
 
-def test_select_and_group_by_shape_the_answer(client: httpx.Client, three: list[str]) -> None:
+def test_select_and_group_by_shape_the_response(client: httpx.Client, three: list[str]) -> None:
     chosen = listed(client, select=["metadata.price", "absent.x"])["results"]
     grouped = listed(client, group_by="category")
 
@@ -126,7 +126,7 @@ def test_select_and_group_by_shape_the_answer(client: httpx.Client, three: list[
     assert grouped["results"] == [] and grouped["stats"]["total_groups"] == 2
 
 
-def test_only_the_named_vectors_come_back(client: httpx.Client, collection: str) -> None:
+def test_only_the_requested_vectors_are_returned(client: httpx.Client, collection: str) -> None:
     body = {"document_id": "x", "vectors": {"text": [1, 2], "image": [3]}}
     made(client.post("/collections/products/documents", json=body))
 
@@ -134,7 +134,7 @@ def test_only_the_named_vectors_come_back(client: httpx.Client, collection: str)
     assert listed(client, return_vector_names=True)["results"][0]["vectors"] == {"text": [1, 2], "image": [3]}
 
 
-def test_patch_put_and_delete_one_document(client: httpx.Client, three: list[str]) -> None:
+def test_one_document_can_be_patched_replaced_and_deleted(client: httpx.Client, three: list[str]) -> None:
     path = "/collections/products/documents/p0"
 
     patched = made(client.patch(path, json={"metadata": {"price": 99}}))
@@ -151,7 +151,7 @@ def test_patch_put_and_delete_one_document(client: httpx.Client, three: list[str
         assert answer.status_code == 404, method
 
 
-def test_batch_updates_by_id_tell_what_became_of_each(client: httpx.Client, three: list[str]) -> None:
+def test_batch_updates_by_id_report_the_outcome_of_each(client: httpx.Client, three: list[str]) -> None:
     updates = [{"document_id": id, "update_data": {"metadata": {"flag": True}}} for id in ("p0", "nobody")]
 
     answer = made(client.post("/collections/products/documents/batch", json={"updates": updates}))
@@ -161,7 +161,7 @@ def test_batch_updates_by_id_tell_what_became_of_each(client: httpx.Client, thre
     assert ids(listed(client, filters={"metadata.flag": True})) == ["p0"]
 
 
-def test_bulk_updates_touch_what_matches(client: httpx.Client, three: list[str]) -> None:
+def test_bulk_updates_change_matching_documents(client: httpx.Client, three: list[str]) -> None:
     filters = {"case_sensitive": False, "metadata.category": "a"}
     body = {"filters": filters, "update_data": {"metadata": {"seen": 1}}}
 
@@ -173,7 +173,7 @@ def test_bulk_updates_touch_what_matches(client: httpx.Client, three: list[str])
     assert batch["updated_count"] == 3
 
 
-def test_batch_deletes_by_id_and_by_filter(client: httpx.Client, three: list[str]) -> None:
+def test_batches_can_be_deleted_by_id_and_by_filter(client: httpx.Client, three: list[str]) -> None:
     def delete(**body: object) -> dict[str, Any]:
         return made(client.request("DELETE", "/collections/products/documents/batch", json=body))
 
@@ -185,7 +185,7 @@ def test_batch_deletes_by_id_and_by_filter(client: httpx.Client, three: list[str
     assert ids(listed(client)) == ["p2"]
 
 
-def test_counts_distinct_values_and_aggregates(client: httpx.Client, three: list[str], collection: str) -> None:
+def test_values_can_be_counted_listed_and_aggregated(client: httpx.Client, three: list[str], collection: str) -> None:
     path = "/collections/products/documents"
 
     count = made(client.get(f"{path}/count"))
@@ -205,7 +205,7 @@ def test_counts_distinct_values_and_aggregates(client: httpx.Client, three: list
     ]
 
 
-def test_ids_of_any_text_survive_the_path(client: httpx.Client, collection: str) -> None:
+def test_ids_of_any_text_work_in_paths(client: httpx.Client, collection: str) -> None:
     for id in ("a b", "ü✓", "50%", "x?y", "x#y", "a:b;c", "a/b", "https://example.org/?q=1"):
         made(client.post("/collections/products/documents", json={"document_id": id}))
         path = f"/collections/products/documents/{quote(id, safe='')}"
@@ -214,7 +214,7 @@ def test_ids_of_any_text_survive_the_path(client: httpx.Client, collection: str)
         assert made(client.delete(path))["success"] is True
 
 
-def test_a_stranger_gets_the_same_404_as_for_nothing(
+def test_another_tenant_gets_the_same_404_as_for_a_missing_document(
     client: httpx.Client, stranger: httpx.Client, three: list[str], collection: str
 ) -> None:
     foreign = stranger.get(f"/collections/{collection}/documents/p0").json()
@@ -227,7 +227,7 @@ def test_a_stranger_gets_the_same_404_as_for_nothing(
     assert made(client.get(f"/collections/{collection}/documents/count"))["count"] == 3
 
 
-def test_a_filter_means_the_same_wherever_documents_are_chosen(client: httpx.Client, clock: Clock) -> None:
+def test_a_filter_has_the_same_meaning_wherever_documents_are_selected(client: httpx.Client, clock: Clock) -> None:
     client.post("/collections", json={"collection_name": "products", "source": {"type": "direct_upsert"}})
     rows = {"early": "2023-12-31T22:30:00-01:00", "edge": "2024-01-01T01:00:00+01:00", "late": "2024-01-01T00:00:00.5Z"}
     for name, moment in rows.items():
@@ -257,7 +257,7 @@ def test_a_filter_means_the_same_wherever_documents_are_chosen(client: httpx.Cli
         assert mask(parse_filter(filters), listed(client)["results"]).sum() == len(expected), condition
 
 
-def test_internal_fields_sort_and_group_as_they_are_shown(client: httpx.Client, clock: Clock) -> None:
+def test_internal_fields_are_sorted_and_grouped_by_their_displayed_values(client: httpx.Client, clock: Clock) -> None:
     client.post("/collections", json={"collection_name": "products", "source": {"type": "direct_upsert"}})
     for name in ("b", "a", "c"):
         made(client.post("/collections/products/documents", json={"document_id": name, "vectors": {"v": [1, 2]}}))
@@ -273,12 +273,12 @@ def test_internal_fields_sort_and_group_as_they_are_shown(client: httpx.Client, 
     assert len(shown) == 3
 
 
-def test_search_does_not_find_what_shoal_keeps_about_a_document(client: httpx.Client, three: list[str]) -> None:
+def test_search_does_not_match_internal_fields(client: httpx.Client, three: list[str]) -> None:
     assert ids(listed(client, search="direct_upsert")) == []
     assert len(ids(listed(client, search="TITLE"))) == 3
 
 
-def test_a_key_that_may_only_write_is_shown_nothing_that_is_stored(services: Services, client: httpx.Client) -> None:
+def test_a_write_only_key_is_shown_no_stored_data(services: Services, client: httpx.Client) -> None:
     put_documents(client, [{"document_id": "d", "vectors": {"v": [1.0]}, "payload": {"secret": "s", "text": "t"}}])
     client.post("/collections/docs/documents", json={"document_id": "bulk", "secret": "s"}).raise_for_status()
     client.post("/buckets", json={"bucket_name": "b", "bucket_schema": {"properties": {}}}).raise_for_status()
@@ -323,7 +323,7 @@ READING = [
 ]
 
 
-def test_keys_beside_the_payload_of_an_upserted_document_are_its_fields(client: httpx.Client) -> None:
+def test_keys_beside_the_payload_of_an_upserted_document_become_its_fields(client: httpx.Client) -> None:
     sent = {
         "document_id": "d",
         "vectors": {"v": [1.0]},
@@ -340,7 +340,7 @@ def test_keys_beside_the_payload_of_an_upserted_document_are_its_fields(client: 
 
 @pytest.mark.process
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_columns_beside_those_of_an_imported_document_are_its_fields(client: httpx.Client, kind: str) -> None:
+def test_extra_columns_of_an_imported_document_become_its_fields(client: httpx.Client, kind: str) -> None:
     rows = [{"id": "d", "vectors": {"v": [1.0, 2.0]}, "title": "beside"}]
     file = io.BytesIO()
     if kind == "parquet":
@@ -363,7 +363,7 @@ def test_columns_beside_those_of_an_imported_document_are_its_fields(client: htt
 
 @pytest.mark.process
 @pytest.mark.parametrize("by", [{"params": {"format": "jsonl"}}, {"headers": {"Content-Type": "application/x-ndjson"}}])
-def test_a_packed_body_is_imported_and_a_damaged_one_refused(client: httpx.Client, by: dict[str, Any]) -> None:
+def test_a_compressed_body_is_imported_and_a_damaged_one_rejected(client: httpx.Client, by: dict[str, Any]) -> None:
     body = gzip.compress(b'{"id": "a", "v": [1, 2]}\n{"id": "b", "v": [3, 4]}\n')
     client.post(
         "/collections", json={"collection_name": "docs", "source": {"type": "direct_upsert"}}
@@ -377,7 +377,7 @@ def test_a_packed_body_is_imported_and_a_damaged_one_refused(client: httpx.Clien
     assert done.json()["inserted"] == 2, done.text
 
 
-def test_an_upsert_says_that_float32_loses_the_digits_in_which_vectors_differ(
+def test_an_upsert_warns_if_float32_loses_the_digits_in_which_vectors_differ(
     client: httpx.Client, collection: str
 ) -> None:
     near = np.random.default_rng(0).normal(size=(20, 6))

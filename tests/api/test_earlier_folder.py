@@ -1,4 +1,4 @@
-"""A data folder that holds one of everything, made by the version before, reads back whole through the API."""
+"""A data folder with one of every resource, created by the previous version, can be read completely through the API."""
 
 import tarfile
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ FOLDERS = sorted(HERE.glob("whole-*.tar.xz"))
 
 @pytest.fixture(params=FOLDERS, ids=lambda path: path.name)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The unpacked folder; `answers.json` lies beside it."""
+    """The extracted folder; `answers.json` is next to it."""
     with tarfile.open(request.param) as packed:
         packed.extractall(tmp_path, filter="data")
     (tmp_path / "data").chmod(0o700)
@@ -37,7 +37,7 @@ def earlier(folder: Path) -> Any:
 
 @pytest.fixture
 def services(folder: Path, earlier: Any) -> Iterator[Services]:
-    """Everything on the earlier folder, at the moment it was made: replies to keyed requests are kept for a day."""
+    """All services on the earlier folder, at its creation time: replies to keyed requests are kept for a day."""
     made_at = datetime.fromisoformat(earlier["made_at"])
     opened = assemble(Settings(data=folder, workers=0), lambda: made_at)
     yield opened
@@ -49,12 +49,12 @@ def admin_key(folder: Path) -> str:
     return (folder / "key").read_text().strip()
 
 
-def test_there_is_a_small_folder_with_one_of_everything() -> None:
+def test_the_folder_is_small_and_has_one_of_every_resource() -> None:
     assert FOLDERS
     assert all(path.stat().st_size < 100_000 for path in FOLDERS)
 
 
-def test_every_resource_of_an_earlier_folder_is_answered_as_before(
+def test_every_resource_of_an_earlier_folder_is_returned_as_before(
     client_for: ClientMaker, admin_key: str, earlier: Any
 ) -> None:
     now = read_all(client_for(admin_key, **{"X-Namespace": "default"}), earlier["run_id"])
@@ -62,7 +62,7 @@ def test_every_resource_of_an_earlier_folder_is_answered_as_before(
     assert {path for path in now if not _contains(now[path], earlier["reads"][path])} == set()
 
 
-def test_keyed_requests_of_an_earlier_folder_are_replayed_and_not_repeated(
+def test_keyed_requests_of_an_earlier_folder_are_replayed_and_not_executed_again(
     client_for: ClientMaker, admin_key: str, earlier: Any
 ) -> None:
     client = client_for(admin_key, **{"X-Namespace": "default"})
@@ -74,7 +74,7 @@ def test_keyed_requests_of_an_earlier_folder_are_replayed_and_not_repeated(
 
 
 @pytest.mark.process
-def test_a_run_queued_in_an_earlier_folder_is_carried_out(folder: Path) -> None:
+def test_a_run_queued_in_an_earlier_folder_is_executed(folder: Path) -> None:
     assert examine(Settings(data=folder)).sound
     with ServerProcess(folder) as server, server.client("default") as client:
         cluster = wait_for(client, "waiting")
@@ -84,7 +84,7 @@ def test_a_run_queued_in_an_earlier_folder_is_carried_out(folder: Path) -> None:
 
 
 def _contains(answer: Any, earlier: Any) -> bool:
-    """Whether an answer holds everything of an earlier one; fields may be added."""
+    """Whether a response contains everything of an earlier one; fields may be added."""
     if isinstance(earlier, dict):
         return isinstance(answer, dict) and all(
             key in answer and _contains(answer[key], value) for key, value in earlier.items()

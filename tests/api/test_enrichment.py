@@ -1,4 +1,4 @@
-"""Enrichment that is interrupted, repeated, overtaken, or goes on while people work on the same documents."""
+"""Enrichment that is interrupted, repeated or superseded, or runs while users edit the same documents."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from shoal.runs import enrichment
 
 
 class Crash(BaseException):
-    """What no handler of errors sees."""
+    """An exception that no error handler catches."""
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def stop_after(batches: int) -> Any:
     return after_batch
 
 
-def test_it_goes_on_where_it_stopped_and_says_how_far_it_is(client: httpx.Client, services: Services) -> None:
+def test_enrichment_resumes_where_it_stopped_and_reports_its_progress(client: httpx.Client, services: Services) -> None:
     create(client, enrich_source_collection=True)
     client.post("/clusters/groups/execute").raise_for_status()
     done: list[float] = []
@@ -88,7 +88,7 @@ def test_it_goes_on_where_it_stopped_and_says_how_far_it_is(client: httpx.Client
     assert run["enrichment"][0]["finished"] is True
 
 
-def test_what_people_write_meanwhile_stays(client: httpx.Client, services: Services) -> None:
+def test_concurrent_edits_by_users_are_kept(client: httpx.Client, services: Services) -> None:
     create(client)
     execute(client, services)
     scope, cluster, run = run_of(client, services)
@@ -104,7 +104,7 @@ def test_what_people_write_meanwhile_stays(client: httpx.Client, services: Servi
     assert (found["d0059"]["cluster_id"], found["d0059"]["note"]) == (found["d0056"]["cluster_id"], "b")
 
 
-def test_repeating_it_changes_no_document_and_gives_the_same_answer(
+def test_repeating_enrichment_changes_no_document_and_gives_the_same_response(
     client: httpx.Client, services: Services, clock: Clock
 ) -> None:
     create(client)
@@ -119,7 +119,7 @@ def test_repeating_it_changes_no_document_and_gives_the_same_answer(
     assert first["enriched"] == 60
 
 
-def test_a_repeated_enrichment_restores_what_was_changed_since(client: httpx.Client, services: Services) -> None:
+def test_repeating_enrichment_restores_values_changed_since(client: httpx.Client, services: Services) -> None:
     create(client)
     execute(client, services)
     body = {"clustering_ids": ["groups"], "source_collection_id": "docs"}
@@ -133,7 +133,7 @@ def test_a_repeated_enrichment_restores_what_was_changed_since(client: httpx.Cli
     assert stored(client)["d0001"]["cluster_id"] == wanted
 
 
-def test_labels_that_people_gave_are_the_ones_written(client: httpx.Client, services: Services) -> None:
+def test_user_labels_are_the_ones_written(client: httpx.Client, services: Services) -> None:
     create(client)
     run = execute(client, services)
     body = {"clustering_ids": ["groups"], "source_collection_id": "docs"}
@@ -148,7 +148,7 @@ def test_labels_that_people_gave_are_the_ones_written(client: httpx.Client, serv
     assert labels == {"Luggage"}
 
 
-def test_an_earlier_run_never_writes_over_a_later_one(client: httpx.Client, services: Services, clock: Clock) -> None:
+def test_an_earlier_run_never_overwrites_a_later_one(client: httpx.Client, services: Services, clock: Clock) -> None:
     create(client)
     execute(client, services)
     scope, cluster, earlier = run_of(client, services)
@@ -184,8 +184,8 @@ def test_documents_of_several_features_are_counted_once(client: httpx.Client, se
     assert "cluster_id_v" not in stored(client)["d0000"]
 
 
-def test_two_that_write_the_same_results_go_on_together(client: httpx.Client, services: Services) -> None:
-    """The run itself and a caller who asks for the same while it does."""
+def test_two_enrichments_with_the_same_results_can_run_concurrently(client: httpx.Client, services: Services) -> None:
+    """The run itself, and a caller who requests the same enrichment at the same time."""
     create(client)
     execute(client, services)
     scope, cluster, run = run_of(client, services)
@@ -201,7 +201,7 @@ def test_two_that_write_the_same_results_go_on_together(client: httpx.Client, se
     assert len(enriched(client)) == 60
 
 
-def test_labels_given_while_it_was_interrupted_do_not_begin_it_anew(client: httpx.Client, services: Services) -> None:
+def test_labels_changed_during_an_interruption_do_not_restart_it(client: httpx.Client, services: Services) -> None:
     create(client)
     run = execute(client, services)
     scope, cluster, before = run_of(client, services)
@@ -217,7 +217,7 @@ def test_labels_given_while_it_was_interrupted_do_not_begin_it_anew(client: http
     assert [one["finished"] for one in client.get("/clusters/groups/executions").json()["enrichment"]] == [True]
 
 
-# ── what earlier runs wrote ──────────────────────────────────────────────────────────────────────────────────────────
+# ── values written by earlier runs ────────────────────────────────────────────────────────────────────────────────────
 
 INSIDE = {"AND": [{"field": "side", "operator": "eq", "value": "in"}]}
 
@@ -232,7 +232,9 @@ def leave(client: httpx.Client, *rows: int) -> None:
         client.patch(f"/collections/docs/documents/d{row:04d}", json={"side": "out"}).raise_for_status()
 
 
-def test_a_document_that_left_the_filter_leaves_its_cluster(client: httpx.Client, services: Services) -> None:
+def test_a_document_that_no_longer_matches_the_filter_loses_its_cluster(
+    client: httpx.Client, services: Services
+) -> None:
     with_sides(client)
     create(client, enrich_source_collection=True, filters=INSIDE)
     execute(client, services)
@@ -262,7 +264,7 @@ def test_a_field_that_was_changed_since_is_not_cleared(client: httpx.Client, ser
     assert "cluster_label" not in found["d0001"]
 
 
-def test_what_another_cluster_wrote_into_the_same_field_stays(client: httpx.Client, services: Services) -> None:
+def test_values_written_to_the_same_field_by_another_cluster_are_kept(client: httpx.Client, services: Services) -> None:
     with_sides(client)
     create(client, enrich_source_collection=True, filters=INSIDE)
     create(client, name="others", enrich_source_collection=True)
@@ -278,7 +280,7 @@ def test_what_another_cluster_wrote_into_the_same_field_stays(client: httpx.Clie
     assert after["cluster_label"] == before["cluster_label"]
 
 
-def test_a_clearing_that_was_interrupted_goes_on(
+def test_an_interrupted_clearing_resumes(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shoal.storage.sqlite.documents.store._CLEARED_AT_ONCE", 4)
@@ -311,7 +313,7 @@ def execute_until_cleared_twice(client: httpx.Client, services: Services) -> Non
             execute(client, services)
 
 
-def test_a_run_with_a_filter_of_its_own_clears_only_its_own_kind(client: httpx.Client, services: Services) -> None:
+def test_a_run_with_its_own_filter_clears_only_values_of_such_runs(client: httpx.Client, services: Services) -> None:
     with_sides(client)
     create(client, enrich_source_collection=True)
     execute(client, services)
@@ -330,7 +332,7 @@ def test_a_run_with_a_filter_of_its_own_clears_only_its_own_kind(client: httpx.C
     }
 
 
-def test_deleting_a_cluster_clears_what_it_wrote_on_request(client: httpx.Client, services: Services) -> None:
+def test_deleting_a_cluster_clears_its_values_on_request(client: httpx.Client, services: Services) -> None:
     create(client, enrich_source_collection=True)
     execute(client, services)
     client.patch("/collections/docs/documents/d0000", json={"cluster_label": "mine"}).raise_for_status()
@@ -341,7 +343,7 @@ def test_deleting_a_cluster_clears_what_it_wrote_on_request(client: httpx.Client
     assert stored(client)["d0000"]["cluster_label"] == "mine"
 
 
-def test_a_deleted_cluster_leaves_what_it_wrote_otherwise(client: httpx.Client, services: Services) -> None:
+def test_deleting_a_cluster_keeps_its_values_by_default(client: httpx.Client, services: Services) -> None:
     create(client, enrich_source_collection=True)
     execute(client, services)
 
@@ -350,7 +352,7 @@ def test_a_deleted_cluster_leaves_what_it_wrote_otherwise(client: httpx.Client, 
     assert len(enriched(client)) == 60
 
 
-def test_fields_of_another_name_replace_the_earlier_ones(client: httpx.Client, services: Services) -> None:
+def test_renamed_fields_replace_the_earlier_ones(client: httpx.Client, services: Services) -> None:
     mapped = {"field_mappings": [{"source_field": "cluster_id", "target_field": "about.group"}]}
     create(client, enrich_source_collection=True, source_enrichment_config=mapped)
     execute(client, services)
@@ -368,7 +370,7 @@ def test_fields_of_another_name_replace_the_earlier_ones(client: httpx.Client, s
     assert all("topic" in document and "about" not in document for document in stored(client).values())
 
 
-def test_a_source_that_was_taken_away_is_cleared(client: httpx.Client, services: Services) -> None:
+def test_a_removed_source_is_cleared(client: httpx.Client, services: Services) -> None:
     put_documents(client, grouped_documents(20), "more")
     body = vector_body(enrich_source_collection=True) | {"collection_ids": ["docs", "more"]}
     client.post("/clusters", json=body).raise_for_status()
@@ -387,7 +389,7 @@ def test_a_source_that_was_taken_away_is_cleared(client: httpx.Client, services:
     assert len(enriched(client)) == 60
 
 
-def test_after_the_clock_was_set_back_the_next_run_is_still_the_later_one(
+def test_the_next_run_is_still_the_later_one_after_the_clock_was_set_back(
     client: httpx.Client, services: Services, clock: Clock
 ) -> None:
     create(client, enrich_source_collection=True)
@@ -401,9 +403,7 @@ def test_after_the_clock_was_set_back_the_next_run_is_still_the_later_one(
     assert client.post("/clusters/groups/executions/list", json={}).json()["results"][0]["run_id"] == run["run_id"]
 
 
-def test_two_clusters_that_write_into_the_same_fields_of_documents_say_so(
-    client: httpx.Client, services: Services
-) -> None:
+def test_two_clusters_that_write_to_the_same_document_fields_warn(client: httpx.Client, services: Services) -> None:
     def apart(field: str) -> dict[str, Any]:
         return {"field_mappings": [{"source_field": "cluster_label", "target_field": field}]}
 
@@ -435,7 +435,7 @@ def test_two_clusters_that_write_into_the_same_fields_of_documents_say_so(
     ]
 
 
-def test_features_apart_have_fields_of_their_own_beside_those_of_another_cluster(client: httpx.Client) -> None:
+def test_independent_features_have_their_own_fields_beside_those_of_another_cluster(client: httpx.Client) -> None:
     rows = grouped_documents(60)
     put_documents(client, [{**one, "vectors": {**one["vectors"], "w": one["vectors"]["v"][::-1]}} for one in rows])
     create(client, enrich_source_collection=True)

@@ -1,4 +1,4 @@
-"""What a caller sees when something is wrong."""
+"""Errors as callers see them."""
 
 import errno
 import logging
@@ -51,7 +51,7 @@ def subclasses(kind: type[errors.ShoalError]) -> Iterator[type[errors.ShoalError
         yield from subclasses(child)
 
 
-def test_every_error_class_of_the_tree_has_its_own_line_in_the_table() -> None:
+def test_every_error_class_has_its_own_row_in_the_table() -> None:
     named = {getattr(errors, name) for name in errors.__all__}
 
     assert named == set(ERRORS) == {type(error) for error, _, _ in EVERY}
@@ -70,7 +70,7 @@ def test_an_error_has_the_documented_shape(error: errors.ShoalError, status: int
     assert body["error"]["message"] == error.message
 
 
-def test_a_new_error_class_answers_like_its_nearest_ancestor() -> None:
+def test_a_new_error_class_is_mapped_like_its_nearest_ancestor() -> None:
     class Fresh(errors.StaleVersion):
         pass
 
@@ -112,7 +112,7 @@ def test_an_invalid_field_is_listed_like_a_validation_error() -> None:
     ],
     ids=lambda value: value[:12].decode(errors="replace") if isinstance(value, bytes) else None,
 )
-def test_a_body_that_is_not_json_is_rejected_with_the_position(body: bytes, part: str) -> None:
+def test_invalid_json_is_rejected_with_its_position(body: bytes, part: str) -> None:
     with pytest.raises(errors.InvalidRequest, match=part):
         parse_json(body)
 
@@ -124,7 +124,7 @@ def test_a_body_that_is_not_json_is_a_400(client: httpx.Client) -> None:
         assert answer.json()["error"]["type"] == "BadRequestError"
 
 
-def test_nesting_of_64_is_still_read() -> None:
+def test_nesting_of_64_levels_is_accepted() -> None:
     value = parse_json(b"[" * 64 + b"]" * 64)
 
     for _ in range(63):
@@ -132,7 +132,7 @@ def test_nesting_of_64_is_still_read() -> None:
     assert value == []
 
 
-def test_the_content_type_is_not_insisted_on(client: httpx.Client) -> None:
+def test_the_content_type_is_not_required(client: httpx.Client) -> None:
     for number, content_type in enumerate(("application/json", "text/plain", "application/octet-stream", "")):
         headers = {"Content-Type": content_type} if content_type else {}
         answer = client.post("/namespaces", content=f'{{"namespace_name": "typed{number}"}}', headers=headers)
@@ -146,7 +146,7 @@ def test_an_absent_body_is_an_empty_object(client: httpx.Client) -> None:
     assert refused.json()["error"]["message"] == "namespace_name: is required. Add it to the request body."
 
 
-def test_a_body_that_is_no_object_is_a_422(client: httpx.Client) -> None:
+def test_a_body_that_is_not_an_object_is_a_422(client: httpx.Client) -> None:
     for body in (b"[]", b"3", b'"x"', b"null", b"true"):
         answer = client.post("/namespaces", content=body)
         assert answer.status_code == 422, body
@@ -219,14 +219,16 @@ def test_head_is_answered_like_get_without_a_body(client: httpx.Client, path: st
         ("POST", "/organizations/webhooks", "Webhooks"),
     ],
 )
-def test_what_comes_later_is_refused_with_these_words(client: httpx.Client, method: str, path: str, what: str) -> None:
+def test_planned_features_are_rejected_with_these_messages(
+    client: httpx.Client, method: str, path: str, what: str
+) -> None:
     answer = client.request(method, path, json={})
 
     assert answer.status_code == 404
     assert answer.json()["error"]["message"] == f"{what} are planned for a later version of Shoal."
 
 
-def test_a_bug_is_a_500_that_shows_nothing_and_a_trace_in_the_log(
+def test_a_bug_is_a_500_without_details_and_a_traceback_in_the_log(
     services: Services, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
@@ -260,7 +262,7 @@ def test_a_failing_disk_is_reported_wherever_it_occurs(
     assert "secret" not in answer.text
 
 
-def test_every_answer_carries_a_request_id(client: httpx.Client, client_for: ClientMaker) -> None:
+def test_every_response_has_a_request_id(client: httpx.Client, client_for: ClientMaker) -> None:
     answers = [client.get("/me"), client.get("/nothing"), client_for(None).get("/me"), client_for(None).get("/health")]
     ids = [answer.headers["X-Request-ID"] for answer in answers]
 
@@ -269,14 +271,14 @@ def test_every_answer_carries_a_request_id(client: httpx.Client, client_for: Cli
     assert client.get("/me", headers={"X-Request-ID": "a b\t<"}).headers["X-Request-ID"] != "a b\t<"
 
 
-def test_every_route_reads_its_body_strictly() -> None:
+def test_every_route_parses_its_body_strictly() -> None:
     for router in ROUTERS:
         for route in router.routes:
             assert isinstance(route, APIRoute)
             assert isinstance(route, JsonRoute), route.path
 
 
-def test_the_schema_lists_the_official_mount_only_and_demands_a_key(server: str) -> None:
+def test_the_schema_lists_only_the_official_mount_and_requires_a_key(server: str) -> None:
     schema = httpx.get(f"{server}/openapi.json", trust_env=False, timeout=60).json()
 
     assert all(path.startswith("/v1/") for path in schema["paths"])

@@ -1,4 +1,4 @@
-"""Several vectors a document, every method, preprocessing and hierarchies over HTTP."""
+"""Several vectors per document, every method, preprocessing and hierarchies over HTTP."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ CLUSTERS = {
 
 @pytest.fixture
 def two_features(client: httpx.Client) -> list[dict[str, Any]]:
-    """Sixty documents whose feature v tells three groups and whose feature w is noise."""
+    """Sixty documents whose feature v separates three groups and whose feature w is noise."""
     rng = np.random.default_rng(3)
     made = grouped_documents()
     for document in made:
@@ -40,7 +40,7 @@ class TestFeatures:
         assert run["status"] == "completed"
         assert run["num_clusters"] >= 1
 
-    def test_given_weights_decide(self, client: httpx.Client, services: Services) -> None:
+    def test_given_weights_take_effect(self, client: httpx.Client, services: Services) -> None:
         create(client, config={"feature_uris": ["v", "w"], "feature_weights": {"v": 1.0, "w": 0.0}})
 
         run = execute(client, services)
@@ -58,7 +58,7 @@ class TestFeatures:
         assert learned["v"] > learned["w"]
         assert sum(learned.values()) == pytest.approx(1)
 
-    def test_a_document_with_one_of_two_features_is_clustered_by_it(
+    def test_a_document_with_only_one_of_two_features_is_clustered_by_it(
         self, client: httpx.Client, services: Services, two_features: list[dict[str, Any]]
     ) -> None:
         two_features[0]["vectors"]["w"] = [0.0] * 16
@@ -83,7 +83,7 @@ class TestFeatures:
         ).json()["results"]
         assert {len(document["vectors"]["v"]) for document in listed} == {8}
 
-    def test_a_hierarchy_joins_clusters_into_groups(self, client: httpx.Client, services: Services) -> None:
+    def test_a_hierarchy_merges_clusters_into_groups(self, client: httpx.Client, services: Services) -> None:
         create(
             client,
             config={
@@ -116,7 +116,7 @@ class TestFeatures:
         assert {id for id in leaves if "_sub_" in id} == {link["child_cluster_id"] for link in links}
         assert all(id.rpartition("_sub_")[0] == of_run[id]["parent_cluster_id"] for id in leaves if "_sub_" in id)
 
-    def test_every_parent_exists_wherever_clusters_do(self, client: httpx.Client, services: Services) -> None:
+    def test_every_parent_is_returned_wherever_clusters_are(self, client: httpx.Client, services: Services) -> None:
         parameters = {"n_clusters": 12, "n_init": 1}
         create(client, config={"kmeans_parameters": parameters, "hierarchical": True, "max_hierarchy_depth": 4})
 
@@ -139,7 +139,7 @@ class TestFeatures:
         assert {one["cluster_id"] for one in groups} == {one["cluster_id"] for one in documents}
         assert all(len(document["vectors"]["v"]) == 8 for document in documents)
 
-    def test_one_feature_has_the_whole_weight_and_the_metric_as_its_quality(
+    def test_a_single_feature_has_full_weight_and_the_metric_as_its_quality(
         self, client: httpx.Client, services: Services
     ) -> None:
         uri = "mixpeek://text_extractor@v1/v"
@@ -154,7 +154,7 @@ class TestFeatures:
         assert shown["learning_quality_score"] == run["metrics"]["silhouette_score"]
 
     @pytest.mark.parametrize("step", [{"method": "umap", "n_components": 3, "min_dist": 0.2}, {"method": "tsne"}])
-    def test_places_of_the_neighbour_graph_are_clustered_by_distance(
+    def test_neighbour_graph_embeddings_are_clustered_by_distance(
         self, client: httpx.Client, services: Services, step: dict[str, Any]
     ) -> None:
         create(client, config={"preprocessing_steps": [step]})
@@ -167,7 +167,7 @@ class TestFeatures:
 
 
 def _sizes(links: list[dict[str, Any]]) -> dict[str, int]:
-    """Of each parent what its children hold together."""
+    """For each parent, the total of its children."""
     sizes: dict[str, int] = {}
     for link in links:
         sizes[link["parent_cluster_id"]] = sizes.get(link["parent_cluster_id"], 0) + link["child_num_members"]

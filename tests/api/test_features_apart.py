@@ -1,4 +1,4 @@
-"""`independent`: one clustering for each feature, and how they lie in each other."""
+"""`independent`: one clustering per feature, and how the clusterings overlap."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ APART = {
 
 @pytest.fixture(autouse=True)
 def documents(client: httpx.Client) -> list[dict[str, Any]]:
-    """Sixty documents: v tells three groups; w puts the second and the third together; ten have no w."""
+    """Sixty documents: v separates three groups; w merges the second and the third; ten have no w."""
     rng = np.random.default_rng(3)
     made = grouped_documents()
     for row, document in enumerate(made):
@@ -37,7 +37,9 @@ def outputs(client: httpx.Client, number: int) -> list[dict[str, Any]]:
     return listed
 
 
-def test_groups_are_numbered_through_and_related_by_their_documents(client: httpx.Client, services: Services) -> None:
+def test_clusters_are_numbered_consecutively_and_related_by_shared_documents(
+    client: httpx.Client, services: Services
+) -> None:
     create(client, config=APART)
 
     run = execute(client, services)
@@ -60,7 +62,7 @@ def test_groups_are_numbered_through_and_related_by_their_documents(client: http
     assert run["metrics"]["features"]["w"]["silhouette_score"] > 0.9
 
 
-def test_one_output_holds_all_features_or_each_has_its_own(client: httpx.Client, services: Services) -> None:
+def test_features_share_one_output_or_each_has_its_own(client: httpx.Client, services: Services) -> None:
     create(client, config=APART)
     execute(client, services)
     together = outputs(client, 0)
@@ -80,7 +82,7 @@ def test_one_output_holds_all_features_or_each_has_its_own(client: httpx.Client,
     assert len(together) == 115
 
 
-def test_each_feature_has_its_map(client: httpx.Client, services: Services) -> None:
+def test_each_feature_has_its_own_map(client: httpx.Client, services: Services) -> None:
     create(client, config=APART)
     execute(client, services)
 
@@ -108,7 +110,7 @@ def test_sources_are_enriched_for_each_feature(client: httpx.Client, services: S
     assert run["enriched_documents"] == 60
 
 
-def test_a_feature_that_almost_no_document_has_ends_the_run_with_its_name(
+def test_a_feature_that_hardly_any_document_has_fails_the_run_by_name(
     client: httpx.Client, services: Services, documents: list[dict[str, Any]]
 ) -> None:
     documents[0]["vectors"]["u"] = [1.0, 2.0]
@@ -121,7 +123,7 @@ def test_a_feature_that_almost_no_document_has_ends_the_run_with_its_name(
     assert "1 of 60 matching documents can be clustered by u" in run["error_message"]
 
 
-def test_nested_groups_of_each_feature_keep_apart(client: httpx.Client, services: Services) -> None:
+def test_nested_clusters_of_each_feature_are_kept_separate(client: httpx.Client, services: Services) -> None:
     config = {**APART, "clustering_method": "kmeans", "kmeans_parameters": {"n_clusters": 6, "n_init": 1}}
     create(client, config={**config, "hierarchical": True, "max_hierarchy_depth": 2})
 
