@@ -179,7 +179,7 @@ class TestDocumentsCalledLikeRoutes:
         )
         return "/collections/words/documents"
 
-    def test_each_resource_can_be_read_changed_and_deleted(self, client: httpx.Client, words: str) -> None:
+    def test_each_such_document_can_be_read_changed_and_deleted(self, client: httpx.Client, words: str) -> None:
         for name in ("count", "batch", "bulk", "list", "distinct", "aggregate", "import"):
             assert got(client.get(f"{words}/{name}"))["word"] == name
             assert got(client.patch(f"{words}/{name}", json={"seen": True}))["seen"] is True
@@ -188,7 +188,7 @@ class TestDocumentsCalledLikeRoutes:
             assert got(client.delete(f"{words}/{name}"))["success"] is True
         assert got(client.get(f"{words}/count"))["count"] == 0
 
-    def test_the_former_routes_still_work(self, client: httpx.Client, words: str) -> None:
+    def test_the_routes_of_these_names_still_work(self, client: httpx.Client, words: str) -> None:
         update = {"filters": {"word": "bulk"}, "update_data": {"n": 1}}
         assert got(client.get(f"{words}/count"))["count"] == 7
         assert "count" not in got(client.get(f"{words}/%63ount"))

@@ -1,4 +1,4 @@
-"""The gate in front of the handlers."""
+"""The admission gate in front of the handlers."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ from shoal.records.key import Caller
 from shoal.settings import Settings
 
 
-def test_those_who_wait_are_let_in_in_the_order_of_arrival() -> None:
+def test_waiting_requests_are_admitted_in_order_of_arrival() -> None:
     async def story() -> list[int]:
         gate, order = Gate(2, 10), list[int]()
 
@@ -36,7 +36,7 @@ def test_those_who_wait_are_let_in_in_the_order_of_arrival() -> None:
     assert asyncio.run(story()) == [0, 1, 2, 3, 4, 5]
 
 
-def test_where_the_line_is_full_the_answer_comes_at_once() -> None:
+def test_a_full_queue_rejects_requests_at_once() -> None:
     async def story() -> None:
         gate = Gate(1, 1)
         await gate.enter("a")
@@ -51,7 +51,7 @@ def test_where_the_line_is_full_the_answer_comes_at_once() -> None:
     asyncio.run(story())
 
 
-def test_patience_ends() -> None:
+def test_waiting_times_out() -> None:
     async def story() -> None:
         gate = Gate(1, 1, timeout_s=0.01)
         await gate.enter("a")
@@ -63,7 +63,7 @@ def test_patience_ends() -> None:
     asyncio.run(story())
 
 
-def test_one_organisation_never_keeps_the_others_out() -> None:
+def test_one_organisation_never_blocks_the_others() -> None:
     async def story() -> None:
         gate = Gate(8, 8)
         hers = [asyncio.ensure_future(gate.enter("greedy")) for _ in range(12)]
@@ -84,7 +84,7 @@ def test_one_organisation_never_keeps_the_others_out() -> None:
     asyncio.run(story())
 
 
-def test_one_that_wants_two_places_is_not_passed_for_ever_by_those_that_want_one() -> None:
+def test_a_request_for_two_permits_is_not_starved_by_requests_for_one() -> None:
     async def story() -> None:
         gate = Gate(4, 16)
         for _ in range(3):
@@ -104,7 +104,7 @@ def test_one_that_wants_two_places_is_not_passed_for_ever_by_those_that_want_one
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_place_is_lost_or_given_twice_whatever_happens(seed: int) -> None:
+def test_no_permit_is_lost_or_granted_twice(seed: int) -> None:
     chance = random.Random(seed)
     inside: Counter[str] = Counter()
 
@@ -134,13 +134,13 @@ def test_no_place_is_lost_or_given_twice_whatever_happens(seed: int) -> None:
         ends = await asyncio.gather(*visits, return_exceptions=True)
         assert {type(end) for end in ends} <= {type(None), asyncio.CancelledError}
         assert inside.total() == 0
-        await asyncio.gather(*(gate.enter(one) for one in "abca"))  # every place is free again
+        await asyncio.gather(*(gate.enter(one) for one in "abca"))  # every permit is free again
 
     asyncio.run(story())
 
 
-def test_a_client_that_reads_slowly_holds_neither_a_place_nor_memory(tmp_path: Path) -> None:
-    """The handler is done when the answer begins; here each client stops reading after the head."""
+def test_a_slow_reader_holds_neither_a_permit_nor_memory(tmp_path: Path) -> None:
+    """The handler is finished when the response begins; here each client stops reading after the headers."""
     settings = Settings(data=tmp_path, max_requests=1, max_body_mib=1, max_bodies_mib=1)
     body = b" " * 2**20
     caller = Caller("org_a", "key_a", "a", "a@example.com", frozenset({"read"}), None)
@@ -170,7 +170,7 @@ def test_a_client_that_reads_slowly_holds_neither_a_place_nor_memory(tmp_path: P
         clients = []
         for _ in range(5):
             clients.append(asyncio.ensure_future(app({**request_scope, "state": {"caller": caller}}, receive, send)))
-            # A thread puts the body together, so that this takes more than some turns of the loop.
+            # A thread assembles the body, so this takes more than a few iterations of the event loop.
             async with asyncio.timeout(5):
                 while len(statuses) < len(clients):
                     await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""HEAD: the head of what GET answers, without the work of its body."""
+"""HEAD: the headers of the GET response, without producing its body."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ def run(client: httpx.Client, services: Services) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", ["", "/download", "/download?table=centroids", "/export?format=csv"])
-def test_head_answers_the_head_of_get(client: httpx.Client, run: dict[str, Any], path: str) -> None:
+def test_head_returns_the_headers_of_get(client: httpx.Client, run: dict[str, Any], path: str) -> None:
     path = f"/clusters/groups/executions/{run['run_id']}{path}"
     if path.endswith(run["run_id"]):
         path = "/clusters/groups"
@@ -62,11 +62,11 @@ def test_head_reads_no_file_and_writes_no_rows(
     assert work == ["file", "rows"]
 
 
-def test_head_of_what_is_missing_is_404(client: httpx.Client) -> None:
+def test_head_of_a_missing_resource_is_a_404(client: httpx.Client) -> None:
     assert client.head("/clusters/none").status_code == 404
 
 
-def test_a_csv_of_many_pieces_has_one_line_of_names(
+def test_a_csv_of_many_chunks_has_one_header_row(
     client: httpx.Client, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/clusters/groups/executions/{run['run_id']}/export?format=csv"
@@ -78,7 +78,7 @@ def test_a_csv_of_many_pieces_has_one_line_of_names(
     assert len(whole.splitlines()) > 60
 
 
-def test_head_of_a_csv_export_reads_no_table_and_a_download_is_kept_by_no_proxy(
+def test_head_of_a_csv_export_reads_no_table_and_proxies_do_not_cache_downloads(
     client: httpx.Client, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/clusters/groups/executions/{run['run_id']}"

@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key: done once, answered alike, over a real server."""
+"""Requests with an Idempotency-Key on a real server: executed once, with the same reply for every repetition."""
 
 import io
 import threading
@@ -18,7 +18,7 @@ from shoal.records.scope import Scope
 
 
 class Clock(Protocol):
-    """The fixture of the same name in small letters."""
+    """The return type of the fixture of the same name in lower case."""
 
     def forward(self, **span: float) -> None: ...
 
@@ -109,7 +109,7 @@ WRITES: dict[str, Send] = {
 @pytest.mark.parametrize(
     "write", [pytest.param(name, marks=pytest.mark.process) if name == "import" else name for name in WRITES]
 )
-def test_a_request_sent_again_is_answered_to_the_byte_and_done_once(
+def test_a_repeated_request_gets_an_identical_reply_and_is_executed_once(
     write: str, filled: httpx.Client, namespace: str, clock: Clock
 ) -> None:
     first = WRITES[write](filled, namespace, keyed())
@@ -126,14 +126,14 @@ def test_a_request_sent_again_is_answered_to_the_byte_and_done_once(
 
 
 def everything(client: httpx.Client) -> list[Any]:
-    """All that a caller can see of what these writes change."""
+    """Everything that these writes change, as far as a caller can see it."""
     lists = ("/namespaces/list", "/buckets/list", "/collections/list", "/clusters/list", "/tasks/list")
     bodies = [client.post(path, json={}).json()["results"] for path in (*lists, "/buckets/files/objects/list")]
     found = client.post(f"{IN}/list", json={"return_vectors": True}).json()["results"]
     return [*bodies, found, client.post("/clusters/topics/executions/list").json()["results"]]
 
 
-def test_every_post_that_writes_takes_the_header_but_those_that_answer_with_a_secret(client: httpx.Client) -> None:
+def test_every_post_that_writes_accepts_the_header_unless_it_returns_a_secret(client: httpx.Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     lacking = {
         path
@@ -146,7 +146,7 @@ def test_every_post_that_writes_takes_the_header_but_those_that_answer_with_a_se
     assert lacking and all(path.startswith("/v1/organizations/users/{user_email}/api-keys") for path in lacking)
 
 
-def test_enrichment_is_answered_alike(filled: httpx.Client, services: Services) -> None:
+def test_a_repeated_enrichment_gets_an_identical_reply(filled: httpx.Client, services: Services) -> None:
     filled.post("/clusters/topics/execute")
     assert carry_out(services) == 1
     body = {"clustering_ids": ["topics"], "source_collection_id": "docs"}
@@ -168,7 +168,7 @@ def test_enrichment_is_answered_alike(filled: httpx.Client, services: Services) 
     ],
     ids=["body", "query", "route", "store"],
 )
-def test_the_key_of_another_request_is_a_409(
+def test_reusing_the_key_of_another_request_is_a_409(
     other: Callable[[httpx.Client], httpx.Response], filled: httpx.Client
 ) -> None:
     filled.headers["Idempotency-Key"] = "k1"
@@ -185,7 +185,7 @@ def test_the_key_of_another_request_is_a_409(
     assert filled.post("/buckets", json=body).headers["idempotent-replayed"] == "true"
 
 
-def test_a_key_first_used_for_documents_counts_for_records_too(filled: httpx.Client) -> None:
+def test_a_key_first_used_for_documents_also_applies_to_records(filled: httpx.Client) -> None:
     assert filled.post(IN, json={"title": "x"}, headers=keyed()).status_code == 200
 
     answer = filled.post("/buckets", json={"bucket_name": "b", "bucket_schema": {"properties": {}}}, headers=keyed())
@@ -193,7 +193,7 @@ def test_a_key_first_used_for_documents_counts_for_records_too(filled: httpx.Cli
     assert answer.status_code == 409
 
 
-def test_another_mount_is_the_same_route(filled: httpx.Client, server: str) -> None:
+def test_the_same_route_under_another_mount_shares_its_keys(filled: httpx.Client, server: str) -> None:
     body = {"bucket_name": "b", "bucket_schema": {"properties": {}}}
     first = filled.post("/buckets", json=body, headers=keyed())
 
@@ -202,7 +202,7 @@ def test_another_mount_is_the_same_route(filled: httpx.Client, server: str) -> N
         assert (again.status_code, again.content) == (200, first.content)
 
 
-def test_sixty_four_at_once_are_one_effect_and_sixty_four_equal_answers(filled: httpx.Client, namespace: str) -> None:
+def test_sixty_four_concurrent_requests_have_one_effect_and_equal_replies(filled: httpx.Client, namespace: str) -> None:
     for write in ("create object", "create document", "execute"):
         together = threading.Barrier(64)
 
@@ -222,7 +222,7 @@ def test_sixty_four_at_once_are_one_effect_and_sixty_four_equal_answers(filled: 
         assert sorted(grown) == sorted([0] * (len(grown) - 1 - (write == "execute")) + [1] * (1 + (write == "execute")))
 
 
-def test_an_error_is_not_kept(filled: httpx.Client) -> None:
+def test_an_error_is_not_replayed(filled: httpx.Client) -> None:
     body = {"bucket_name": "b", "bucket_schema": {"properties": {}}}
     filled.post("/buckets", json=body)
     assert filled.post("/buckets", json=body, headers=keyed()).status_code == 409
@@ -235,7 +235,7 @@ def test_an_error_is_not_kept(filled: httpx.Client) -> None:
 
 
 @pytest.mark.process
-def test_a_refused_import_can_be_sent_again_with_the_same_key(filled: httpx.Client) -> None:
+def test_a_rejected_import_can_be_sent_again_with_the_same_key(filled: httpx.Client) -> None:
     headers = keyed() | {"Content-Type": ARROW}
     assert filled.post(f"{IN}/import", content=arrow()[:-40], headers=headers).status_code == 422
 
@@ -243,7 +243,7 @@ def test_a_refused_import_can_be_sent_again_with_the_same_key(filled: httpx.Clie
 
 
 @pytest.mark.process
-def test_a_key_is_forgotten_after_a_day(filled: httpx.Client, clock: Clock) -> None:
+def test_a_key_expires_after_a_day(filled: httpx.Client, clock: Clock) -> None:
     first = filled.post("/buckets/files/objects", json={"title": "one"}, headers=keyed())
     document = filled.post(IN, json={"title": "one"}, headers=keyed("k2"))
     clock.forward(hours=24)
@@ -259,7 +259,7 @@ def test_a_key_is_forgotten_after_a_day(filled: httpx.Client, clock: Clock) -> N
 
 
 @pytest.mark.process
-def test_old_replies_make_room_for_new_ones(
+def test_old_replies_are_pruned_in_favour_of_new_ones(
     filled: httpx.Client, services: Services, namespace: str, clock: Clock
 ) -> None:
     organization = filled.get("/me").json()["organization_id"]
@@ -278,7 +278,7 @@ def test_old_replies_make_room_for_new_ones(
     assert services.metadata.get_reply(scope, "new document") is not None
 
 
-def test_the_same_key_elsewhere_is_another_key(filled: httpx.Client, stranger: httpx.Client) -> None:
+def test_the_same_key_in_another_scope_is_a_different_key(filled: httpx.Client, stranger: httpx.Client) -> None:
     body = {"bucket_name": "mine", "bucket_schema": {"properties": {}}}
     first = filled.post("/buckets", json=body, headers=keyed())
     theirs = stranger.post("/buckets", json={**body, "description": "theirs"}, headers=keyed())
@@ -291,7 +291,7 @@ def test_the_same_key_elsewhere_is_another_key(filled: httpx.Client, stranger: h
     assert replayed.content == theirs.content
 
 
-def test_a_namespace_takes_its_keys_with_it(filled: httpx.Client, services: Services) -> None:
+def test_deleting_a_namespace_deletes_its_keys(filled: httpx.Client, services: Services) -> None:
     organization = filled.get("/me").json()["organization_id"]
     made = filled.post("/namespaces", json={"namespace_name": "second", "namespace_id": "ns_second"}).json()
     there = keyed() | {"X-Namespace": made["namespace_id"]}
@@ -302,7 +302,7 @@ def test_a_namespace_takes_its_keys_with_it(filled: httpx.Client, services: Serv
     assert services.metadata.get_reply(Scope(organization, made["namespace_id"]), "k1") is None
 
 
-def test_an_upsert_takes_its_key_from_the_body_as_well(filled: httpx.Client, namespace: str) -> None:
+def test_an_upsert_also_accepts_its_key_in_the_body(filled: httpx.Client, namespace: str) -> None:
     path, options = f"/namespaces/{namespace}/documents/upsert", {"idempotency_key": "k1"}
     body = {"collection_id": "docs", "documents": documents(2), "options": options}
 
@@ -324,7 +324,7 @@ def test_an_upsert_without_a_collection_is_replayed_too(client: httpx.Client, na
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "a\x85b", "\xa0"])
-def test_a_key_that_is_none_is_a_422(key: str, client: httpx.Client) -> None:
+def test_an_invalid_key_is_a_422(key: str, client: httpx.Client) -> None:
     headers = [(b"Idempotency-Key", key.encode("latin-1"))]
 
     answer = client.post("/namespaces", json={"namespace_name": "more"}, headers=headers)
@@ -335,7 +335,7 @@ def test_a_key_that_is_none_is_a_422(key: str, client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("key", ["x" * 255, "ключ", "a b"])
-def test_any_printable_text_is_a_key(key: str, client: httpx.Client) -> None:
+def test_any_printable_text_is_a_valid_key(key: str, client: httpx.Client) -> None:
     headers = [(b"Idempotency-Key", key.encode())]
 
     answers = [client.post("/namespaces", json={"namespace_name": "more"}, headers=headers) for _ in range(2)]
@@ -343,7 +343,7 @@ def test_any_printable_text_is_a_key(key: str, client: httpx.Client) -> None:
     assert [answer.status_code for answer in answers] == [200, 200]
 
 
-def test_no_plain_secret_is_kept(client: httpx.Client, services: Services) -> None:
+def test_no_plaintext_secret_is_stored(client: httpx.Client, services: Services) -> None:
     path = "/organizations/users/a@example.com/api-keys"
     made = client.post(path, json={"name": "one"}, headers=keyed())
     again = client.post(path, json={"name": "one"}, headers=keyed())

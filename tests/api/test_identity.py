@@ -1,4 +1,4 @@
-"""Ids of clusters and the labels that people gave outlive a rerun, wherever they can be read."""
+"""Cluster ids and user labels survive a rerun, wherever they can be read."""
 
 import shutil
 from datetime import timedelta
@@ -58,9 +58,7 @@ def of_topic(client: httpx.Client, run: dict[str, Any], document: str) -> str:
     return ids(client, run)[f"None:{document}"]
 
 
-def test_growth_leaves_ids_and_a_label_of_a_person_wherever_they_are_read(
-    client: httpx.Client, services: Services
-) -> None:
+def test_growth_preserves_ids_and_a_user_label_wherever_they_are_read(client: httpx.Client, services: Services) -> None:
     put_documents(client, three_topics())
     made = create(client)
     first = execute(client, services)
@@ -87,7 +85,9 @@ def test_growth_leaves_ids_and_a_label_of_a_person_wherever_they_are_read(
     assert [one["run_id"] for one in search["results"]] == [run["run_id"], first["run_id"]]
 
 
-def test_documents_are_enriched_with_lasting_ids_and_carried_labels(client: httpx.Client, services: Services) -> None:
+def test_documents_are_enriched_with_stable_ids_and_carried_over_labels(
+    client: httpx.Client, services: Services
+) -> None:
     put_documents(client, three_topics())
     create(client, enrich_source_collection=True)
     first = execute(client, services)
@@ -102,7 +102,7 @@ def test_documents_are_enriched_with_lasting_ids_and_carried_labels(client: http
     assert {one["cluster_label"] for one in after.values() if one["cluster_id"] == before["d100"]} == {"Mine"}
 
 
-def test_names_that_only_count_follow_the_lasting_number(client: httpx.Client, services: Services) -> None:
+def test_numbered_names_follow_the_stable_number(client: httpx.Client, services: Services) -> None:
     put_documents(client, three_topics(text=False))
     create(client)
     execute(client, services)
@@ -118,7 +118,7 @@ def test_names_that_only_count_follow_the_lasting_number(client: httpx.Client, s
     assert {(one["cluster_id"], one["cluster_label"]) for one in members} == set(shown.items())
 
 
-def test_the_number_of_a_cluster_that_died_is_never_used_again(client: httpx.Client, services: Services) -> None:
+def test_the_number_of_a_vanished_cluster_is_never_reused(client: httpx.Client, services: Services) -> None:
     put_documents(client, three_topics())
     create(client)
     first = execute(client, services)
@@ -139,7 +139,7 @@ def test_the_number_of_a_cluster_that_died_is_never_used_again(client: httpx.Cli
     assert any("'Parcels' of cl_2" in warning and first["run_id"] in warning for warning in second["warnings"])
 
 
-def test_noise_has_no_id_of_its_own(client: httpx.Client, services: Services) -> None:
+def test_noise_has_no_id(client: httpx.Client, services: Services) -> None:
     lonely = {"document_id": "far", "vectors": {"v": [-1.0] * 8, "w": [-1.0] * 8}, "payload": {}}
     put_documents(client, [*three_topics(), lonely])
     create(client, method="hdbscan", config={"hdbscan_parameters": {"min_cluster_size": 5}})
@@ -160,7 +160,7 @@ def test_noise_has_no_id_of_its_own(client: httpx.Client, services: Services) ->
         {"hierarchical": True},
     ],
 )
-def test_features_apart_and_hierarchies_keep_their_ids(
+def test_independent_features_and_hierarchies_keep_their_ids(
     client: httpx.Client, services: Services, config: dict[str, Any]
 ) -> None:
     put_documents(client, [*three_topics(), *topic(3, 300, 308)])
@@ -199,7 +199,7 @@ def test_groups_of_values_keep_the_ids_of_their_values(client: httpx.Client, ser
     assert unchanged(ids(client, first), ids(client, run))
 
 
-def test_a_label_outlives_an_assignment_and_can_be_taken_back(client: httpx.Client, services: Services) -> None:
+def test_a_label_survives_an_assignment_and_can_be_removed(client: httpx.Client, services: Services) -> None:
     put_documents(client, three_topics())
     create(client)
     first = execute(client, services)
@@ -218,7 +218,7 @@ def test_a_label_outlives_an_assignment_and_can_be_taken_back(client: httpx.Clie
     assert {one["cluster_id"]: one["label"] for one in shown} == made
 
 
-def test_a_run_with_a_filter_of_its_own_has_ids_apart(client: httpx.Client, services: Services) -> None:
+def test_a_run_with_its_own_filter_has_separate_ids(client: httpx.Client, services: Services) -> None:
     put_documents(client, [*three_topics(), *topic(3, 300, 306)])
     create(client, method="hdbscan", config={"hdbscan_parameters": {"min_cluster_size": 5}})
     first = execute(client, services)
@@ -235,7 +235,7 @@ def test_a_run_with_a_filter_of_its_own_has_ids_apart(client: httpx.Client, serv
     assert (whole["label_overrides"], filtered_again["label_overrides"]) == ({"cl_0": "Mine"}, {})
 
 
-def test_a_run_that_assigns_to_a_filtered_one_leaves_the_ids_of_whole_runs_alone(
+def test_assigning_to_a_filtered_run_leaves_the_ids_of_unfiltered_runs_unchanged(
     client: httpx.Client, services: Services
 ) -> None:
     put_documents(client, [*three_topics(), *topic(3, 300, 306)])
@@ -254,10 +254,10 @@ def test_a_run_that_assigns_to_a_filtered_one_leaves_the_ids_of_whole_runs_alone
 
 
 class Crash(BaseException):
-    """What no handler of errors sees."""
+    """An exception that no error handler catches."""
 
 
-def test_another_attempt_comes_to_the_same_ids_with_the_labels_given_meanwhile(
+def test_another_attempt_yields_the_same_ids_with_labels_changed_in_between(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_documents(client, three_topics())
@@ -289,7 +289,7 @@ def test_another_attempt_comes_to_the_same_ids_with_the_labels_given_meanwhile(
     assert run["label_overrides"] == {kept: "Mine"} and of_topic(client, run, "d000") == kept
 
 
-def test_where_the_results_before_are_gone_the_run_says_so_and_takes_new_ids(
+def test_if_the_previous_results_are_missing_the_run_warns_and_assigns_new_ids(
     client: httpx.Client, services: Services
 ) -> None:
     put_documents(client, three_topics())

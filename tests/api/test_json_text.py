@@ -1,4 +1,4 @@
-"""Large JSON bodies: read piece by piece as they would be read whole, and counted before they are read."""
+"""Large JSON bodies: parsed in pieces with the same result as in full, and counted before they are parsed."""
 
 import random
 from typing import Any
@@ -18,7 +18,7 @@ TEXTS = ["", "plain", "},{", '"', "\\", '\\"},{"', "],[", "é},{", "[[[", "a,b:c
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bodies of kilobytes take the way of large ones."""
+    """Parse bodies of a few kilobytes like large ones."""
     monkeypatch.setattr(json_text, "_CHUNK_BYTES", 200)
     monkeypatch.setattr(json_text, "_MAX_CHUNK_BYTES", 1600)
 
@@ -35,7 +35,7 @@ def a_value(rng: random.Random, depth: int) -> Any:
 
 
 def a_body(rng: random.Random) -> bytes:
-    """An object with a list of objects, and more around it; blanks and repeated names included."""
+    """An object with a list of objects and other members, including whitespace and duplicate keys."""
     before = "".join(f'"k{n}": {orjson.dumps(a_value(rng, 2)).decode()},' for n in range(rng.randrange(3)))
     after = "".join(
         f',"{rng.choice("kl")}{n}":{orjson.dumps(a_value(rng, 2)).decode()}' for n in range(rng.randrange(3))
@@ -47,7 +47,7 @@ def a_body(rng: random.Random) -> bytes:
 
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("seed", range(60))
-def test_a_large_body_read_by_pieces_says_what_the_whole_says(seed: int) -> None:
+def test_parsing_a_large_body_in_pieces_equals_parsing_it_in_full(seed: int) -> None:
     body = a_body(random.Random(seed))
     assert len(body) > 1600
 
@@ -56,7 +56,7 @@ def test_a_large_body_read_by_pieces_says_what_the_whole_says(seed: int) -> None
 
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("seed", range(200))
-def test_a_large_body_that_was_damaged_is_never_read_as_something_else(seed: int) -> None:
+def test_a_damaged_large_body_is_never_parsed_as_something_else(seed: int) -> None:
     rng = random.Random(seed)
     body = bytearray(a_body(rng))
     for _ in range(rng.randrange(1, 4)):
@@ -70,13 +70,13 @@ def test_a_large_body_that_was_damaged_is_never_read_as_something_else(seed: int
         return
     try:
         read = parse_json(bytes(body), WIDE)
-    except (TooLarge, InvalidRequest):  # it may have become another kind of body
+    except (TooLarge, InvalidRequest):  # it may have become a different kind of body
         return
     assert read == whole
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_the_position_of_a_fault_is_that_in_the_whole_body() -> None:
+def test_the_position_of_an_error_refers_to_the_whole_body() -> None:
     items = [b'{"id": %d, "text": "some words"}' % n for n in range(300)]
     items[250] = b'{"id": 250, "text": some}'
     body = b'{"documents": [\n' + b",\n".join(items) + b"\n]}"
@@ -89,7 +89,7 @@ def test_the_position_of_a_fault_is_that_in_the_whole_body() -> None:
 
 
 @pytest.mark.parametrize("body", [b"[" + b"{}," * 4 * MIB + b"1]", b'{"a":"' + b"x" * 9 * MIB + b'"}'])
-def test_a_large_body_without_a_list_of_objects_is_refused_in_words(body: bytes) -> None:
+def test_a_large_body_without_a_list_of_objects_is_rejected_with_an_explanation(body: bytes) -> None:
     with pytest.raises((TooLarge, InvalidRequest), match="one long list of objects"):
         parse_json(body, WIDE)
 
@@ -105,7 +105,9 @@ def test_a_large_body_without_a_list_of_objects_is_refused_in_words(body: bytes)
     ],
     ids=["lists", "objects", "numbers", "keys", "one key"],
 )
-def test_a_body_of_many_values_is_refused_before_they_are_made(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_with_too_many_values_is_rejected_before_they_are_created(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def never(text: bytes) -> None:
         raise AssertionError("it was parsed")
 
@@ -115,7 +117,7 @@ def test_a_body_of_many_values_is_refused_before_they_are_made(body: bytes, monk
 
 
 @pytest.mark.parametrize("text", ["[]," * 60_000, '\\"[,' * 40_000, "\\\\" * 50_000 + "[],", '"},{"' * 30_000])
-def test_signs_within_a_text_are_no_values(text: str) -> None:
+def test_punctuation_within_a_string_is_not_counted_as_values(text: str) -> None:
     body = orjson.dumps({"a": text, "b": [text[:10], "\\", '"']})
 
     assert parse_json(body, SMALL_QUOTA) == orjson.loads(body)
@@ -124,7 +126,7 @@ def test_signs_within_a_text_are_no_values(text: str) -> None:
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize("blank", [0, 10, 300, 900, 1500])
 @pytest.mark.parametrize("end", [",%s]}", ",%s]", ",%s", ",%s,%s]}", ",%s,%s" + '{"id": 1}]}'])
-def test_a_comma_that_no_element_follows_is_refused_whatever_white_space_comes_next(end: str, blank: int) -> None:
+def test_a_trailing_comma_is_rejected_whatever_white_space_follows(end: str, blank: int) -> None:
     items = ", ".join(f'{{"id": {n}, "text": "some words"}}' for n in range(100))
     body = f'{{"documents": [{items}{end.replace("%s", " " * blank)}'.encode()
     with pytest.raises(orjson.JSONDecodeError):
@@ -134,7 +136,7 @@ def test_a_comma_that_no_element_follows_is_refused_whatever_white_space_comes_n
         parse_json(body, WIDE)
 
 
-def test_a_comma_and_a_mebibyte_of_white_space_at_the_end_of_a_list_are_refused() -> None:
+def test_a_trailing_comma_before_a_mebibyte_of_white_space_is_rejected() -> None:
     items = b",".join(b'{"id": %d, "text": "%s"}' % (n, b"x" * 1000) for n in range(9000))
 
     with pytest.raises(InvalidRequest, match="trailing comma"):

@@ -1,4 +1,4 @@
-"""API keys and the organisation over the wire, and what the probes say."""
+"""API keys and the organisation over HTTP, and the responses of the probes."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def test_a_key_has_read_write_and_delete_by_default(client: httpx.Client) -> Non
     assert client.post(KEYS, json={"name": "plain"}).json()["permissions"] == ["read", "write", "delete"]
 
 
-def test_a_name_is_taken_once_in_the_organisation_and_free_in_another(
+def test_a_name_is_unique_in_its_organisation_and_available_in_another(
     client: httpx.Client, stranger: httpx.Client
 ) -> None:
     assert client.post(KEYS, json={"name": "twice"}).status_code == 200
@@ -48,19 +48,19 @@ BAD: list[dict[str, object]] = [
 ]
 
 
-def test_a_bad_key_is_a_422(client: httpx.Client) -> None:
+def test_an_invalid_key_is_a_422(client: httpx.Client) -> None:
     for body in BAD:
         assert client.post(KEYS, json=body).status_code == 422, body
     assert client.get(KEYS).json()["results"] == []
 
 
-def test_the_user_is_an_address(client: httpx.Client) -> None:
+def test_the_user_is_an_email_address(client: httpx.Client) -> None:
     for email in ("nobody", "@x", "a@", "a b@c", "x" * 251 + "@abc"):
         answer = client.post(f"/organizations/users/{email}/api-keys", json={"name": "x"})
         assert answer.status_code == 422, email
 
 
-def test_a_change_touches_what_was_sent(client: httpx.Client) -> None:
+def test_a_change_affects_only_the_sent_fields(client: httpx.Client) -> None:
     client.post(KEYS, json={"name": "old", "description": "d", "expires_at": "2027-01-01T00:00:00Z"})
 
     renamed = client.patch(f"{KEYS}/old", json={"name": "new", "permissions": ["admin", "read"]}).json()
@@ -73,7 +73,7 @@ def test_a_change_touches_what_was_sent(client: httpx.Client) -> None:
     assert client.get(f"{KEYS}/{cleared['key_id']}").json()["name"] == "new"
 
 
-def test_a_change_of_permissions_holds_for_the_next_call(client: httpx.Client, client_for: ClientMaker) -> None:
+def test_a_change_of_permissions_applies_to_the_next_call(client: httpx.Client, client_for: ClientMaker) -> None:
     limited = client_for(client.post(KEYS, json={"name": "x"}).json()["key"])
     assert limited.post("/namespaces", json={"namespace_name": "made"}).status_code == 200
 
@@ -82,7 +82,7 @@ def test_a_change_of_permissions_holds_for_the_next_call(client: httpx.Client, c
     assert limited.post("/namespaces", json={"namespace_name": "more"}).status_code == 403
 
 
-def test_a_revoked_key_stays_visible_and_revoked(client: httpx.Client, client_for: ClientMaker) -> None:
+def test_a_revoked_key_remains_visible_and_revoked(client: httpx.Client, client_for: ClientMaker) -> None:
     limited = client_for(client.post(KEYS, json={"name": "x"}).json()["key"])
 
     revoked = client.patch(f"{KEYS}/x", json={"status": "revoked"}).json()
@@ -93,7 +93,7 @@ def test_a_revoked_key_stays_visible_and_revoked(client: httpx.Client, client_fo
     assert client.post(f"{KEYS}/x/rotate").status_code == 409
 
 
-def test_a_removed_key_stops_and_frees_its_name(client: httpx.Client, client_for: ClientMaker) -> None:
+def test_a_removed_key_stops_working_and_frees_its_name(client: httpx.Client, client_for: ClientMaker) -> None:
     limited = client_for(client.post(KEYS, json={"name": "x"}).json()["key"])
     assert limited.get("/me").status_code == 200
 
@@ -104,7 +104,9 @@ def test_a_removed_key_stops_and_frees_its_name(client: httpx.Client, client_for
     assert client.post(KEYS, json={"name": "x"}).status_code == 200
 
 
-def test_a_rotated_key_has_a_new_secret_and_the_old_one_stops(client: httpx.Client, client_for: ClientMaker) -> None:
+def test_a_rotated_key_has_a_new_secret_and_the_old_one_stops_working(
+    client: httpx.Client, client_for: ClientMaker
+) -> None:
     old = client.post(KEYS, json={"name": "x"}).json()
 
     new = client.post(f"{KEYS}/x/rotate").json()
@@ -114,7 +116,7 @@ def test_a_rotated_key_has_a_new_secret_and_the_old_one_stops(client: httpx.Clie
     assert client_for(old["key"]).get("/me").status_code == 401
 
 
-def test_keys_of_another_user_or_organisation_are_not_there(client: httpx.Client, stranger: httpx.Client) -> None:
+def test_keys_of_another_user_or_organisation_are_not_found(client: httpx.Client, stranger: httpx.Client) -> None:
     client.post(KEYS, json={"name": "x"})
 
     assert client.get(f"{KEYS.replace('ann', 'bob')}/x").status_code == 404
@@ -131,7 +133,7 @@ def test_me_and_the_organisation_agree(client: httpx.Client) -> None:
     assert me["account_type"] == organization["account_type"]
 
 
-def test_the_probes_tell_what_answers(server: str) -> None:
+def test_the_probes_report_which_parts_respond(server: str) -> None:
     health = httpx.get(f"{server}/v1/health", trust_env=False).json()
 
     assert health["status"] == "OK"
@@ -142,10 +144,10 @@ def test_the_probes_tell_what_answers(server: str) -> None:
     for probe in ("livez", "health/liveness"):
         assert httpx.get(f"{server}/{probe}", trust_env=False).json()["status"] == "OK"
     ready = httpx.get(f"{server}/readyz", trust_env=False)
-    assert (ready.status_code, ready.json()["status"]) == (200, "DEGRADED")  # this server has no worker
+    assert (ready.status_code, ready.json()["status"]) == (200, "DEGRADED")  # the server has no worker
 
 
-def test_the_list_of_keys_pages_and_holds_one_user_only(client: httpx.Client) -> None:
+def test_the_list_of_keys_is_paginated_and_limited_to_one_user(client: httpx.Client) -> None:
     for name in ("one", "two", "three"):
         client.post(KEYS, json={"name": name})
     client.post(KEYS.replace("ann", "bob"), json={"name": "four"})

@@ -1,4 +1,4 @@
-"""The layers that `auto` finds, as a client of the API sees them: named, nested, and the same after a rerun."""
+"""The layers that `auto` finds, as seen by an API client: named, nested, and stable across reruns."""
 
 import io
 from itertools import pairwise
@@ -20,7 +20,7 @@ SAMPLE = Path(demo_data.__file__).parent / "clinc150-sample.parquet"
 
 
 def documents(first: int = 0, step: int = 6, *, text: bool = True) -> list[dict[str, Any]]:
-    """Every so many-th of the demo's questions to a voice assistant."""
+    """A regular sample of the demo's questions to a voice assistant."""
     rows = pq.read_table(SAMPLE).to_pylist()[first::step]
     return [
         {
@@ -51,7 +51,7 @@ def table(client: httpx.Client, run: dict[str, Any], name: str) -> pa.Table:
 
 
 def clusters(client: httpx.Client, run: dict[str, Any], among: set[str]) -> dict[tuple[str, frozenset[str]], set[str]]:
-    """The ids of clusters by what they begin with, and by those of their documents that are `among` these."""
+    """Cluster ids by their prefix, and by those of their documents that are `among` the given ones."""
     found: dict[tuple[str, frozenset[str]], set[str]] = {}
     rows = table(client, run, "layers")
     documents = rows["document_id"].to_pylist()
@@ -65,7 +65,7 @@ def clusters(client: httpx.Client, run: dict[str, Any], among: set[str]) -> dict
     return found
 
 
-def test_groups_come_with_the_layers_above_and_below_them(client: httpx.Client, services: Services) -> None:
+def test_groups_are_returned_with_the_layers_above_and_below_them(client: httpx.Client, services: Services) -> None:
     store(client, documents())
     create(client, method="auto")
 
@@ -90,7 +90,7 @@ def test_groups_come_with_the_layers_above_and_below_them(client: httpx.Client, 
         assert len(set(labels)) == len(labels)
 
 
-def test_the_tables_of_layers_join_by_the_id(client: httpx.Client, services: Services) -> None:
+def test_the_tables_of_layers_can_be_joined_by_id(client: httpx.Client, services: Services) -> None:
     store(client, documents())
     create(client, method="auto")
 
@@ -105,7 +105,7 @@ def test_the_tables_of_layers_join_by_the_id(client: httpx.Client, services: Ser
 
 
 @pytest.mark.parametrize("text", [True, False])
-def test_a_cluster_of_a_layer_keeps_its_id_while_it_keeps_its_documents(
+def test_a_cluster_in_a_layer_keeps_its_id_while_it_keeps_its_documents(
     client: httpx.Client, services: Services, text: bool
 ) -> None:
     store(client, documents(text=text))
@@ -127,7 +127,9 @@ def test_a_cluster_of_a_layer_keeps_its_id_while_it_keeps_its_documents(
     assert second["next_numbers"].keys() == first["next_numbers"].keys()
 
 
-def test_the_same_documents_again_have_the_same_ids_in_every_layer(client: httpx.Client, services: Services) -> None:
+def test_rerunning_on_the_same_documents_gives_the_same_ids_in_every_layer(
+    client: httpx.Client, services: Services
+) -> None:
     store(client, documents())
     create(client, method="auto")
     first = execute(client, services)
@@ -139,7 +141,7 @@ def test_the_same_documents_again_have_the_same_ids_in_every_layer(client: httpx
     assert second["next_numbers"] == first["next_numbers"]
 
 
-def test_a_label_of_a_person_is_that_of_the_chosen_layer(client: httpx.Client, services: Services) -> None:
+def test_a_user_label_applies_to_the_selected_layer(client: httpx.Client, services: Services) -> None:
     store(client, documents())
     create(client, method="auto")
     run = execute(client, services)
@@ -154,7 +156,7 @@ def test_a_label_of_a_person_is_that_of_the_chosen_layer(client: httpx.Client, s
     assert None not in downloaded.values()
 
 
-def test_a_label_of_a_broad_group_lasts_over_assignments_and_reruns(client: httpx.Client, services: Services) -> None:
+def test_a_label_of_a_broad_group_survives_assignments_and_reruns(client: httpx.Client, services: Services) -> None:
     store(client, documents())
     create(client, method="auto")
     first = execute(client, services)
@@ -174,9 +176,7 @@ def test_a_label_of_a_broad_group_lasts_over_assignments_and_reruns(client: http
     assert (reply.status_code, reply.json()["error"]["details"]["field"]) == (422, "labels.broad_9999")
 
 
-def test_a_cluster_that_is_the_whole_of_a_broad_group_gives_it_its_label(
-    client: httpx.Client, services: Services
-) -> None:
+def test_a_cluster_identical_to_a_broad_group_passes_on_its_label(client: httpx.Client, services: Services) -> None:
     store(client, documents())
     create(client, method="auto")
     run = execute(client, services)
@@ -192,7 +192,7 @@ def test_a_cluster_that_is_the_whole_of_a_broad_group_gives_it_its_label(
     assert all(rows[id]["size"] == whole["size"] for id in same)
 
 
-def test_a_broad_group_that_is_the_whole_of_a_cluster_gives_it_its_label_in_documents_too(
+def test_a_broad_group_identical_to_a_cluster_passes_on_its_label_in_documents_too(
     client: httpx.Client, services: Services
 ) -> None:
     store(client, documents())
@@ -216,7 +216,7 @@ def test_a_broad_group_that_is_the_whole_of_a_cluster_gives_it_its_label_in_docu
     assert client.patch(path, json={"labels": {whole["parent"]: ""}}).json()["label_overrides"] == {}
 
 
-def test_features_apart_have_layers_of_their_own_and_ids_once(client: httpx.Client, services: Services) -> None:
+def test_independent_features_have_their_own_layers_and_unique_ids(client: httpx.Client, services: Services) -> None:
     store(client, documents())
     create(client, method="auto", config={"multi_feature_strategy": "independent", "feature_uris": ["v", "w"]})
 
@@ -232,7 +232,7 @@ def test_features_apart_have_layers_of_their_own_and_ids_once(client: httpx.Clie
             assert {one["parent_cluster_id"] for one in below["groups"]} <= {g["cluster_id"] for g in above["groups"]}
 
 
-def test_nested_groups_are_called_as_their_layer_is(client: httpx.Client, services: Services) -> None:
+def test_nested_groups_are_named_after_their_layer(client: httpx.Client, services: Services) -> None:
     store(client, documents())
     create(client, method="auto", config={"hierarchical": True})
 

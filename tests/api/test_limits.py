@@ -17,7 +17,7 @@ def chunks(total: int, size: int = 64 * 1024) -> Iterator[bytes]:
 
 
 def status_of_chunked(server: str, key: str, path: str, total: int) -> int:
-    """Written by hand: the answer may come while the body is still being sent."""
+    """Hand-written, because the response may arrive while the body is still being sent."""
     host, port = urlsplit(server).hostname, urlsplit(server).port
     with socket.create_connection((host, port), timeout=20) as line:
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -27,7 +27,7 @@ def status_of_chunked(server: str, key: str, path: str, total: int) -> int:
                 line.sendall(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
             line.sendall(b"0\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError):
-            pass  # the server has said no and hung up
+            pass  # the server has rejected the request and closed the connection
         return int(line.makefile("rb").readline().split()[1])
 
 
@@ -46,7 +46,7 @@ def test_a_chunked_body_over_the_limit_is_a_413(server: str, admin_key: str) -> 
     assert status_of_chunked(server, admin_key, "/v1/namespaces", 64 * MIB) == 413
 
 
-def test_a_body_at_the_limit_is_read(client: httpx.Client) -> None:
+def test_a_body_at_the_limit_is_accepted(client: httpx.Client) -> None:
     body = b'{"namespace_name": "large"}'
 
     answer = client.post("/namespaces", content=body + b" " * (MIB - len(body)))
@@ -54,7 +54,7 @@ def test_a_body_at_the_limit_is_read(client: httpx.Client) -> None:
     assert answer.status_code == 200
 
 
-def test_the_answer_has_the_error_shape(client: httpx.Client) -> None:
+def test_the_response_is_a_standard_error(client: httpx.Client) -> None:
     answer = client.post("/namespaces", content=b" " * (MIB + 1))
 
     assert answer.status_code == 413
@@ -63,7 +63,7 @@ def test_the_answer_has_the_error_shape(client: httpx.Client) -> None:
 
 
 @pytest.mark.process
-def test_the_bulk_route_has_a_limit_of_its_own(server: str, admin_key: str) -> None:
+def test_the_bulk_route_has_its_own_limit(server: str, admin_key: str) -> None:
     path = "/v1/collections/nobody/documents/import"
 
     assert status_of_chunked(server, admin_key, path, 64 * MIB) != 200

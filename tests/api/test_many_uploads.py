@@ -1,4 +1,4 @@
-"""Many uploads at once, of a real server whose readers are held up."""
+"""Many concurrent uploads to a real server whose readers are delayed."""
 
 import signal
 import time
@@ -17,12 +17,12 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
 def host_of(server: ServerProcess) -> psutil.Process:
-    """The process that readers are forked from."""
+    """The process from which readers are forked."""
     children = psutil.Process(server.pid).children(recursive=True)
     return next(child for child in children if "shoal.intake.host" in child.cmdline())
 
 
-def test_uploads_that_wait_for_a_reader_keep_no_other_request_waiting(tmp_path: Path) -> None:
+def test_uploads_waiting_for_a_reader_do_not_delay_other_requests(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0, SHOAL_MAX_REQUESTS="8") as server, server.client() as client:
         body = {"collection_name": "docs", "source": {"type": "direct_upsert"}}
         client.post("/collections", json=body).raise_for_status()

@@ -1,4 +1,4 @@
-"""`layout_stability`: the map of a rerun beside the one before."""
+"""`layout_stability`: the map of a rerun compared with the previous one."""
 
 from typing import Any
 
@@ -25,13 +25,13 @@ def places(client: httpx.Client) -> dict[str, tuple[float, ...]]:
 
 
 def moved(before: dict[str, tuple[float, ...]], after: dict[str, tuple[float, ...]]) -> float:
-    """The farthest move as a share of the larger side of the map before."""
+    """The largest displacement as a fraction of the longer side of the previous map."""
     old = np.array([before[id] for id in before])
     new = np.array([after[id] for id in before])
     return float(np.linalg.norm(new - old, axis=1).max() / np.ptp(old, axis=0).max())
 
 
-def test_transform_leaves_old_documents_where_they_were(
+def test_transform_leaves_existing_documents_in_place(
     client: httpx.Client, services: Services, documents: list[dict[str, Any]]
 ) -> None:
     create(client, config={"layout_stability": "transform"})
@@ -55,7 +55,7 @@ def test_transform_leaves_old_documents_where_they_were(
             assert away < spread / 2
 
 
-def test_one_run_may_ask_for_it_alone_and_a_fresh_map_moves_more(
+def test_a_single_run_can_request_it_and_a_fresh_map_moves_more(
     client: httpx.Client, services: Services, documents: list[dict[str, Any]]
 ) -> None:
     create(client)
@@ -74,7 +74,7 @@ def test_one_run_may_ask_for_it_alone_and_a_fresh_map_moves_more(
     assert aligned["metrics"]["map_moved"] is not None
 
 
-def test_the_first_run_has_nothing_to_keep(client: httpx.Client, services: Services) -> None:
+def test_the_first_run_has_no_map_to_preserve(client: httpx.Client, services: Services) -> None:
     create(client, config={"layout_stability": "transform"})
 
     run = execute(client, services)
@@ -83,7 +83,9 @@ def test_the_first_run_has_nothing_to_keep(client: httpx.Client, services: Servi
     assert "map_moved" not in run["metrics"]
 
 
-def test_a_map_of_other_dimensions_is_laid_out_anew_and_says_so(client: httpx.Client, services: Services) -> None:
+def test_a_map_with_other_dimensions_is_laid_out_afresh_with_a_warning(
+    client: httpx.Client, services: Services
+) -> None:
     create(client, config={"layout_stability": "transform"})
     execute(client, services)
 

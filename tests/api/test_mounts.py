@@ -1,4 +1,4 @@
-"""The door: what is the API's, what is a page, and what is nowhere, for browsers, programs and odd clients."""
+"""Routing: which paths are API routes, pages or unknown, for browsers, programs and unusual clients."""
 
 import logging
 import re
@@ -20,13 +20,13 @@ UNDECIDED: list[dict[str, str] | None] = [{"Accept": "*/*"}, {"Accept": ""}, Non
 
 @pytest.fixture
 def bare(server: str) -> Iterator[httpx.Client]:
-    """A client without a key whose paths carry their mount."""
+    """A client without a key whose paths include their mount."""
     with httpx.Client(base_url=server, trust_env=False, timeout=30) as client:
         yield client
 
 
 def sent_by_hand(server: str, method: str, path: str, *headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of an answer to exactly these bytes: clients tidy paths and add headers."""
+    """Status, headers and body of the response to exactly these bytes: clients normalise paths and add headers."""
     head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", "Connection: close", *headers])
     with socket.create_connection((urlsplit(server).hostname, urlsplit(server).port), timeout=30) as line:
         line.sendall(head.encode() + b"\r\n\r\n")
@@ -41,7 +41,7 @@ def sent_by_hand(server: str, method: str, path: str, *headers: str) -> tuple[in
 
 
 @pytest.mark.parametrize("headers", [BROWSER, *UNDECIDED])
-def test_the_front_page_says_what_this_is_and_where_to_go(headers: dict[str, str] | None, server: str) -> None:
+def test_the_front_page_says_what_the_server_is_and_where_to_go(headers: dict[str, str] | None, server: str) -> None:
     lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
     status, named, body = sent_by_hand(server, "GET", "/", *lines)
     page = body.decode()
@@ -61,7 +61,7 @@ def test_a_program_gets_the_front_page_as_json(bare: httpx.Client, server: str) 
     }  # fmt: skip
 
 
-def test_every_link_of_the_pages_leads_somewhere_on_this_server(bare: httpx.Client) -> None:
+def test_every_link_on_the_pages_resolves_on_this_server(bare: httpx.Client) -> None:
     seen: set[str] = set()
     for page in ("/", "/docs", "/nowhere"):
         found = re.findall(r'(?:href|src)="([^"]+)"', bare.get(page, headers=BROWSER).text)
@@ -72,7 +72,7 @@ def test_every_link_of_the_pages_leads_somewhere_on_this_server(bare: httpx.Clie
     assert {link: bare.get(link).status_code for link in seen} == dict.fromkeys(seen, 200)
 
 
-def test_the_pages_may_load_from_here_alone_and_be_framed_nowhere(bare: httpx.Client) -> None:
+def test_the_pages_load_only_from_this_server_and_cannot_be_framed(bare: httpx.Client) -> None:
     for path in ("/", "/docs", "/nowhere", "/docs/page.css"):
         headers = bare.get(path, headers=BROWSER).headers
         policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
@@ -82,24 +82,24 @@ def test_the_pages_may_load_from_here_alone_and_be_framed_nowhere(bare: httpx.Cl
         assert headers["X-Request-ID"]
 
 
-def test_a_cache_keeps_the_page_and_the_json_answer_at_the_same_address_apart(bare: httpx.Client) -> None:
+def test_a_cache_distinguishes_the_page_and_the_json_response_at_the_same_address(bare: httpx.Client) -> None:
     page, answer = (bare.get("/", headers=headers) for headers in (BROWSER, PROGRAM))
 
     assert (page.headers["Vary"], answer.headers["Vary"]) == ("Accept", "Accept")
     assert (page.headers["Cache-Control"], answer.headers["Cache-Control"]) == ("no-cache", "no-cache")
 
 
-def test_a_cache_does_not_give_the_page_of_a_missing_address_to_a_caller_of_the_api(bare: httpx.Client) -> None:
+def test_a_cache_does_not_serve_the_not_found_page_to_api_callers(bare: httpx.Client) -> None:
     for headers in (BROWSER, PROGRAM, None):
         missing = bare.get("/nowhere", headers=headers)
         assert missing.status_code == 404
         assert missing.headers["Vary"] == "Accept, Authorization" and missing.headers["Cache-Control"] == "no-cache"
-    page = bare.get("/clusters", headers={"Accept": "text/html"})  # the API's with a key: see mounts.py
+    page = bare.get("/clusters", headers={"Accept": "text/html"})  # an API route if there is a key: see mounts.py
     assert (page.status_code, page.headers["Vary"]) == (404, "Accept, Authorization")
 
 
 @pytest.mark.parametrize("path", ["/docs/page.css", "/docs/icon.svg", "/docs/swagger_ui/swagger-ui-bundle.js"])
-def test_a_file_that_a_client_has_is_not_sent_again_and_one_that_changed_is(path: str, bare: httpx.Client) -> None:
+def test_a_cached_file_is_sent_again_only_if_it_changed(path: str, bare: httpx.Client) -> None:
     first = bare.get(path)
     etag = first.headers["ETag"]
     assert first.headers["Cache-Control"] == "no-cache"
@@ -119,7 +119,7 @@ def test_two_files_have_different_entity_tags(bare: httpx.Client) -> None:
     assert len(tags) == 3
 
 
-def test_the_front_page_runs_no_script_and_the_reference_none_of_its_own_page(bare: httpx.Client) -> None:
+def test_the_front_page_runs_no_script_and_the_reference_no_inline_script(bare: httpx.Client) -> None:
     front, reference = (bare.get(path, headers=BROWSER) for path in ("/", "/docs"))
 
     assert "<script" not in front.text and "script-src" not in front.headers["Content-Security-Policy"]
@@ -134,7 +134,7 @@ def test_a_foreign_host_header_is_not_repeated_on_the_page(bare: httpx.Client, s
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/docs/reference.js"])
-def test_head_and_a_slash_more_are_answered_like_get_and_other_methods_refused(path: str, bare: httpx.Client) -> None:
+def test_head_and_a_trailing_slash_act_like_get_and_other_methods_are_rejected(path: str, bare: httpx.Client) -> None:
     whole, head = bare.get(path), bare.head(path)
 
     assert (head.status_code, head.content) == (200, b"")
@@ -165,7 +165,9 @@ def test_the_api_is_the_same_at_both_mounts(server: str, admin_key: str, bare: h
     assert listed[0] == listed[1] == listed[2]
 
 
-def test_one_idempotency_key_is_one_request_however_the_path_is_written(admin_key: str, bare: httpx.Client) -> None:
+def test_an_idempotency_key_identifies_one_request_however_the_path_is_written(
+    admin_key: str, bare: httpx.Client
+) -> None:
     bare.headers.update({"Authorization": f"Bearer {admin_key}", "Idempotency-Key": "once"})
     body = {"bucket_name": "one", "bucket_schema": {"properties": {}}}
 
@@ -178,9 +180,7 @@ def test_one_idempotency_key_is_one_request_however_the_path_is_written(admin_ke
 @pytest.mark.parametrize(
     "path", ["/clusters", "/clusters/x", "/collections", "/tasks/x", "/organizations/audit", "/me"]
 )
-def test_a_program_that_forgets_the_prefix_is_answered_as_if_it_had_not(
-    path: str, bare: httpx.Client, admin_key: str
-) -> None:
+def test_a_program_that_omits_the_prefix_gets_the_same_response(path: str, bare: httpx.Client, admin_key: str) -> None:
     key = {"Authorization": f"Bearer {admin_key}"}
     for headers in ({"Accept": "*/*"}, {"Accept": ""}, BROWSER, PROGRAM):
         short, official = (bare.get(f"{mount}{path}", headers={**headers, **key}) for mount in ("", "/v1"))
@@ -190,7 +190,7 @@ def test_a_program_that_forgets_the_prefix_is_answered_as_if_it_had_not(
     assert refused.status_code == 401 and refused.json()["error"]["code"] == "unauthorized"
 
 
-def test_a_path_without_the_prefix_is_of_the_api_only_for_programs(bare: httpx.Client, server: str) -> None:
+def test_a_path_without_the_prefix_is_an_api_route_only_for_programs(bare: httpx.Client, server: str) -> None:
     page = bare.get("/clusters", headers=BROWSER)
     assert page.status_code == 404 and page.headers["Content-Type"].startswith("text/html")
     for lines in (["Accept: */*"], ["Accept: "], [], ["Authorization: Basic c2tfOg=="], ["Accept: application/jsonp"]):
@@ -203,11 +203,11 @@ def test_a_path_without_the_prefix_is_of_the_api_only_for_programs(bare: httpx.C
     ["/clustersx", "/cluster", "/Clusters", "//clusters", "/v1clusters", "/v2/clusters", "/api/clusters", "/api/v2/me",
      "/%2Fclusters", "/.clusters", "/clusters;x", "/health.json", "/v1.0/me"],
 )  # fmt: skip
-def test_only_the_exact_first_segment_of_a_resource_stands_for_the_api(path: str, server: str, admin_key: str) -> None:
+def test_only_the_exact_first_segment_of_a_resource_selects_the_api(path: str, server: str, admin_key: str) -> None:
     status, headers, body = sent_by_hand(server, "GET", path, f"Authorization: Bearer {admin_key}", "Accept: */*")
 
     assert status == 404 and b'"unknown_route"' in body
-    assert headers["content-security-policy"]  # answered by the site, which knows no data
+    assert headers["content-security-policy"]  # served by the site, which holds no data
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_only_the_exact_first_segment_of_a_resource_stands_for_the_api(path: str
         ("/v1/nothing", 404, "unknown_route"),
     ],
 )
-def test_odd_paths_of_the_api_need_a_key_and_are_answered_with_one(
+def test_unusual_api_paths_require_a_key_and_work_with_one(
     path: str, status: int, code: str | None, server: str, admin_key: str
 ) -> None:
     key = f"Authorization: Bearer {admin_key}"
@@ -241,13 +241,13 @@ def test_odd_paths_of_the_api_need_a_key_and_are_answered_with_one(
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PROPFIND"])
-def test_unusual_methods_get_through_nowhere(method: str, server: str, admin_key: str) -> None:
+def test_unusual_methods_are_rejected_everywhere(method: str, server: str, admin_key: str) -> None:
     for path, status in (("/v1/clusters", 401), ("/clusters", 404), ("/", 405), ("/nothing", 404), ("*", 404)):
         assert sent_by_hand(server, method, path)[0] == status, path
     assert sent_by_hand(server, method, "/clusters", f"Authorization: Bearer {admin_key}")[0] == 405
 
 
-def test_probes_are_where_they_were(bare: httpx.Client) -> None:
+def test_the_probes_keep_their_paths(bare: httpx.Client) -> None:
     for path in ("/health", "/livez", "/readyz", "/health/beat", "/health/liveness", "/openapi.json"):
         for mount in ("", "/v1", "/api/v1"):
             assert bare.get(mount + path).status_code == 200
@@ -255,10 +255,10 @@ def test_probes_are_where_they_were(bare: httpx.Client) -> None:
     assert bare.get("/health/deep", headers=PROGRAM).status_code == 401
 
 
-# ── what is not there ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── missing paths ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_not_there_is_a_page_for_browsers_and_the_error_shape_for_programs(bare: httpx.Client) -> None:
+def test_a_missing_path_is_a_page_for_browsers_and_a_standard_error_for_programs(bare: httpx.Client) -> None:
     page = bare.get("/some/where", headers=BROWSER)
     assert page.status_code == 404 and page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "no page at <code>/some/where</code>" in page.text
@@ -271,13 +271,13 @@ def test_what_is_not_there_is_a_page_for_browsers_and_the_error_shape_for_progra
         assert "/v1" in answer.json()["error"]["details"]["hint"]
 
 
-def test_what_comes_later_is_named_as_such_without_the_prefix_too(bare: httpx.Client) -> None:
+def test_planned_features_are_reported_as_such_without_the_prefix_too(bare: httpx.Client) -> None:
     error = bare.get("/taxonomies", headers=PROGRAM).json()["error"]
 
     assert error["message"] == "Taxonomies are planned for a later version of Shoal."
 
 
-def test_a_path_is_shown_as_text_and_not_at_any_length(bare: httpx.Client) -> None:
+def test_a_path_is_escaped_and_truncated(bare: httpx.Client) -> None:
     page = bare.get("/<script>alert(1)</script>" + "x" * 5000, headers=BROWSER).text
 
     assert "&lt;script&gt;" in page and "<script" not in page
@@ -294,7 +294,7 @@ def test_wrong_paths_never_become_names_in_logs_and_metrics(
     with caplog.at_level(logging.INFO, "shoal.access"):
         for path in ("/nowhere/1", "/nowhere/2", "/docs", "/api/v1/clusters/secret"):
             bare.get(path)
-        end = time.monotonic() + 30  # a line is written after its answer
+        end = time.monotonic() + 30  # the line is logged after the response
         while len(routes := _routes(caplog)) < 4 and time.monotonic() < end:
             time.sleep(0.01)
 

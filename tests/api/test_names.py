@@ -1,4 +1,4 @@
-"""What clusters are called over HTTP: by the words of the documents, and by nothing that Shoal wrote itself."""
+"""Cluster names over HTTP: from the words of the documents, and never from text that Shoal itself wrote."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def labels(client: httpx.Client, run: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     "lineage", [{}, {"source_document_id": "red apple", "lineage_path": "orders to parcels", "source_type": "bucket"}]
 )
-def test_documents_without_words_give_numbered_clusters(
+def test_documents_without_words_yield_numbered_clusters(
     client: httpx.Client, services: Services, lineage: dict[str, str]
 ) -> None:
     documents = [{**one, "payload": {"row": n}, **lineage} for n, one in enumerate(grouped_documents())]
@@ -38,10 +38,10 @@ MAPPINGS = [
 
 
 @pytest.mark.parametrize("mappings", MAPPINGS)
-def test_what_clusters_wrote_into_documents_names_nothing(
+def test_names_never_come_from_values_that_clusters_wrote_to_documents(
     client: httpx.Client, services: Services, mappings: list[dict[str, str]]
 ) -> None:
-    """Nor does it where the fields to write, and so the names of fields, have changed since."""
+    """Not even if the enrichment fields, and so their names, have changed since."""
     put_documents(client, [{**one, "payload": {"row": n}} for n, one in enumerate(grouped_documents())])
     create(client, enrich_source_collection=True, source_enrichment_config={"field_mappings": mappings})
     execute(client, services)

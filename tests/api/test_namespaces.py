@@ -1,4 +1,4 @@
-"""Namespaces over the wire: made, found, listed, changed, removed, kept apart."""
+"""Namespaces over HTTP: created, found, listed, changed, removed, isolated."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -47,14 +47,14 @@ def test_a_namespace_is_found_by_id_and_by_name(client: httpx.Client) -> None:
     assert [by_name[name] for name in counts] == [0, 0, 0, 0]
 
 
-def test_declared_vectors_are_known_to_the_document_store(services: Services, client: httpx.Client) -> None:
+def test_declared_vectors_are_registered_with_the_document_store(services: Services, client: httpx.Client) -> None:
     made = make(client, "products", vector_configs=[{"name": "text", "dimension": 4}])
     scope = Scope(str(made["organization_id"]), str(made["namespace_id"]))
 
     assert services.documents_store.vector_dimensions(scope) == {"text": 4}
 
 
-def test_a_standalone_namespace_takes_an_id_or_a_name(client: httpx.Client) -> None:
+def test_a_standalone_namespace_accepts_an_id_or_a_name(client: httpx.Client) -> None:
     by_id = client.post("/namespaces/standalone", json={"namespace_id": "My-Own_1"}).json()
     by_name = client.post("/namespaces/standalone", json={"namespace_name": "named"}).json()
     neither = client.post("/namespaces/standalone", json={})
@@ -65,7 +65,7 @@ def test_a_standalone_namespace_takes_an_id_or_a_name(client: httpx.Client) -> N
 
 
 @pytest.mark.parametrize("taken", [{"namespace_name": "twice"}, {"namespace_name": "other", "namespace_id": "twice"}])
-def test_a_name_is_given_once(client: httpx.Client, taken: dict[str, str]) -> None:
+def test_a_name_is_unique(client: httpx.Client, taken: dict[str, str]) -> None:
     make(client, "twice")
 
     answer = client.post("/namespaces", json=taken)
@@ -92,14 +92,14 @@ BAD: list[dict[str, object]] = [
 ]
 
 
-def test_a_bad_namespace_is_a_422_and_leaves_nothing(client: httpx.Client) -> None:
+def test_an_invalid_namespace_is_a_422_and_nothing_is_stored(client: httpx.Client) -> None:
     for body in BAD:
         answer = client.post("/namespaces", json=body)
         assert answer.status_code == 422, body
     assert names(client.get("/namespaces")) == ["default"]
 
 
-def test_fields_of_the_answer_cannot_be_assigned(client: httpx.Client) -> None:
+def test_response_fields_cannot_be_assigned(client: httpx.Client) -> None:
     for name, value in (("organization_id", "org_x"), ("created_at", "2000-01-01T00:00:00Z"), ("schema_version", 9)):
         refused = client.post("/namespaces", json={"namespace_name": "mine", name: value})
         assert refused.status_code == 422
@@ -107,7 +107,7 @@ def test_fields_of_the_answer_cannot_be_assigned(client: httpx.Client) -> None:
     assert names(client.get("/namespaces")) == ["default"]
 
 
-def test_lists_page_by_limit_offset_and_page(client: httpx.Client) -> None:
+def test_lists_can_be_paginated_by_limit_offset_and_page(client: httpx.Client) -> None:
     for number in range(7):
         make(client, f"space{number}")
     by_name = {"sort": {"field": "namespace_name", "direction": "asc"}}
@@ -125,11 +125,11 @@ def test_lists_page_by_limit_offset_and_page(client: httpx.Client) -> None:
     }  # fmt: skip
     assert names(third) == ["space5", "space6"]
     assert third.json()["pagination"]["next_page"] is None and third.json()["pagination"]["next_cursor"] is None
-    assert names(offset) == ["space0"]  # the body beats the query
+    assert names(offset) == ["space0"]  # the body takes precedence over the query
     assert untold.json()["pagination"]["total"] is None and len(names(untold)) == 8
 
 
-def test_a_cursor_leads_through_the_whole_list(client: httpx.Client) -> None:
+def test_a_cursor_traverses_the_whole_list(client: httpx.Client) -> None:
     for number in range(7):
         make(client, f"space{number}")
     body = {
@@ -148,7 +148,7 @@ def test_a_cursor_leads_through_the_whole_list(client: httpx.Client) -> None:
     assert seen == ["default", "last", *(f"space{number}" for number in range(7))]
 
 
-def test_a_cursor_belongs_to_its_question(client: httpx.Client, stranger: httpx.Client) -> None:
+def test_a_cursor_belongs_to_its_query(client: httpx.Client, stranger: httpx.Client) -> None:
     for number in range(3):
         make(client, f"space{number}")
     cursor = client.post("/namespaces/list?limit=1", json={"search": "space"}).json()["pagination"]["next_cursor"]
@@ -167,7 +167,7 @@ def test_a_cursor_belongs_to_its_question(client: httpx.Client, stranger: httpx.
     assert [answer.status_code for answer in others] == [400] * len(others)
 
 
-def test_a_window_outside_its_bounds_is_a_422(client: httpx.Client) -> None:
+def test_pagination_outside_its_bounds_is_a_422(client: httpx.Client) -> None:
     wrong: dict[str, list[object]] = {
         "limit": [0, 1001, "x"],
         "page_size": [0, 1001],
@@ -180,7 +180,7 @@ def test_a_window_outside_its_bounds_is_a_422(client: httpx.Client) -> None:
             assert client.post("/namespaces/list", json={name: value}).status_code in (400, 422), (name, value)
 
 
-def test_filters_sort_and_search(client: httpx.Client) -> None:
+def test_lists_can_be_filtered_sorted_and_searched(client: httpx.Client) -> None:
     make(client, "alpha", description="first letters")
     make(client, "beta", mode="standalone")
 
@@ -192,12 +192,12 @@ def test_filters_sort_and_search(client: httpx.Client) -> None:
     assert client.post("/namespaces/list", json={"sort": {"field": "a..b"}}).status_code == 422
 
 
-def test_the_odd_request_of_the_sdk_is_taken(client: httpx.Client) -> None:
+def test_the_unusual_request_of_the_sdk_is_accepted(client: httpx.Client) -> None:
     assert client.post("/namespaces/list?limit=5", json={"case_sensitive": False}).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
-def test_a_change_touches_what_was_sent_only(client: httpx.Client, method: str) -> None:
+def test_a_change_affects_only_the_sent_fields(client: httpx.Client, method: str) -> None:
     made = make(client, "before", description="d", metadata={"a": 1}, vector_configs=[{"name": "t", "dimension": 2}])
 
     body = {"namespace_name": "after", "vector_configs": [{"name": "u", "dimension": 3}]}
@@ -211,7 +211,7 @@ def test_a_change_touches_what_was_sent_only(client: httpx.Client, method: str) 
     assert client.request(method, "/namespaces/after", json={"description": None}).json()["description"] is None
 
 
-def test_a_change_cannot_take_a_name_or_another_dimension(client: httpx.Client) -> None:
+def test_a_change_cannot_use_a_taken_name_or_another_dimension(client: httpx.Client) -> None:
     make(client, "one", vector_configs=[{"name": "t", "dimension": 2}])
     make(client, "two")
 
@@ -225,7 +225,7 @@ def insert(services: Services, scope: Scope, kind: Kind, id: str, body: Json, na
     services.metadata.transact(lambda tx: tx.insert(scope, kind, id, body, name=name))
 
 
-def test_removal_takes_everything_inside_and_nothing_else(
+def test_removal_deletes_all_contents_and_nothing_else(
     services: Services, client: httpx.Client, clock: Callable[[], datetime]
 ) -> None:
     scopes = []
@@ -252,7 +252,7 @@ def test_removal_takes_everything_inside_and_nothing_else(
     assert services.artifacts.manifest(stays, "run_1") is not None
 
 
-def test_a_namespace_that_was_removed_can_be_made_again_with_another_dimension(client: httpx.Client) -> None:
+def test_a_removed_namespace_can_be_recreated_with_another_dimension(client: httpx.Client) -> None:
     for dimension in (2, 3):
         make(client, "again", namespace_id="own", vector_configs=[{"name": "t", "dimension": dimension}])
         assert client.delete("/namespaces/own").status_code == 200
@@ -279,7 +279,7 @@ def test_two_organisations_do_not_see_each_other(
     assert services.metadata.get(scope, "bucket", "bkt_1") is not None
 
 
-def test_the_header_names_the_namespace_by_id_or_name_and_may_be_left_out_for_one(
+def test_the_header_accepts_a_namespace_id_or_name_and_is_optional_if_there_is_only_one(
     services: Services, client: httpx.Client
 ) -> None:
     organization = Scope(client.get("/me").json()["organization_id"])
@@ -296,7 +296,7 @@ def test_the_header_names_the_namespace_by_id_or_name_and_may_be_left_out_for_on
         services.namespaces.scope(organization, "nobody")
 
 
-def test_an_unknown_namespace_in_the_header_does_no_harm_here(client: httpx.Client) -> None:
+def test_an_unknown_namespace_in_the_header_is_ignored_here(client: httpx.Client) -> None:
     assert client.get("/namespaces", headers={"X-Namespace": "nobody"}).status_code == 200
     assert client.get("/me", headers={"X-Namespace": "nobody"}).status_code == 200
 

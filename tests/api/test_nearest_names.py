@@ -1,4 +1,4 @@
-"""A name that is not known is answered with the one that was meant, to those who may read it and to nobody else."""
+"""Errors about unknown names suggest the nearest existing name, but only to callers who may read it."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def error(reply: httpx.Response) -> dict[str, Any]:
     [("/clusters/group", "groups"), ("/collections/dosc", "docs"), ("/buckets/file", "files"),
      ("/namespaces/defalt", "default")],
 )  # fmt: skip
-def test_a_wrong_name_is_answered_with_the_nearest(client: httpx.Client, path: str, near: str) -> None:
+def test_a_wrong_name_is_reported_with_the_nearest(client: httpx.Client, path: str, near: str) -> None:
     reply = client.get(path)
 
     assert reply.status_code == 404
@@ -39,13 +39,13 @@ def test_a_wrong_name_is_answered_with_the_nearest(client: httpx.Client, path: s
     assert error(reply)["details"]["did_you_mean"] == near
 
 
-def test_a_wrong_namespace_in_the_header_is_answered_with_the_nearest(client: httpx.Client) -> None:
+def test_a_wrong_namespace_in_the_header_is_reported_with_the_nearest(client: httpx.Client) -> None:
     reply = client.get("/clusters/groups", headers={"X-Namespace": "defalt"})
 
     assert (reply.status_code, error(reply)["details"]["did_you_mean"]) == (404, "default")
 
 
-def test_names_of_another_organisation_and_of_another_kind_are_never_offered(
+def test_names_of_another_organisation_or_kind_are_never_suggested(
     client: httpx.Client, stranger: httpx.Client
 ) -> None:
     for path in ("/clusters/group", "/collections/dosc", "/buckets/file"):
@@ -53,7 +53,7 @@ def test_names_of_another_organisation_and_of_another_kind_are_never_offered(
     assert "did_you_mean" not in error(client.get("/collections/group"))["details"]
 
 
-def test_a_key_that_may_not_read_is_offered_no_name(
+def test_a_key_that_may_not_read_gets_no_suggestion(
     client: httpx.Client, services: Services, client_for: ClientMaker
 ) -> None:
     scope = Scope(services.keys.organizations()[0].organization_id)
@@ -78,7 +78,7 @@ def test_the_official_sdk_shows_the_nearest_name(server: str, admin_key: str) ->
     assert "Did you mean 'groups'?" in str(raised.value.body)
 
 
-def test_the_error_about_a_doubled_v1_says_to_leave_it_out(client: httpx.Client) -> None:
+def test_the_error_about_a_duplicated_v1_says_to_omit_it(client: httpx.Client) -> None:
     reply = client.get("/v1/clusters/groups")
 
     assert reply.status_code == 404
@@ -97,14 +97,14 @@ def test_the_error_about_a_missing_method_suggests_auto(client: httpx.Client) ->
 
 
 @pytest.mark.parametrize(("method", "near"), [("hdbscn", "hdbscan"), ("kmean", "kmeans"), ("AUTO", "auto")])
-def test_a_misspelt_method_is_answered_with_the_nearest(client: httpx.Client, method: str, near: str) -> None:
+def test_a_misspelt_method_is_reported_with_the_nearest(client: httpx.Client, method: str, near: str) -> None:
     reply = client.post("/clusters", json=vector_body(method, name="other"))
 
     assert reply.status_code == 422
     assert error(reply)["message"].endswith(f"got {method!r}. Did you mean {near!r}?")
 
 
-def test_every_choice_of_words_has_its_nearest(client: httpx.Client) -> None:
+def test_every_enumerated_option_suggests_its_nearest_value(client: httpx.Client) -> None:
     reply = client.post("/clusters/groups/execute", json={"layout_stability": "aling"})
 
     assert error(reply)["message"].endswith("Did you mean 'align'?")

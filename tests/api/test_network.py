@@ -1,4 +1,4 @@
-"""Connections, framing and addresses: what reaches the server before a request does."""
+"""Connections, framing and addresses: what the server handles before a request."""
 
 import socket
 import time
@@ -24,7 +24,7 @@ MOST = 40
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[ServerProcess]:
-    """A server that holds 40 connections and counts wrong keys."""
+    """A server that allows 40 connections and counts wrong keys."""
     data = tmp_path_factory.mktemp("network") / "data"
     limits = {"SHOAL_MAX_CONNECTIONS": str(MOST), "SHOAL_LOG_LEVEL": "info"}
     with ServerProcess(data, workers=0, **limits) as running:
@@ -37,7 +37,7 @@ def line_to(server: ServerProcess) -> socket.socket:
 
 
 def asked(server: ServerProcess, *lines: str, body: bytes = b"") -> bytes:
-    """Everything that is answered to a request until the connection is closed."""
+    """Everything received after a request until the connection is closed."""
     with line_to(server) as line:
         line.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + body)
         answer = b""
@@ -52,7 +52,7 @@ def head_of_a_body(key: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def test_idle_connections_lock_no_client_out_and_the_oldest_are_closed(server: ServerProcess) -> None:
+def test_idle_connections_do_not_lock_out_clients_and_the_oldest_are_closed(server: ServerProcess) -> None:
     lines = [line_to(server) for _ in range(3 * MOST)]
     try:
         for _ in range(5):
@@ -75,7 +75,7 @@ def test_slow_bodies_of_one_organisation_leave_connections_to_the_others(server:
         for _ in range(MOST * 3 // 4):
             lines.append(line_to(server))
             lines[-1].sendall(head_of_a_body(server.key) + b'{"names')  # 7 of 20 bytes
-            time.sleep(0.02)  # until it was read, the connection counts as idle
+            time.sleep(0.02)  # until its request has been read, the connection counts as idle
         with server.client() as client:
             refused = client.post("/namespaces", json={"namespace_name": "one-more"})
             assert client.get("/me").status_code == 200
@@ -87,7 +87,7 @@ def test_slow_bodies_of_one_organisation_leave_connections_to_the_others(server:
             line.close()
 
 
-def test_a_connection_beyond_those_that_are_all_busy_is_answered(tmp_path: Path) -> None:
+def test_a_connection_over_the_limit_gets_a_response_if_all_others_are_busy(tmp_path: Path) -> None:
     data = tmp_path / "data"
     services = assemble(Settings(data=data))
     services.keys.bootstrap(data / "key")
@@ -99,7 +99,7 @@ def test_a_connection_beyond_those_that_are_all_busy_is_answered(tmp_path: Path)
             for key in [small.key, other] * 8:
                 lines.append(line_to(small))
                 lines[-1].sendall(head_of_a_body(key))
-            time.sleep(1)  # until it was read, a connection counts as idle
+            time.sleep(1)  # until its request has been read, a connection counts as idle
             answer = asked(small, "GET /livez HTTP/1.1", "Host: x", "Connection: close")
         finally:
             for line in lines:
@@ -109,7 +109,7 @@ def test_a_connection_beyond_those_that_are_all_busy_is_answered(tmp_path: Path)
 
 
 @pytest.mark.parametrize("path", ["/livez", "/v1/namespaces", "/v1/nowhere"])
-def test_a_request_with_both_lengths_is_refused_and_the_connection_closed(server: ServerProcess, path: str) -> None:
+def test_a_request_with_both_lengths_is_rejected_and_its_connection_closed(server: ServerProcess, path: str) -> None:
     second = b"GET /v1/me HTTP/1.1\r\nHost: x\r\n\r\n"
     answer = asked(
         server,
@@ -126,14 +126,14 @@ def test_a_request_with_both_lengths_is_refused_and_the_connection_closed(server
     assert b"connection: close" in answer.lower() and b"not both" in answer
 
 
-def test_addresses_are_believed_only_from_proxies_that_are_named(server: ServerProcess, tmp_path: Path) -> None:
+def test_forwarded_addresses_are_trusted_only_from_configured_proxies(server: ServerProcess, tmp_path: Path) -> None:
     assert addresses_of(server) == {"127.0.0.1"}
     with ServerProcess(tmp_path / "data", workers=0, SHOAL_TRUSTED_PROXIES="127.0.0.0/8, ::1") as behind:
         assert addresses_of(behind) == {"192.0.2.7"}
 
 
-def test_a_request_has_its_own_time_whatever_its_connection_carried_before(tmp_path: Path) -> None:
-    # A body over 64 KiB stops and resumes the reading of the connection, in the context of its request.
+def test_a_request_has_its_own_deadline_whatever_its_connection_carried_before(tmp_path: Path) -> None:
+    # A body over 64 KiB pauses and resumes reading from the connection, in the context of its request.
     long, seconds = {"filters": {"note": "x" * 300_000}}, 1
     limits = {"SHOAL_REQUEST_SECONDS": str(seconds)}
     with ServerProcess(tmp_path / "data", workers=0, **limits) as server, server.client() as client:
@@ -146,7 +146,7 @@ def test_a_request_has_its_own_time_whatever_its_connection_carried_before(tmp_p
 
 
 def addresses_of(server: ServerProcess) -> set[str]:
-    """Where the audit log says that a namespace was made from."""
+    """The address from which a namespace was created, according to the audit log."""
     with server.client() as client:
         client.headers["X-Forwarded-For"] = "192.0.2.7"
         client.post("/namespaces", json={"namespace_name": "forwarded"}).raise_for_status()
@@ -155,13 +155,13 @@ def addresses_of(server: ServerProcess) -> set[str]:
 
 
 @pytest.mark.parametrize("wrong", ["proxy.example.org", "10.0.0.0/40", "*"])
-def test_a_proxy_that_is_no_address_is_refused_at_the_start(wrong: str) -> None:
+def test_a_proxy_that_is_not_an_address_is_rejected_at_startup(wrong: str) -> None:
     with pytest.raises(InvalidField, match="addresses or networks"):
         Settings.read({"SHOAL_TRUSTED_PROXIES": wrong})
 
 
 @pytest.mark.parametrize("wrong", ["shoal.example.org", "ftp://x", "https://x?y=1"])
-def test_a_public_address_that_is_none_is_refused_at_the_start(wrong: str) -> None:
+def test_an_invalid_public_address_is_rejected_at_startup(wrong: str) -> None:
     with pytest.raises(InvalidField, match="http"):
         Settings.read({"SHOAL_PUBLIC_URL": wrong})
 
@@ -182,7 +182,7 @@ def test_a_public_address_that_is_none_is_refused_at_the_start(wrong: str) -> No
         ("https://example.org/shoal", "127.0.0.1:8000", "https://example.org/shoal"),
     ],
 )
-def test_links_do_not_follow_a_foreign_host_header(tmp_path: Path, public: str, host: str, expected: str) -> None:
+def test_links_ignore_a_foreign_host_header(tmp_path: Path, public: str, host: str, expected: str) -> None:
     settings = Settings(data=tmp_path, public_url=public)
     app = SimpleNamespace(state=SimpleNamespace(services=SimpleNamespace(settings=settings)))
     headers = [(b"host", host.encode())]

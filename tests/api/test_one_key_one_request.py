@@ -1,5 +1,5 @@
-"""Two requests with one Idempotency-Key that write documents, over a real server: one is stored, the other is a 409
-before it writes."""
+"""Two document writes with the same Idempotency-Key on a real server: one is stored, and the other gets a 409 before it
+writes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.process
 
 
 class Clock(Protocol):
-    """The fixture of the same name in small letters."""
+    """The return type of the fixture of the same name in lower case."""
 
     def forward(self, **span: float) -> None: ...
 
@@ -78,7 +78,7 @@ def assert_reused(answer: httpx.Response) -> None:
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_of_two_bodies_at_once_one_is_stored_and_the_other_is_a_409(write: str, docs: httpx.Client) -> None:
+def test_of_two_concurrent_bodies_one_is_stored_and_the_other_is_a_409(write: str, docs: httpx.Client) -> None:
     together = threading.Barrier(2)
 
     def send(number: int) -> httpx.Response:
@@ -112,7 +112,7 @@ def refusals() -> Iterator[tuple[str, Callable[[httpx.Client], httpx.Response], 
 
 @pytest.mark.parametrize(("refused", "status"), [one[1:] for one in refusals()], ids=[one[0] for one in refusals()])
 @pytest.mark.parametrize("write", WRITES)
-def test_a_refused_request_leaves_its_key_to_a_corrected_one(
+def test_the_key_of_a_rejected_request_can_be_used_by_a_corrected_one(
     write: str, refused: Callable[[httpx.Client], httpx.Response], status: int, docs: httpx.Client
 ) -> None:
     docs.post(IN, json={"document_id": "taken", "vectors": {"text": [1, 2, 3]}}).raise_for_status()
@@ -124,7 +124,7 @@ def test_a_refused_request_leaves_its_key_to_a_corrected_one(
     assert sorted(ids(docs)) == ["d1", "taken"]
 
 
-def test_a_reply_that_could_not_be_saved_leaves_the_key_to_its_request(docs: httpx.Client, clock: Clock) -> None:
+def test_if_a_reply_could_not_be_saved_the_key_stays_reserved_for_its_request(docs: httpx.Client, clock: Clock) -> None:
     with patch.object(idempotency, "hit", save_nothing):
         assert create(docs, 1).status_code == 503
     assert_reused(create(docs, 2))
@@ -160,7 +160,7 @@ def test_an_import_whose_reader_fails_after_the_write_is_in_the_audit_log_once(
     assert (ids(docs), actions()) == (["d1"], ["documents.import"])
 
 
-def test_a_key_of_stored_documents_is_refused_for_records(docs: httpx.Client, services: Services) -> None:
+def test_a_key_of_stored_documents_is_rejected_for_records(docs: httpx.Client, services: Services) -> None:
     with patch.object(idempotency, "hit", save_nothing):
         assert create(docs, 1).status_code == 503
 

@@ -1,4 +1,4 @@
-"""Many callers at once: each keyed create is done once and answered to everybody, also where transactions conflict."""
+"""Many concurrent callers: each keyed create is executed once and all get its reply, even if transactions conflict."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +17,7 @@ THREADS, KEYS = 8, 40
 ClientMaker = Callable[..., httpx.Client]
 
 
-def test_keyed_creates_of_eight_threads_at_once_are_each_done_once(
+def test_concurrent_keyed_creates_of_eight_threads_are_each_executed_once(
     client_for: ClientMaker, admin_key: str, services: Services, record_property: Callable[[str, object], None]
 ) -> None:
     """8 threads send the same 40 keyed creates, 320 calls: a bucket each, and 40 objects in one bucket whose count
@@ -56,10 +56,10 @@ def test_keyed_creates_of_eight_threads_at_once_are_each_done_once(
     assert (actions["bucket.create"], actions["object.create"]) == (KEYS + 1, KEYS)
 
 
-def test_keyed_document_writes_of_eight_threads_at_once_are_each_done_once(
+def test_concurrent_keyed_document_writes_of_eight_threads_are_each_executed_once(
     client_for: ClientMaker, admin_key: str, services: Services
 ) -> None:
-    """8 threads send the same 10 documents, whose ids the server makes, and the same removals."""
+    """8 threads send the same 10 documents, whose ids the server generates, and the same removals."""
     first = client_for(admin_key)
     put_documents(first, grouped_documents(20))
     where = "/collections/docs/documents"
@@ -84,7 +84,7 @@ def test_keyed_document_writes_of_eight_threads_at_once_are_each_done_once(
     assert (actions["document.create"], actions["documents.delete"]) == (10, 10)
 
 
-def test_a_run_is_carried_out_on_each_store_alike(client: httpx.Client, services: Services) -> None:
+def test_a_run_gives_the_same_results_on_each_store(client: httpx.Client, services: Services) -> None:
     put_documents(client, grouped_documents())
     create(client)
     create(client, name="enriching", enrich_source_collection=True)

@@ -1,4 +1,4 @@
-"""More than the server can take: every request is answered, nothing is half written, and the probes go on."""
+"""Overload: every request gets a response, nothing is partially written, and the probes keep working."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ UPSERT = "/namespaces/default/documents/upsert"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[tuple[ServerProcess, str]]:
-    """A server that works on 4 requests at once, holds 8 MiB of bodies and waits 2 s for them; a stranger's key."""
+    """A server that handles 4 requests at once, buffers 8 MiB of bodies and waits 2 s for them; a foreign key."""
     data = tmp_path_factory.mktemp("small") / "data"
     services = assemble(Settings(data=data))
     services.keys.bootstrap(data / "key")
@@ -50,7 +50,7 @@ def server(small: tuple[ServerProcess, str]) -> ServerProcess:
 
 
 class Probe:
-    """Asks /livez all the while, over connections of its own."""
+    """Polls /livez continuously over its own connections."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -96,7 +96,7 @@ def answer_on(line: socket.socket) -> tuple[int, dict[str, str], bytes]:
         return status, headers, reader.read(int(headers.get("content-length", "0")))
 
 
-def test_at_many_times_its_capacity_it_answers_every_request(server: ServerProcess) -> None:
+def test_every_request_gets_a_response_at_many_times_the_capacity(server: ServerProcess) -> None:
     seen: Counter[int] = Counter()
 
     def write(client: httpx.Client, n: int) -> None:
@@ -150,7 +150,7 @@ def test_silent_connections_delay_no_request_and_are_closed(server: ServerProces
         client.delete("/namespaces/while-they-wait").raise_for_status()
 
 
-def test_a_body_that_comes_in_drops_is_refused(server: ServerProcess) -> None:
+def test_a_body_that_trickles_in_is_rejected(server: ServerProcess) -> None:
     with line_to(server) as line:
         line.sendall(head(server, "/namespaces", "Content-Length: 1000000"))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -165,7 +165,7 @@ def test_a_body_that_comes_in_drops_is_refused(server: ServerProcess) -> None:
     assert error["type"] == "RequestTimeoutError" and 0 < error["details"]["received_bytes"] < 300
 
 
-def test_an_upload_that_stops_is_refused_and_nothing_of_it_stays(server: ServerProcess) -> None:
+def test_a_stalled_upload_is_rejected_and_leaves_nothing_behind(server: ServerProcess) -> None:
     more = ("Content-Type: application/x-ndjson", "Content-Length: 1000000")
     with line_to(server) as line:
         line.sendall(head(server, "/collections/docs/documents/import", *more) + b'{"id": "half", "v": [1, 2, 3]}\n')
@@ -177,11 +177,11 @@ def test_an_upload_that_stops_is_refused_and_nothing_of_it_stays(server: ServerP
         assert client.get("/collections/docs/documents/half").status_code == 404
 
 
-def test_large_bodies_have_a_budget_that_small_ones_do_not_need(small: tuple[ServerProcess, str]) -> None:
+def test_large_bodies_share_a_budget_and_small_ones_are_exempt(small: tuple[ServerProcess, str]) -> None:
     server, stranger = small
     path, body = UPSERT, b'{"documents": []}' + b" " * (4 * MIB - 17)
     with line_to(server) as first:
-        # All but the last byte: 4 of the 6 MiB that one organisation may hold.
+        # All but the last byte: 4 of the 6 MiB that one organisation may use.
         first.sendall(head(server, path, f"Content-Length: {len(body)}") + body[:-1])
         wait_until_read(server, path, body)
         with server.client() as client:
@@ -196,11 +196,11 @@ def test_large_bodies_have_a_budget_that_small_ones_do_not_need(small: tuple[Ser
     assert int(at_once.headers["retry-after"]) >= 1
     assert (small_one.status_code, theirs.status_code, finished) == (200, 200, 200)
     with server.client() as client:
-        assert client.post(path, content=body).status_code == 200  # there is room again
+        assert client.post(path, content=body).status_code == 200  # there is capacity again
 
 
 def wait_until_read(server: ServerProcess, path: str, body: bytes) -> None:
-    """Until a second body is refused: what was sent on another connection may still be in a buffer."""
+    """Until a second body is rejected: data sent on another connection may still be in a buffer."""
     with server.client() as client:
         for _ in range(100):
             if client.post(path, content=b"{" + body[1:-1]).status_code == 503:
@@ -236,7 +236,7 @@ def test_a_hundred_large_bodies_at_once_do_not_exhaust_the_memory(server: Server
     assert peak[0] - before < 100 * MIB  # all of them would be 400
 
 
-def test_a_chunked_gibibyte_is_refused_while_it_streams(server: ServerProcess) -> None:
+def test_a_chunked_gibibyte_is_rejected_while_it_streams(server: ServerProcess) -> None:
     process = psutil.Process(server.pid)
     before, peak = process.memory_info().rss, 0
     piece = b"10000\r\n" + b" " * 65536 + b"\r\n"

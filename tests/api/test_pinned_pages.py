@@ -1,4 +1,4 @@
-"""Whoever has begun to page through results gets to the end of the same run, however many others publish meanwhile."""
+"""Pagination through results stays within the run it began with, however many other runs publish in the meantime."""
 
 from collections import Counter
 from typing import Any
@@ -30,7 +30,7 @@ def runs_in(pages: list[dict[str, Any]]) -> Counter[str]:
     return Counter(document["run_id"] for one in pages for document in one["results"])
 
 
-def test_a_list_of_output_documents_ends_in_the_run_it_began_with(
+def test_paginating_output_documents_stays_within_the_run_it_began_with(
     client: httpx.Client, services: Services, output: str
 ) -> None:
     first = page(client, output, None).json()
@@ -47,7 +47,7 @@ def test_a_list_of_output_documents_ends_in_the_run_it_began_with(
     assert list(runs_in([page(client, output, None).json()])) == [again["run_id"]]
 
 
-def test_after_the_grace_the_old_documents_go_and_their_cursor_says_so(
+def test_after_the_grace_period_old_documents_are_removed_and_their_cursor_reports_it(
     client: httpx.Client, services: Services, output: str, clock: Clock
 ) -> None:
     cursor = page(client, output, None).json()["pagination"]["next_cursor"]
@@ -63,7 +63,7 @@ def test_after_the_grace_the_old_documents_go_and_their_cursor_says_so(
     assert services.housekeeping.tidy().generations == 0
 
 
-def test_pages_of_members_stay_in_one_run(client: httpx.Client, services: Services) -> None:
+def test_pages_of_members_stay_within_one_run(client: httpx.Client, services: Services) -> None:
     window = {"include_members": True, "include_centroids": False, "limit": 25}
     first = client.get("/clusters/groups/artifacts", params=window).json()
     put_documents(client, grouped_documents(90))
@@ -78,7 +78,7 @@ def test_pages_of_members_stay_in_one_run(client: httpx.Client, services: Servic
 
 
 @pytest.mark.parametrize("cursor", ["run_x.1", "1.2.3", "-1", "ten", "9" * 30])
-def test_a_cursor_that_is_none_is_refused(client: httpx.Client, cursor: str) -> None:
+def test_an_invalid_cursor_is_rejected(client: httpx.Client, cursor: str) -> None:
     refused = client.get("/clusters/groups/artifacts", params={"cursor": cursor})
 
     assert refused.status_code in (404, 422)
@@ -89,7 +89,7 @@ class TestRetention:
     def settings(self) -> dict[str, int]:
         return {"keep_runs": 1}
 
-    def test_results_beyond_the_ones_to_keep_are_removed_and_the_runs_stay_listed(
+    def test_results_beyond_the_retention_limit_are_removed_but_their_runs_stay_listed(
         self, client: httpx.Client, services: Services
     ) -> None:
         for _ in range(3):
@@ -109,7 +109,7 @@ class TestRetention:
         old = client.get(f"/clusters/groups/executions/{runs[3]}", params={"include_vectors": True})
         assert (old.status_code, old.json()["centroids"][0]["centroid_vector"]) == (200, None)
 
-    def test_the_visible_run_is_kept_whatever_its_age(self, client: httpx.Client, services: Services) -> None:
+    def test_the_visible_run_is_retained_whatever_its_age(self, client: httpx.Client, services: Services) -> None:
         services.housekeeping.tidy()
 
         assert client.get("/clusters/groups/artifacts").status_code == 200

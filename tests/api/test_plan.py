@@ -40,7 +40,7 @@ def test_a_plan_estimates_time_memory_and_disk_and_queues_nothing(client: httpx.
     assert client.post("/tasks/list").json()["results"] == []
 
 
-def test_it_counts_the_documents_that_the_run_would_take(client: httpx.Client) -> None:
+def test_a_plan_counts_the_documents_that_the_run_would_use(client: httpx.Client) -> None:
     create(client)
     wanted = {"field": "kind", "operator": "eq", "value": "a"}
 
@@ -58,13 +58,13 @@ def test_more_documents_never_cost_less(client: httpx.Client, method: str) -> No
     assert all(many[name] > few[name] for name in ("documents", "peak_memory_bytes", "disk_bytes"))
 
 
-def test_the_length_of_texts_counts(client: httpx.Client) -> None:
+def test_estimates_depend_on_the_length_of_texts(client: httpx.Client) -> None:
     create(client)
     short = plan_of(client)["peak_memory_bytes"]
     long = [{**one, "payload": {**one["payload"], "text": "word and word " * 100}} for one in grouped_documents(60)]
     put_documents(client, long)
 
-    held = 60 * 14 * 100  # bytes of text, all of which a run has in memory
+    held = 60 * 14 * 100  # bytes of text, all of which a run holds in memory
     assert plan_of(client)["peak_memory_bytes"] > short + held
 
 
@@ -73,7 +73,7 @@ class TestBudget:
     def settings(self) -> dict[str, Any]:
         return {"run_memory_mib": 80}
 
-    def test_a_run_beyond_it_is_refused_with_the_estimate_and_what_would_fit(
+    def test_a_run_beyond_the_limit_is_rejected_with_the_estimate_and_what_would_fit(
         self, client: httpx.Client, services: Services
     ) -> None:
         create(client, method="agglomerative")
@@ -91,7 +91,7 @@ class TestBudget:
         sample = int(message.split("at most ")[1].split(", or")[0].replace(",", ""))
         assert client.post("/clusters/groups/execute", json={"sample_size": sample}).status_code == 200
 
-    def test_the_error_about_an_assignment_beyond_it_names_the_mode(
+    def test_the_error_about_an_assignment_beyond_the_limit_names_the_mode(
         self, client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         create(client)
@@ -113,7 +113,7 @@ class TestBudget:
         assert client.post("/clusters/groups/execute").status_code == 200
 
 
-def test_the_same_execute_while_one_is_active_gives_its_task_whatever_became_of_the_documents(
+def test_repeating_an_active_execute_returns_its_task_even_if_the_documents_changed(
     client: httpx.Client, services: Services
 ) -> None:
     create(client)
@@ -125,7 +125,7 @@ def test_the_same_execute_while_one_is_active_gives_its_task_whatever_became_of_
     assert (again.status_code, again.json()["task_id"]) == (200, first["task_id"])
 
 
-def test_assigning_costs_less_than_clustering_and_may_be_of_fewer_documents_than_clusters(
+def test_assigning_costs_less_than_clustering_and_allows_fewer_documents_than_clusters(
     client: httpx.Client, services: Services
 ) -> None:
     create(client, method="hdbscan")
@@ -138,9 +138,7 @@ def test_assigning_costs_less_than_clustering_and_may_be_of_fewer_documents_than
     assert assign["peak_memory_bytes"] < full["peak_memory_bytes"]
 
 
-def test_a_run_is_not_assigned_to_results_that_others_replaced_meanwhile(
-    client: httpx.Client, services: Services
-) -> None:
+def test_a_run_is_not_assigned_to_results_replaced_in_the_meantime(client: httpx.Client, services: Services) -> None:
     create(client)
     execute(client, services)
     scope = services.namespaces.scope(Scope(services.keys.organizations()[0].organization_id), None)

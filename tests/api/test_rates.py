@@ -1,4 +1,4 @@
-"""Requests a minute: for a key, for an organisation, and wrong keys from an address."""
+"""Requests per minute: limits per key and per organisation, and of wrong keys per address."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ WRONG = {"Authorization": "Bearer sk_wrong"}
 
 
 class Seconds:
-    """A clock of seconds that is moved by hand."""
+    """A clock in seconds that is advanced manually."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -28,7 +28,7 @@ class Seconds:
         return self.now
 
 
-def test_a_minutes_worth_may_come_at_once_and_then_one_after_the_other() -> None:
+def test_a_burst_of_one_minute_is_allowed_and_then_requests_at_the_steady_rate() -> None:
     clock = Seconds()
     buckets = Buckets(6, clock)
     for left in range(6, 0, -1):
@@ -46,7 +46,7 @@ def test_a_minutes_worth_may_come_at_once_and_then_one_after_the_other() -> None
 
 
 @given(st.integers(1, 600), st.lists(st.floats(0, 30), min_size=1, max_size=300))
-def test_never_more_than_the_limit_and_what_flowed_in(limit: int, pauses: list[float]) -> None:
+def test_admitted_requests_never_exceed_the_limit_plus_the_refill(limit: int, pauses: list[float]) -> None:
     clock = Seconds()
     buckets = Buckets(limit, clock)
     taken = 0
@@ -58,12 +58,12 @@ def test_never_more_than_the_limit_and_what_flowed_in(limit: int, pauses: list[f
             taken += 1
         else:
             clock.now += standing.retry_after_s
-            assert buckets.standing("a").remaining >= 1  # what is told to wait is enough
+            assert buckets.standing("a").remaining >= 1  # the reported wait is sufficient
 
     assert taken <= limit + (clock.now - 1000) * limit / 60 + 1e-3
 
 
-def test_buckets_are_bounded_and_the_longest_unused_go_first() -> None:
+def test_buckets_are_bounded_and_the_least_recently_used_are_evicted_first() -> None:
     buckets = Buckets(5, Seconds(), most=100)
     for n in range(1000):
         buckets.take(f"k{n}")
@@ -75,7 +75,7 @@ def test_buckets_are_bounded_and_the_longest_unused_go_first() -> None:
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[tuple[ServerProcess, str]]:
-    """A server that allows 5 requests a minute for a key and 8 for an organisation, and a key of another one."""
+    """A server that allows 5 requests per minute and key and 8 per organisation, and a key of another organisation."""
     data = tmp_path_factory.mktemp("limited") / "data"
     services = assemble(Settings(data=data))
     services.keys.bootstrap(data / "key")
@@ -86,7 +86,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterat
         yield running, other
 
 
-def test_a_caller_over_the_limit_learns_when_to_retry(limited: tuple[ServerProcess, str]) -> None:
+def test_the_response_to_a_caller_over_the_limit_says_when_to_retry(limited: tuple[ServerProcess, str]) -> None:
     server, other = limited
     with server.client() as client:
         answers = [client.get("/me") for _ in range(5)]
@@ -111,7 +111,7 @@ def test_a_caller_over_the_limit_learns_when_to_retry(limited: tuple[ServerProce
     assert theirs.status_code == 200
 
 
-def test_keys_of_one_organisation_share_its_limit(tmp_path: Path) -> None:
+def test_keys_of_an_organisation_share_its_limit(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0, SHOAL_ORGANIZATION_RATE_LIMIT_PER_MINUTE="4") as server:
         with server.client() as client:
             path = "/organizations/users/a@example.com/api-keys"
@@ -124,9 +124,9 @@ def test_keys_of_one_organisation_share_its_limit(tmp_path: Path) -> None:
     assert "This organisation" in answers[-1].json()["error"]["message"]
 
 
-def test_wrong_keys_from_one_address_are_throttled_and_probes_are_not(tmp_path: Path) -> None:
+def test_wrong_keys_from_one_address_are_throttled_but_probes_are_not(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", workers=0, SHOAL_FAILED_LOGINS_PER_MINUTE="3") as server:
-        elsewhere = {"X-Forwarded-For": "192.0.2.7"}  # anybody may write that
+        elsewhere = {"X-Forwarded-For": "192.0.2.7"}  # any client can send that header
         with server.client() as client:
             right = [client.get("/me").status_code for _ in range(5)]
             wrong = [client.get("/me", headers=WRONG).status_code for _ in range(5)]
@@ -140,7 +140,7 @@ def test_wrong_keys_from_one_address_are_throttled_and_probes_are_not(tmp_path: 
     assert "wrong key" in refused.json()["error"]["message"]
 
 
-def test_behind_a_trusted_proxy_wrong_keys_are_counted_for_each_client(tmp_path: Path) -> None:
+def test_behind_a_trusted_proxy_wrong_keys_are_counted_per_client(tmp_path: Path) -> None:
     limits = {"SHOAL_FAILED_LOGINS_PER_MINUTE": "3", "SHOAL_TRUSTED_PROXIES": "127.0.0.1"}
     with ServerProcess(tmp_path / "data", workers=0, **limits) as server, server.client() as client:
         for _ in range(4):
@@ -151,5 +151,5 @@ def test_behind_a_trusted_proxy_wrong_keys_are_counted_for_each_client(tmp_path:
     assert others.status_code == 200
 
 
-def test_without_limits_there_are_no_headers_about_them(client: httpx.Client) -> None:
+def test_without_limits_no_rate_limit_headers_are_sent(client: httpx.Client) -> None:
     assert not [name for name in client.get("/me").headers if name.startswith("x-ratelimit")]

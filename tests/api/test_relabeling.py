@@ -1,4 +1,4 @@
-"""Labels that people change, as they reach the documents that hold the ones before."""
+"""Changes of labels by users, and how they reach documents that hold the previous labels."""
 
 import logging
 from collections.abc import Callable
@@ -29,12 +29,12 @@ def relabel(client: httpx.Client, run: dict[str, Any], **labels: str) -> dict[st
 
 
 def give(services: Services, run: dict[str, Any], **labels: str) -> None:
-    """Another one's call, in the middle of what is under way."""
+    """Make a concurrent call in the middle of an operation."""
     services.executions.relabel(scope_of(services), run["cluster_id"], run["run_id"], labels)
 
 
 def at_the_flip(services: Services, patched: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
-    """Do something when a run has written everything and is about to be published."""
+    """Act when a run has written everything and is about to be published."""
     publish = services.states.publish
 
     def acted(*given: Any, **more: Any) -> None:
@@ -59,9 +59,7 @@ def labels_of(client: httpx.Client, cluster_id: str, field: str = "cluster_label
     return {one[field] for one in stored(client).values() if one["cluster_id"] == cluster_id}
 
 
-def test_enriched_documents_have_a_new_label_when_the_call_is_answered(
-    client: httpx.Client, services: Services
-) -> None:
+def test_enriched_documents_have_the_new_label_when_the_call_returns(client: httpx.Client, services: Services) -> None:
     create(client, enrich_source_collection=True)
     run = execute(client, services)
     before = stored(client)
@@ -77,7 +75,7 @@ def test_enriched_documents_have_a_new_label_when_the_call_is_answered(
     assert labels_of(client, "cl_0") == {before[inside[0]]["cluster_label"]}
 
 
-def test_a_label_that_was_changed_in_a_document_by_hand_stays(client: httpx.Client, services: Services) -> None:
+def test_a_label_edited_by_hand_in_a_document_is_kept(client: httpx.Client, services: Services) -> None:
     create(client, enrich_source_collection=True)
     run = execute(client, services)
     id = next(id for id, one in stored(client).items() if one["cluster_id"] == "cl_0")
@@ -89,7 +87,7 @@ def test_a_label_that_was_changed_in_a_document_by_hand_stays(client: httpx.Clie
     assert stored(client)[id]["cluster_label"] == "By hand"
 
 
-def test_labels_of_another_cluster_that_wrote_the_documents_later_stay(
+def test_labels_written_later_by_another_cluster_are_kept(
     client: httpx.Client, services: Services, clock: Clock
 ) -> None:
     create(client, enrich_source_collection=True)
@@ -112,7 +110,7 @@ def test_labels_of_another_cluster_that_wrote_the_documents_later_stay(
     assert labels_of(client, "cl_0") == {"Boxes"}
 
 
-def test_what_a_document_lost_its_cluster_for_is_cleared_by_the_next_run(
+def test_values_of_a_document_that_lost_its_cluster_are_cleared_by_the_next_run(
     client: httpx.Client, services: Services, clock: Clock
 ) -> None:
     create(client, enrich_source_collection=True)
@@ -128,7 +126,7 @@ def test_what_a_document_lost_its_cluster_for_is_cleared_by_the_next_run(
     assert not any("cluster_label" in one or "cluster_id" in one for one in odd)
 
 
-def test_mapped_fields_and_documents_of_an_output_collection_follow(client: httpx.Client, services: Services) -> None:
+def test_mapped_fields_and_output_documents_follow_a_new_label(client: httpx.Client, services: Services) -> None:
     mapping = {"field_mappings": [{"source_field": "cluster_label", "target_field": "topic.name"}]}
     create(client, enrich_source_collection=True, source_enrichment_config=mapping)
     create(client, name="apart")
@@ -147,7 +145,9 @@ def test_mapped_fields_and_documents_of_an_output_collection_follow(client: http
     assert "Music" not in [one["cluster_label"] for one in rows if one["cluster_id"] != "cl_1"]
 
 
-def test_labels_of_features_apart_reach_the_fields_of_their_feature(client: httpx.Client, services: Services) -> None:
+def test_labels_of_independent_features_reach_the_fields_of_their_feature(
+    client: httpx.Client, services: Services
+) -> None:
     for one in (rows := grouped_documents(60)):
         one["vectors"]["w"] = one["vectors"]["v"][::-1]
     put_documents(client, rows)
@@ -163,7 +163,7 @@ def test_labels_of_features_apart_reach_the_fields_of_their_feature(client: http
     assert "Parcels" not in {one["cluster_label_v"] for one in found}
 
 
-def test_many_documents_follow_after_the_answer_which_says_so(
+def test_many_documents_are_updated_after_the_response_which_says_so(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relabeling, "_FOLLOW_AT_ONCE", 10)
@@ -178,7 +178,7 @@ def test_many_documents_follow_after_the_answer_which_says_so(
     assert labels_of(client, "cl_0") == {"Parcels"}
 
 
-def test_a_relabelling_that_was_interrupted_is_finished_with_the_newest_labels(
+def test_an_interrupted_relabelling_is_completed_with_the_newest_labels(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relabeling, "_BATCH", 5)
@@ -207,7 +207,7 @@ def test_a_relabelling_that_was_interrupted_is_finished_with_the_newest_labels(
 
 
 @pytest.mark.parametrize("postponed", [False, True])
-def test_the_newest_of_two_labels_given_at_once_is_in_the_documents(
+def test_the_newer_of_two_concurrent_labels_is_in_the_documents(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch, postponed: bool
 ) -> None:
     create(client, enrich_source_collection=True)
@@ -230,7 +230,7 @@ def test_the_newest_of_two_labels_given_at_once_is_in_the_documents(
     assert on_record(services) == []
 
 
-def test_a_label_of_a_run_that_another_one_has_just_replaced_stays_with_it(
+def test_a_label_of_a_run_that_was_just_replaced_stays_with_that_run(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(client, config={"hierarchical": True})
@@ -255,7 +255,7 @@ def test_a_label_of_a_run_that_another_one_has_just_replaced_stays_with_it(
     ]
 
 
-def test_few_documents_wait_for_those_that_an_earlier_call_left(
+def test_few_documents_are_updated_only_after_those_left_by_an_earlier_call(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relabeling, "_FOLLOW_AT_ONCE", 30)
@@ -273,7 +273,7 @@ def test_few_documents_wait_for_those_that_an_earlier_call_left(
 
 
 @pytest.mark.parametrize("enriches", [True, False])
-def test_where_the_results_are_gone_the_answer_and_the_log_say_that_documents_stay_as_they_are(
+def test_if_the_results_are_missing_the_response_and_the_log_say_that_documents_are_unchanged(
     client: httpx.Client, services: Services, caplog: pytest.LogCaptureFixture, enriches: bool
 ) -> None:
     create(client, enrich_source_collection=enriches)
@@ -291,7 +291,7 @@ def test_where_the_results_are_gone_the_answer_and_the_log_say_that_documents_st
     assert on_record(services) == []
 
 
-def test_a_label_given_when_the_next_run_has_written_its_output_reaches_it(
+def test_a_label_set_after_the_next_run_has_written_its_output_reaches_that_output(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(client, config={"hierarchical": True})
@@ -309,7 +309,7 @@ def test_a_label_given_when_the_next_run_has_written_its_output_reaches_it(
     assert links_of(client, "groups", own) == {"Parcels"}
 
 
-def test_a_label_taken_away_when_the_next_run_has_written_its_output_is_gone_there_too(
+def test_a_label_removed_after_the_next_run_has_written_its_output_is_removed_there_too(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(client, config={"hierarchical": True})
@@ -326,9 +326,7 @@ def test_a_label_taken_away_when_the_next_run_has_written_its_output_is_gone_the
     assert links_of(client, "groups", own) == {made}
 
 
-def test_a_cluster_that_the_run_does_not_have_is_refused_with_the_nearest(
-    client: httpx.Client, services: Services
-) -> None:
+def test_a_cluster_missing_from_the_run_is_rejected_with_the_nearest(client: httpx.Client, services: Services) -> None:
     create(client)
     run = execute(client, services)
 

@@ -1,4 +1,4 @@
-"""A run that crashed goes on after the last stage it had finished, and ends as if nothing had happened."""
+"""A crashed run resumes after its last finished stage and ends with the same results as an uninterrupted one."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from shoal.labeling import Brief, Budget, Name, WordNamer
 from shoal.runs.states import QUEUE
 
 STAGES = {"cluster": set(), "layout": {"cluster"}, "name": {"group"}, "publish": {"group", "name"}}
-"""For the stage in which an attempt crashes those that the next one finds."""
+"""Maps the stage in which an attempt crashes to the stages that the next attempt finds."""
 WEIGHTED = {"multi_feature_strategy": "weighted", "weight_learning_config": {"max_iterations": 5}}
 TWO = {"feature_uris": ["v", "w"], **WEIGHTED}
 
 
 class Crash(BaseException):
-    """What no handler of errors sees, as little as it sees a SIGKILL."""
+    """An exception that no error handler catches, like a SIGKILL."""
 
 
 class Watched:
-    """Counts the stages that are gone through, and crashes at the start of one of them, once."""
+    """Counts the executed stages, and crashes once at the start of one of them."""
 
     def __init__(self, crash_in: str | None = None) -> None:
         self.seen: Counter[str] = Counter()
@@ -39,12 +39,12 @@ class Watched:
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    """Every stage is kept, however quick."""
+    """Every stage is saved, however quick."""
     return {"checkpoint_seconds": 0.0}
 
 
 def attempt(services: Services, progress: Watched) -> None:
-    """One attempt that crashes; the run goes back to the queue, as its worker would hand it back."""
+    """Let one attempt crash; the run goes back to the queue as if its worker had released it."""
     now = services.states._now()
     job = services.metadata.claim(QUEUE, "test", now, now + timedelta(seconds=30))
     assert job is not None
@@ -75,7 +75,7 @@ def two_features() -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["kmeans", "hdbscan", "auto"])
 @pytest.mark.parametrize("crash_in", STAGES)
-def test_the_next_attempt_takes_up_what_was_finished_and_gives_the_same_groups(
+def test_the_next_attempt_reuses_finished_stages_and_finds_the_same_groups(
     client: httpx.Client,
     services: Services,
     method: str,
@@ -103,7 +103,7 @@ def test_the_next_attempt_takes_up_what_was_finished_and_gives_the_same_groups(
     )
 
 
-def test_the_learned_weights_of_features_are_kept(client: httpx.Client, services: Services) -> None:
+def test_the_learned_feature_weights_are_saved(client: httpx.Client, services: Services) -> None:
     put_documents(client, two_features())
     create(client, config=TWO)
     client.post("/clusters/groups/execute").raise_for_status()
@@ -115,7 +115,7 @@ def test_the_learned_weights_of_features_are_kept(client: httpx.Client, services
     assert (run["status"], run["resumed_stages"]) == ("completed", ["fuse"])
 
 
-def test_features_that_are_clustered_apart_have_stages_of_their_own(client: httpx.Client, services: Services) -> None:
+def test_independently_clustered_features_have_their_own_stages(client: httpx.Client, services: Services) -> None:
     put_documents(client, two_features())
     create(client, config={**TWO, "multi_feature_strategy": "independent"})
     client.post("/clusters/groups/execute").raise_for_status()
@@ -126,7 +126,7 @@ def test_features_that_are_clustered_apart_have_stages_of_their_own(client: http
     assert (run_of(client)["status"], run_of(client)["resumed_stages"]) == ("completed", ["group", "name"])
 
 
-def test_stages_of_other_documents_are_made_again(client: httpx.Client, services: Services) -> None:
+def test_stages_of_other_documents_are_recomputed(client: httpx.Client, services: Services) -> None:
     put_documents(client, grouped_documents(90))
     create(client)
     client.post("/clusters/groups/execute").raise_for_status()
@@ -141,7 +141,7 @@ def test_stages_of_other_documents_are_made_again(client: httpx.Client, services
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "missing"])
 @pytest.mark.parametrize("stage", ["group", "name"])
-def test_a_damaged_stage_is_made_again(client: httpx.Client, services: Services, stage: str, damage: str) -> None:
+def test_a_damaged_stage_is_recomputed(client: httpx.Client, services: Services, stage: str, damage: str) -> None:
     put_documents(client, grouped_documents(90))
     create(client)
     client.post("/clusters/groups/execute").raise_for_status()
@@ -161,7 +161,7 @@ def test_a_damaged_stage_is_made_again(client: httpx.Client, services: Services,
 
 
 @pytest.mark.parametrize("end", ["completed", "canceled", "deleted"])
-def test_a_run_that_is_over_leaves_no_stages(client: httpx.Client, services: Services, end: str) -> None:
+def test_a_finished_run_leaves_no_stages(client: httpx.Client, services: Services, end: str) -> None:
     put_documents(client, grouped_documents(90))
     create(client)
     client.post("/clusters/groups/execute").raise_for_status()
@@ -179,7 +179,7 @@ def test_a_run_that_is_over_leaves_no_stages(client: httpx.Client, services: Ser
 
 
 class CountedNamer(WordNamer):
-    """The real namer, with a count of what it was asked: a model would be paid each time."""
+    """The real namer with a call counter: a model would charge for each call."""
 
     def __init__(self) -> None:
         self.briefs = 0
@@ -190,7 +190,7 @@ class CountedNamer(WordNamer):
 
 
 @pytest.mark.parametrize("independent", [False, True])
-def test_a_run_that_crashed_after_naming_does_not_ask_the_namer_again(
+def test_a_run_that_crashed_after_naming_does_not_call_the_namer_again(
     client: httpx.Client, services: Services, independent: bool
 ) -> None:
     put_documents(client, two_features())
@@ -206,10 +206,10 @@ def test_a_run_that_crashed_after_naming_does_not_ask_the_namer_again(
     assert run_of(client)["status"] == "completed"
 
 
-def test_an_id_follows_the_run_before_even_where_that_came_between_two_attempts(
+def test_ids_follow_the_previous_run_even_if_it_was_published_between_two_attempts(
     client: httpx.Client, services: Services
 ) -> None:
-    """Groups and names are kept by number: ids are given anew by each attempt."""
+    """Groups and names are saved by number: each attempt assigns ids afresh."""
     put_documents(client, grouped_documents(90))
     create(client)
     client.post("/clusters/groups/execute").raise_for_status()

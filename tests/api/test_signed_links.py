@@ -1,4 +1,4 @@
-"""Links of exports: they work by themselves for an hour, for one table of one run, and tell nobody anything else."""
+"""Links of exports: they work without a key for an hour, for one table of one run, and reveal nothing else."""
 
 import hashlib
 import io
@@ -30,13 +30,13 @@ def exported(client: httpx.Client, run: dict[str, Any], **query: str) -> dict[st
 
 
 def changed(url: str, **parameters: str | None) -> str:
-    """The link with other parameters; None takes one away."""
+    """The link with changed parameters; None removes one."""
     parts = urlsplit(url)
     query = {**dict(parse_qsl(parts.query)), **parameters}
     return parts._replace(query=urlencode({n: v for n, v in query.items() if v is not None})).geturl()
 
 
-def test_the_link_of_an_export_works_by_itself(client: httpx.Client, run: dict[str, Any]) -> None:
+def test_the_link_of_an_export_works_without_a_key(client: httpx.Client, run: dict[str, Any]) -> None:
     link = exported(client, run)
 
     with urllib.request.urlopen(link["url"]) as answer:  # as pandas.read_parquet does
@@ -48,7 +48,7 @@ def test_the_link_of_an_export_works_by_itself(client: httpx.Client, run: dict[s
     assert link["download_url"] == link["url"]
 
 
-def test_a_range_and_a_head_of_the_link_are_answered(client: httpx.Client, run: dict[str, Any]) -> None:
+def test_a_link_supports_range_and_head_requests(client: httpx.Client, run: dict[str, Any]) -> None:
     link = exported(client, run)
 
     part = httpx.get(link["url"], headers={"Range": "bytes=0-3"})
@@ -66,7 +66,7 @@ def test_a_range_and_a_head_of_the_link_are_answered(client: httpx.Client, run: 
     assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(link["size_bytes"]), b"")
 
 
-def test_a_download_is_resumed_only_while_its_content_is_the_same(client: httpx.Client, run: dict[str, Any]) -> None:
+def test_a_download_is_resumed_only_while_its_content_is_unchanged(client: httpx.Client, run: dict[str, Any]) -> None:
     link = exported(client, run)
     whole = httpx.get(link["url"])
     etag = whole.headers["ETag"]
@@ -79,7 +79,7 @@ def test_a_download_is_resumed_only_while_its_content_is_the_same(client: httpx.
     assert (another.status_code, another.content) == (200, whole.content)
 
 
-def test_a_link_ends_after_its_hour(client: httpx.Client, run: dict[str, Any], clock: Clock) -> None:
+def test_a_link_expires_after_an_hour(client: httpx.Client, run: dict[str, Any], clock: Clock) -> None:
     link = exported(client, run)
 
     clock.forward(minutes=59)
@@ -101,9 +101,7 @@ def test_a_link_ends_after_its_hour(client: httpx.Client, run: dict[str, Any], c
         {"expires": None}, {"expires": "soon"}, {"signature": "\u00e9"},
     ],
 )  # fmt: skip
-def test_a_link_that_was_changed_opens_nothing(
-    client: httpx.Client, run: dict[str, Any], edit: dict[str, str | None]
-) -> None:
+def test_a_modified_link_opens_nothing(client: httpx.Client, run: dict[str, Any], edit: dict[str, str | None]) -> None:
     answer = httpx.get(changed(exported(client, run)["url"], **edit))
 
     assert answer.status_code == 403
@@ -129,7 +127,9 @@ def test_a_link_opens_no_other_path_and_no_other_method(client: httpx.Client, ru
 
 
 @pytest.mark.parametrize("gone", ["/clusters/groups", "/namespaces/default?force=true"])
-def test_a_link_ends_with_what_it_is_of(client: httpx.Client, run: dict[str, Any], gone: str) -> None:
+def test_a_link_stops_working_when_its_resource_is_deleted(
+    client: httpx.Client, run: dict[str, Any], gone: str
+) -> None:
     url = exported(client, run)["url"]
 
     client.delete(gone).raise_for_status()
@@ -137,7 +137,7 @@ def test_a_link_ends_with_what_it_is_of(client: httpx.Client, run: dict[str, Any
     assert httpx.get(url).status_code == 404
 
 
-def test_a_link_holds_the_members_of_one_label(client: httpx.Client, run: dict[str, Any]) -> None:
+def test_a_link_can_contain_the_members_of_one_label(client: httpx.Client, run: dict[str, Any]) -> None:
     label = run["centroids"][0]["label"]
 
     link = exported(client, run, cluster_label=label)
@@ -147,7 +147,7 @@ def test_a_link_holds_the_members_of_one_label(client: httpx.Client, run: dict[s
     assert table.num_rows == link["row_count"] == run["centroids"][0]["num_members"]
 
 
-def test_labels_that_people_gave_are_in_the_file(client: httpx.Client, run: dict[str, Any]) -> None:
+def test_user_labels_are_in_the_file(client: httpx.Client, run: dict[str, Any]) -> None:
     path = f"/clusters/groups/executions/{run['run_id']}"
     client.patch(f"{path}/labels", json={"labels": {"cl_0": "Mine"}}).raise_for_status()
 
@@ -156,7 +156,7 @@ def test_labels_that_people_gave_are_in_the_file(client: httpx.Client, run: dict
     assert "Mine" in set(table["cluster_label"].to_pylist())
 
 
-def test_the_secret_is_private_and_the_signature_in_no_log(
+def test_the_secret_is_private_and_the_signature_is_not_logged(
     client: httpx.Client, services: Services, run: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -172,7 +172,7 @@ def test_the_secret_is_private_and_the_signature_in_no_log(
     assert own and not any(signature in line for line in own)
 
 
-def test_links_follow_no_foreign_host(client: httpx.Client, run: dict[str, Any]) -> None:
+def test_links_ignore_a_foreign_host(client: httpx.Client, run: dict[str, Any]) -> None:
     path = f"/clusters/groups/executions/{run['run_id']}/export"
 
     link = client.get(path, headers={"Host": "evil.example"}).json()

@@ -1,4 +1,4 @@
-"""What a run keeps beside members and centroids, as files to download."""
+"""Tables of a run other than members and centroids, as downloadable files."""
 
 import io
 from typing import Any
@@ -66,7 +66,7 @@ def test_the_error_about_a_missing_table_lists_those_that_exist(client: httpx.Cl
     assert "centroids, members, near_duplicates" in reply.text
 
 
-def test_features_apart_keep_tables_of_their_own(client: httpx.Client, services: Services) -> None:
+def test_independent_features_have_their_own_tables(client: httpx.Client, services: Services) -> None:
     create(client, method="auto", config={"multi_feature_strategy": "independent"})
 
     run = execute(client, services)

@@ -1,4 +1,4 @@
-"""Which fields name the clusters of a run: requested, or chosen and reported."""
+"""The fields from which the clusters of a run are named: requested, or chosen and reported."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def labels(run: dict[str, Any]) -> set[str]:
     return {word for one in run["centroids"] for word in one["label"].lower().split()}
 
 
-def test_a_cluster_is_named_from_the_fields_it_asks_for(client: httpx.Client, services: Services) -> None:
+def test_a_cluster_is_named_from_the_requested_fields(client: httpx.Client, services: Services) -> None:
     made = create(client, text_fields=["nested.tool"])
 
     run = execute(client, services)
@@ -44,9 +44,7 @@ def test_a_cluster_is_named_from_the_fields_it_asks_for(client: httpx.Client, se
     assert not set(ANIMALS) & labels(run)
 
 
-def test_a_run_asks_for_other_fields_and_the_next_one_has_those_of_the_cluster(
-    client: httpx.Client, services: Services
-) -> None:
+def test_fields_requested_for_one_run_do_not_affect_the_next_one(client: httpx.Client, services: Services) -> None:
     create(client, text_fields=["nested.tool"])
 
     run = execute(client, services, text_fields=["animal"])
@@ -56,7 +54,7 @@ def test_a_run_asks_for_other_fields_and_the_next_one_has_those_of_the_cluster(
     assert after["text_fields"] == ["nested.tool"] and set(TOOLS) <= labels(after)
 
 
-def test_the_inputs_of_one_run_count_for_that_run(client: httpx.Client, services: Services) -> None:
+def test_the_inputs_of_a_run_apply_only_to_that_run(client: httpx.Client, services: Services) -> None:
     create(client)
     inputs = {"input_mappings": [{"input_key": "t", "source_type": "payload", "path": "nested.tool"}]}
 
@@ -76,7 +74,7 @@ def test_chosen_fields_are_reported(client: httpx.Client, services: Services) ->
 
 
 @pytest.mark.parametrize("body", [["anmal"], ["animal", "tool"], ["metadata.x"]])
-def test_a_field_that_no_document_has_is_refused_with_those_there_are(client: httpx.Client, body: list[str]) -> None:
+def test_a_field_that_no_document_has_is_rejected_with_the_existing_ones(client: httpx.Client, body: list[str]) -> None:
     create(client)
     config = {"feature_uris": ["v"], "clustering_method": "kmeans"}
     new = {"collection_ids": ["docs"], "cluster_name": "other", "vector_config": config, "text_fields": body}
@@ -94,7 +92,7 @@ def test_a_field_that_no_document_has_is_refused_with_those_there_are(client: ht
 
 
 @pytest.mark.parametrize("body", [[], [""], "animal", [1], ["a"] * 21])
-def test_what_is_no_list_of_fields_is_refused(client: httpx.Client, body: object) -> None:
+def test_an_invalid_list_of_fields_is_rejected(client: httpx.Client, body: object) -> None:
     create(client)
 
     reply = client.post("/clusters/groups/execute", json={"text_fields": body})
@@ -103,7 +101,7 @@ def test_what_is_no_list_of_fields_is_refused(client: httpx.Client, body: object
     assert "text_fields" in reply.text
 
 
-def test_a_change_names_from_other_fields_and_null_lets_the_server_choose(
+def test_a_change_selects_other_fields_and_null_lets_the_server_choose(
     client: httpx.Client, services: Services
 ) -> None:
     create(client, text_fields=["animal"])
@@ -116,7 +114,7 @@ def test_a_change_names_from_other_fields_and_null_lets_the_server_choose(
     assert cleared["text_fields"] is None
 
 
-def test_fields_of_an_empty_collection_are_not_known_and_not_refused(client: httpx.Client) -> None:
+def test_fields_of_an_empty_collection_are_unknown_and_not_rejected(client: httpx.Client) -> None:
     client.post("/collections", json={"collection_name": "empty", "source": {"type": "direct_upsert"}})
     config = {"feature_uris": ["v"], "clustering_method": "kmeans"}
 
@@ -128,7 +126,7 @@ def test_fields_of_an_empty_collection_are_not_known_and_not_refused(client: htt
     assert reply.status_code == 200, reply.text
 
 
-def test_a_run_that_assigns_has_no_fields_of_its_own(client: httpx.Client, services: Services) -> None:
+def test_a_run_that_assigns_has_no_text_fields(client: httpx.Client, services: Services) -> None:
     create(client)
     execute(client, services)
 
@@ -138,7 +136,7 @@ def test_a_run_that_assigns_has_no_fields_of_its_own(client: httpx.Client, servi
     assert "assign" in reply.text
 
 
-def test_a_field_of_one_document_far_from_the_first_is_known(client: httpx.Client) -> None:
+def test_a_field_of_a_single_document_far_from_the_first_is_found(client: httpx.Client) -> None:
     rows = grouped_documents(400)
     rows[213]["payload"]["motto"] = "seen once"
     put_documents(client, rows, "many")
@@ -152,7 +150,7 @@ def test_a_field_of_one_document_far_from_the_first_is_known(client: httpx.Clien
     assert "Did you mean 'text'?" in typo.json()["error"]["message"]
 
 
-def test_a_search_for_a_field_that_takes_too_long_is_given_up_and_leaves_a_warning(
+def test_a_search_for_a_field_that_takes_too_long_is_abandoned_with_a_warning(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def long(*_: Any, **__: Any) -> None:
@@ -172,7 +170,7 @@ def test_a_search_for_a_field_that_takes_too_long_is_given_up_and_leaves_a_warni
     assert "Did you mean 'text'?" in warning
 
 
-def test_each_run_warns_of_a_field_that_no_document_has_by_now(client: httpx.Client, services: Services) -> None:
+def test_each_run_warns_about_a_field_that_no_document_has_any_more(client: httpx.Client, services: Services) -> None:
     client.post("/collections", json={"collection_name": "later", "source": {"type": "direct_upsert"}})
     create(client, name="early", text_fields=["txt"], collection_ids=["later"])
     put_documents(client, grouped_documents(60), "later")
@@ -183,7 +181,7 @@ def test_each_run_warns_of_a_field_that_no_document_has_by_now(client: httpx.Cli
         assert any("'txt'" in warning and "Did you mean 'text'?" in warning for warning in run["warnings"])
 
 
-def test_each_run_warns_of_an_input_that_no_document_has(client: httpx.Client, services: Services) -> None:
+def test_each_run_warns_about_an_input_that_no_document_has(client: httpx.Client, services: Services) -> None:
     inputs = {"input_mappings": [{"input_key": "t", "source_type": "payload", "path": "nested.tol"}]}
     made = create(client, llm_labeling={"enabled": False, "labeling_inputs": inputs})
 
@@ -193,7 +191,7 @@ def test_each_run_warns_of_an_input_that_no_document_has(client: httpx.Client, s
         assert any("Did you mean 'nested.tool'?" in warning for warning in warnings)
 
 
-def test_all_fields_together_are_looked_for_under_one_deadline(
+def test_all_fields_are_searched_for_under_one_shared_deadline(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = list[float]()

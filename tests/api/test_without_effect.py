@@ -1,5 +1,5 @@
-"""Fields without effect are reported: a warning where the official clients send it, otherwise a refusal that names
-the key and the nearest one there is."""
+"""Fields without effect are reported: with a warning if the official clients send them, otherwise with an error that
+names the key and the nearest valid one."""
 
 import re
 from typing import Any
@@ -65,9 +65,7 @@ def refusal(answer: httpx.Response) -> str:
         ),
     ],
 )
-def test_a_new_cluster_says_in_its_warnings_what_it_will_not_do(
-    filled: httpx.Client, more: dict[str, Any], message: str
-) -> None:
+def test_a_new_cluster_warns_about_fields_it_ignores(filled: httpx.Client, more: dict[str, Any], message: str) -> None:
     answer = filled.post("/clusters", json={**vector_body(), **more})
     assert answer.status_code == 200, answer.text
     warnings = answer.json()["warnings"]
@@ -98,7 +96,7 @@ def test_a_cluster_without_ignored_fields_has_no_warnings(filled: httpx.Client) 
         ({**vector_body(), "llm_labeling": {"enabld": True}}, "llm_labeling.enabld: is not known."),
     ],
 )
-def test_a_key_that_is_not_known_is_refused_with_the_nearest_that_is(
+def test_an_unknown_key_is_rejected_with_the_nearest_valid_one(
     filled: httpx.Client, body: dict[str, Any], message: str
 ) -> None:
     assert message in refusal(filled.post("/clusters", json=body))
@@ -109,15 +107,13 @@ def test_a_key_that_is_not_known_is_refused_with_the_nearest_that_is(
     ("key", "value"),
     [("n_clusters", 10), ("min_cluster_size", 5), ("auto_parameters", {}), ("parameters", {}), ("leiden_params", {})],
 )
-def test_parameters_that_stand_in_the_wrong_place_are_answered_with_the_right_one(
-    filled: httpx.Client, key: str, value: object
-) -> None:
+def test_misplaced_parameters_are_rejected_with_the_right_place(filled: httpx.Client, key: str, value: object) -> None:
     message = refusal(filled.post("/clusters", json=vector_body(config={key: value})))
 
     assert f"vector_config.{key}: is not known. Did you mean algorithm_params?" in message
 
 
-def test_what_belongs_into_the_vector_config_is_answered_with_it(filled: httpx.Client) -> None:
+def test_keys_that_belong_in_the_vector_config_are_rejected_with_a_hint_to_it(filled: httpx.Client) -> None:
     message = {
         key: refusal(filled.post("/clusters", json={**vector_body(), key: value}))
         for key, value in {"n_clusters": 10, "clustering_method": "auto", "feature_uris": ["v"]}.items()
@@ -128,19 +124,19 @@ def test_what_belongs_into_the_vector_config_is_answered_with_it(filled: httpx.C
     assert "Did you mean vector_config.feature_uris?" in message["feature_uris"]
 
 
-def test_a_misspelt_parameter_block_is_answered_with_the_block(filled: httpx.Client) -> None:
+def test_a_misspelt_parameter_block_is_rejected_with_the_right_name(filled: httpx.Client) -> None:
     message = refusal(filled.post("/clusters", json=vector_body(config={"hdbscan_params": {}})))
 
     assert "Did you mean 'hdbscan_parameters'?" in message
 
 
-def test_a_key_like_no_other_is_answered_with_every_key_there_is(filled: httpx.Client) -> None:
+def test_a_key_similar_to_no_other_is_rejected_with_all_valid_keys(filled: httpx.Client) -> None:
     message = refusal(filled.post("/clusters", json=vector_body(config={"zzz": 1})))
 
     assert set(VectorConfig.model_fields) <= set(re.findall(r"\w+", message))
 
 
-def test_the_block_of_another_method_is_warned_of_with_the_right_place(filled: httpx.Client) -> None:
+def test_the_parameter_block_of_another_method_gets_a_warning_with_the_right_place(filled: httpx.Client) -> None:
     config = {"feature_uris": ["v"], "clustering_method": "auto", "kmeans_parameters": {"n_clusters": 4}}
     (message,) = filled.post("/clusters", json={**vector_body(), "vector_config": config}).json()["warnings"]
 
@@ -148,7 +144,7 @@ def test_the_block_of_another_method_is_warned_of_with_the_right_place(filled: h
 
 
 @pytest.mark.parametrize("targets", [("topic", "topic"), ("topic", "topic.id"), ("topic.id", "topic")])
-def test_two_mappings_cannot_write_into_one_field(filled: httpx.Client, targets: tuple[str, str]) -> None:
+def test_two_mappings_cannot_write_to_the_same_field(filled: httpx.Client, targets: tuple[str, str]) -> None:
     mappings = [
         {"source_field": source, "target_field": target}
         for source, target in zip(("cluster_id", "cluster_label"), targets, strict=True)
@@ -166,20 +162,20 @@ def test_two_mappings_cannot_write_into_one_field(filled: httpx.Client, targets:
         ({"algoritm_params": {"n_clusters": 2}}, "Did you mean 'algorithm_params'?"),
     ],
 )
-def test_a_change_of_what_cannot_change_is_refused(filled: httpx.Client, change: dict[str, Any], message: str) -> None:
+def test_a_change_of_an_immutable_field_is_rejected(filled: httpx.Client, change: dict[str, Any], message: str) -> None:
     before = create(filled)
     assert message in refusal(filled.patch("/clusters/groups", json=change))
     assert filled.get("/clusters/groups").json() == before
 
 
-def test_a_change_says_in_warnings_what_it_ignores(filled: httpx.Client) -> None:
+def test_a_change_warns_about_fields_it_ignores(filled: httpx.Client) -> None:
     create(filled, auto_execute_on_batch=True)
     changed = filled.patch("/clusters/groups", json={"algorithm_params": {"n_cluster": 4}}).json()
     assert len(changed["warnings"]) == 1 and "'n_cluster'" in changed["warnings"][0]
     assert filled.patch("/clusters/groups", json={"description": "d"}).json()["warnings"] == []
 
 
-def test_groups_by_values_take_no_parameters_of_vector_clusters(filled: httpx.Client) -> None:
+def test_grouping_by_values_rejects_parameters_of_vector_clusters(filled: httpx.Client) -> None:
     by_value = {"cluster_type": "attribute", "attribute_config": {"attributes": ["kind"]}}
     filled.post("/clusters", json={"collection_ids": ["docs"], "cluster_name": "values", **by_value})
     for body in ({"sample_size": 10}, {"layout_stability": "align"}):
@@ -187,7 +183,7 @@ def test_groups_by_values_take_no_parameters_of_vector_clusters(filled: httpx.Cl
         assert "is for vector clusters alone" in refusal(filled.post("/clusters/values/execute", json=body))
 
 
-def test_a_threshold_without_mode_assign_is_refused(filled: httpx.Client) -> None:
+def test_a_threshold_without_mode_assign_is_rejected(filled: httpx.Client) -> None:
     create(filled)
     assert "needs mode 'assign'" in refusal(filled.post("/clusters/groups/execute", json={"assignment_threshold": 0.9}))
 
@@ -202,15 +198,13 @@ def test_a_threshold_without_mode_assign_is_refused(filled: httpx.Client) -> Non
         ("POST", "/clusters/groups/execute?mode=assign", "It takes none."),
     ],
 )
-def test_a_parameter_of_the_query_that_is_not_known_is_refused(
-    filled: httpx.Client, method: str, path: str, message: str
-) -> None:
+def test_an_unknown_query_parameter_is_rejected(filled: httpx.Client, method: str, path: str, message: str) -> None:
     create(filled)
     assert message in refusal(filled.request(method, path))
     assert filled.get("/clusters/groups").status_code == 200
 
 
-def test_what_the_sdk_knows_and_shoal_has_no_use_for_is_a_warning(client: httpx.Client) -> None:
+def test_sdk_fields_that_shoal_does_not_use_cause_a_warning(client: httpx.Client) -> None:
     namespace = client.post("/namespaces", json={"namespace_name": "other", "ttl_seconds": 60, "pinned": None}).json()
     assert namespace["warnings"] == ["ttl_seconds has no effect: namespaces stay until they are deleted"]
     body = {"collection_name": "fed", "source": {"type": "direct_upsert", "field_map": {"a": []}}, "schedule": None}
@@ -223,7 +217,7 @@ def test_what_the_sdk_knows_and_shoal_has_no_use_for_is_a_warning(client: httpx.
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", ["status", "object_id", "created_at", "replayed"])
-def test_an_objects_own_field_is_never_dropped_for_its_name(client: httpx.Client, name: str) -> None:
+def test_an_objects_own_field_is_never_dropped_because_of_its_name(client: httpx.Client, name: str) -> None:
     client.post("/buckets", json={"bucket_name": "b", "bucket_schema": {"properties": {}}}).raise_for_status()
     assert f"{name}: is a reserved name" in refusal(client.post("/buckets/b/objects", json={name: "mine"}))
     made = client.post("/buckets/b/objects", json={"title": "t"}).json()
@@ -239,7 +233,7 @@ def test_an_objects_own_field_is_never_dropped_for_its_name(client: httpx.Client
         ("/namespaces", {}, ("ns_x", "col_k3v9q0c2m1x7a8b4")),
     ],
 )
-def test_only_the_exact_shape_of_its_own_ids_is_refused_as_a_name(
+def test_only_the_exact_format_of_shoals_ids_is_rejected_as_a_name(
     client: httpx.Client, path: str, body: dict[str, Any], names: tuple[str, ...]
 ) -> None:
     resource = path.strip("/").removesuffix("s")
@@ -253,7 +247,7 @@ def test_only_the_exact_shape_of_its_own_ids_is_refused_as_a_name(
     assert "has the form of an id" in refusal(client.post(path, json=taken))
 
 
-def test_a_namespace_may_be_called_by_its_own_id_and_by_no_other(client: httpx.Client) -> None:
+def test_a_namespace_may_be_named_like_its_own_id_but_no_other(client: httpx.Client) -> None:
     id = "ns_k3v9q0c2m1x7a8b4"
     made = client.post("/namespaces/standalone", json={"namespace_id": id, "namespace_name": id})
     assert made.status_code == 200 and made.json()["namespace_name"] == made.json()["namespace_id"] == id
@@ -263,7 +257,7 @@ def test_a_namespace_may_be_called_by_its_own_id_and_by_no_other(client: httpx.C
     assert client.patch("/namespaces/mine", json={"namespace_name": "mine"}).status_code == 200
 
 
-def test_a_run_carries_warnings_about_ignored_fields(filled: httpx.Client, services: Services) -> None:
+def test_a_run_has_warnings_about_ignored_fields(filled: httpx.Client, services: Services) -> None:
     create(filled)
     labeling = {"labeling_inputs": {"input_mappings": [{"input_key": "a", "source_type": "vector", "path": "v"}]}}
     body = {"defer_visualization": True, "llm_labeling": labeling}

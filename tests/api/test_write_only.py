@@ -1,4 +1,4 @@
-"""A key that may write and not read: it changes things, and is shown nothing of them but ids and what it sent."""
+"""A key that may write but not read changes resources, and is shown only their ids and what it sent itself."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def writer(services: Services, client_for: ClientMaker, client: httpx.Client) ->
 
 @pytest.fixture
 def remover(services: Services, client_for: ClientMaker) -> httpx.Client:
-    """A key that may write and delete, and not read."""
+    """A key that may write and delete but not read."""
     scope = Scope(services.keys.organizations()[0].organization_id)
     body = CreateKey(name="remover", permissions=["write", "delete"])
     return client_for(services.keys.create(scope, LOCAL_USER, body).key)
@@ -34,7 +34,7 @@ def remover(services: Services, client_for: ClientMaker) -> httpx.Client:
 
 @pytest.fixture
 def run(client: httpx.Client, services: Services) -> dict[str, Any]:
-    """A run of the cluster `groups`; its collection `docs`, a bucket `files`, all with something to hide."""
+    """A run of the cluster `groups`, its collection `docs` and a bucket `files`, all containing data to hide."""
     put_documents(client, grouped_documents(60))
     create(client, **REPLY_LIFETIME)
     client.post(
@@ -57,7 +57,7 @@ def run(client: httpx.Client, services: Services) -> dict[str, Any]:
         ("PUT", "/namespaces/{namespace}"),
     ],
 )
-def test_a_change_shows_a_key_that_may_not_read_only_ids_and_what_was_sent(
+def test_a_change_shows_only_ids_and_sent_values_to_a_key_that_may_not_read(
     writer: httpx.Client, client: httpx.Client, run: dict[str, Any], method: str, path: str
 ) -> None:
     path = path.format(namespace=run["namespace_id"])
@@ -73,7 +73,7 @@ def test_a_change_shows_a_key_that_may_not_read_only_ids_and_what_was_sent(
     assert (stored["description"], stored["metadata"]) == ("new", {"note": SECRET})
 
 
-def test_new_vectors_and_labels_are_not_shown_with_those_they_were_merged_into(
+def test_new_vectors_and_labels_are_shown_without_the_stored_ones_they_are_merged_with(
     writer: httpx.Client, client: httpx.Client, run: dict[str, Any]
 ) -> None:
     labels = f"/clusters/groups/executions/{run['run_id']}/labels"
@@ -91,9 +91,7 @@ def test_new_vectors_and_labels_are_not_shown_with_those_they_were_merged_into(
     assert set(client.patch(labels, json={"labels": {}}).json()["label_overrides"]) == {"cl_0", "cl_1"}
 
 
-def test_a_change_of_many_documents_says_how_many_to_a_key_that_may_not_read(
-    writer: httpx.Client, run: dict[str, Any]
-) -> None:
+def test_a_bulk_change_shows_only_counts_to_a_key_that_may_not_read(writer: httpx.Client, run: dict[str, Any]) -> None:
     changed = writer.patch("/collections/docs/documents/bulk", json={"update_data": {"seen": True}})
 
     assert changed.status_code == 200, changed.text
@@ -106,15 +104,15 @@ def test_a_key_that_may_read_is_shown_the_whole_record(client: httpx.Client, run
 
 SHOWN = {
     "Bucket", "Cluster", "Collection", "Namespace", "BucketObject", "CreatedObjects", "CreatedKey", "Document",
-    "Upserted", "Imported",  # what was sent, with ids and times
-    "BatchUpdated", "BatchDeleted", "Enriched", "CancelledRun", "Done",  # how many, and ids
+    "Upserted", "Imported",  # the sent values, with ids and times
+    "BatchUpdated", "BatchDeleted", "Enriched", "CancelledRun", "Done",  # counts and ids
     "DeletedBucket", "DeletedCluster", "DeletedCollection", "DeletedNamespace", "None",  # without the name
     "Task",  # ids and the state
 }  # fmt: skip
 
 
-def test_every_answer_to_a_key_that_may_not_read_is_known_to_show_nothing_stored() -> None:
-    """A new route that creates, acts or removes is looked at, and then named here."""
+def test_every_response_to_a_key_that_may_not_read_is_reviewed_to_show_no_stored_data() -> None:
+    """A new route that creates, acts or removes must be reviewed and then listed here."""
     models = {
         getattr(route.response_model, "__name__", str(route.response_model))
         for resource in ROUTERS
@@ -126,7 +124,7 @@ def test_every_answer_to_a_key_that_may_not_read_is_known_to_show_nothing_stored
     assert models and models <= SHOWN
 
 
-def test_starting_and_ending_runs_shows_a_key_that_may_not_read_ids_and_states(
+def test_starting_and_ending_runs_shows_only_ids_and_states_to_a_key_that_may_not_read(
     remover: httpx.Client, client: httpx.Client, run: dict[str, Any]
 ) -> None:
     started = remover.post("/clusters/groups/execute").json()
