@@ -1,4 +1,4 @@
-"""A run that takes hours and the run of another organisation, on a server with one worker."""
+"""A run of several hours and the run of another organisation, on a server with one worker."""
 
 import time
 from pathlib import Path
@@ -16,18 +16,18 @@ from shoal.settings import Settings
 @pytest.mark.parametrize(
     ("workers", "several", "most"), [(1, False, None), (4, False, None), (1, True, 1), (2, True, 1), (4, True, 3)]
 )
-def test_of_several_organisations_none_has_runs_in_all_workers(workers: int, several: bool, most: int | None) -> None:
+def test_no_organisation_occupies_all_workers(workers: int, several: bool, most: int | None) -> None:
     assert max_per_organization(workers, several=several) == most
 
 
-def test_the_worker_more_has_its_part_of_the_memory(tmp_path: Path) -> None:
+def test_the_additional_worker_gets_its_share_of_the_memory(tmp_path: Path) -> None:
     alone, shared = (run_memory_mib(Settings(data=tmp_path), several=several) for several in (False, True))
 
     assert shared == pytest.approx(alone / 2, abs=1)
 
 
 @pytest.mark.process
-def test_a_run_of_hours_keeps_no_other_organisation_waiting(tmp_path: Path) -> None:
+def test_a_run_of_several_hours_does_not_delay_other_organisations(tmp_path: Path) -> None:
     data = tmp_path / "data"
     services = assemble(Settings(data=data))
     services.keys.bootstrap(data / "key")
@@ -35,7 +35,7 @@ def test_a_run_of_hours_keeps_no_other_organisation_waiting(tmp_path: Path) -> N
     services.close()
     once = tmp_path / "once"
     once.mkdir()
-    # The first run stays where it is; those after it pass.
+    # The first run stays at the failpoint; those after it pass.
     limits = {"SHOAL_FAILPOINTS": "run.loaded=sleep:3600", "SHOAL_FAILPOINTS_ONCE": str(once)}
     with ServerProcess(data, workers=1, **limits) as server, server.client() as mine:
         long = executed(mine)

@@ -1,4 +1,4 @@
-"""What the limit on a run's memory does to what it computes with."""
+"""Effects of a run's memory limit on the libraries that it computes with."""
 
 import subprocess
 import sys
@@ -39,11 +39,11 @@ def computed(taken: str, patience: float) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_a_process_with_little_memory_computes_where_blas_took_its_buffers_before() -> None:
+def test_a_process_with_little_memory_can_compute_if_blas_allocated_its_buffers_beforehand() -> None:
     assert computed("taken", 60) == (0, "done 4\n")
 
 
-def test_without_them_it_does_not() -> None:
-    """Else the test above shows nothing. OpenBLAS asks for 32 MiB again and again; it gives up, or never does."""
+def test_without_preallocated_buffers_it_cannot() -> None:
+    """Otherwise the test above proves nothing. OpenBLAS retries allocating 32 MiB; it may give up or loop forever."""
     with suppress(subprocess.TimeoutExpired):
         assert computed("not", 10)[0] != 0

@@ -1,4 +1,4 @@
-"""Real runs by real workers: cancelled in native code, taken over from a worker that hung, out of memory."""
+"""Real runs by real workers: cancelled in native code, taken over from a hung worker, out of memory."""
 
 import os
 import random
@@ -38,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 
 @contextmanager
 def worker(data: Path, **environ: str) -> Iterator[psutil.Process]:
-    """`shoal worker` beside a server, in a process group of its own."""
+    """`shoal worker` beside a server, in its own process group."""
     arguments = ["worker", "--data", str(data)]
     environ_ = {**os.environ, "SHOAL_LOG_LEVEL": "error", **environ}
     process: Started
@@ -56,7 +56,7 @@ def worker(data: Path, **environ: str) -> Iterator[psutil.Process]:
 
 
 def process_of_the_run(worker: psutil.Process) -> psutil.Process:
-    """The one that was started first: a worker makes the next one ready while a run is under way."""
+    """The child that was started first: a worker prepares the next child while a run is in progress."""
     return min(children_of(worker), key=psutil.Process.create_time)
 
 
@@ -87,11 +87,11 @@ def test_cancelling_stops_native_code_and_leaves_nothing(data: Path, tmp_path: P
         assert client.get(f"/tasks/{task['task_id']}").json()["status"] == "CANCELED"
         assert run_folders(data) == []
         assert len(children_of(worker)) <= 1
-        # The cluster is free again at once.
+        # The cluster can be executed again at once.
         assert client.post("/clusters/groups/execute", json={"sample_size": 50}).status_code == 200
 
 
-def test_runs_cancelled_at_random_moments_show_all_or_nothing(data: Path, tmp_path: Path) -> None:
+def test_runs_cancelled_at_random_times_publish_all_results_or_none(data: Path, tmp_path: Path) -> None:
     """The long form is `python -m faults.run --only cancels`."""
     with ServerProcess(data) as server, server.client() as client:
         upload(client, 2_000, tmp_path)
@@ -111,12 +111,13 @@ def test_runs_cancelled_at_random_moments_show_all_or_nothing(data: Path, tmp_pa
 
 
 @pytest.mark.parametrize("with_child", [True, False])
-def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
+def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_afterwards(
     data: Path, tmp_path: Path, with_child: bool
 ) -> None:
-    """Its run waits at a failpoint, loaded and not yet computed, so that there is time to stop the worker.
+    """Its run waits at a failpoint, loaded but not yet computed, so there is time to suspend the worker.
 
-    `with_child`: the run's process is stopped with it; else it goes on after its wait, held back by its fence alone.
+    `with_child`: the run's process is suspended with it; otherwise it continues after its wait, and only its fencing
+    token stops it.
     """
     once = tmp_path / "once"
     once.mkdir()
@@ -152,14 +153,14 @@ def test_a_worker_that_hung_longer_than_its_lease_writes_nothing_any_more(
         assert len({change["worker"] for change in ended["history"]}) == 3
         assert run_of(client, "groups", run_id) == ended
         assert client.get("/clusters/groups/artifacts?include_members=true").json() == tables
-        # And it works on: the next run may be its.
+        # And it keeps working: it may execute the next run.
         following = execute(client, "groups")
         wait_for(lambda: is_over(client, "groups", following))
         assert run_of(client, "groups", following)["status"] == "completed"
 
 
-def test_a_worker_that_is_killed_costs_the_run_no_attempt(data: Path, tmp_path: Path) -> None:
-    # Each process waits with its first run, so that there is time to kill its worker.
+def test_killing_a_worker_costs_the_run_no_attempt(data: Path, tmp_path: Path) -> None:
+    # Each process waits in its first run, so there is time to kill its worker.
     with ServerProcess(data, SHOAL_FAILPOINTS="run.loaded=sleep:2") as server, server.client() as client:
         upload(client, 2_000, tmp_path)
         make_cluster(client, "groups", "hdbscan")
@@ -179,7 +180,7 @@ def test_a_worker_that_is_killed_costs_the_run_no_attempt(data: Path, tmp_path: 
         assert len({change["worker"] for change in run["history"][1:]}) == 3
 
 
-def test_several_workers_on_one_folder_carry_out_each_run_once(data: Path, tmp_path: Path) -> None:
+def test_several_workers_on_one_folder_execute_each_run_once(data: Path, tmp_path: Path) -> None:
     with ExitStack() as opened:
         server = opened.enter_context(ServerProcess(data, workers=0))
         client = opened.enter_context(server.client())
@@ -199,8 +200,8 @@ def test_several_workers_on_one_folder_carry_out_each_run_once(data: Path, tmp_p
 
 @pytest.fixture(scope="module")
 def unlimited(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iterator[ServerProcess]:
-    """A server without workers, 4,000 documents and a cluster of them. It would refuse a run that its own limits are
-    too low for at once: the workers have them."""
+    """A server without workers, 4,000 documents and a cluster of them. The limits are set on the workers, because the
+    server would immediately reject a run that exceeds its own."""
     folder = tmp_path_factory.mktemp("unlimited")
     with ServerProcess(folder / "data", workers=0) as server, server.client() as client:
         upload(client, 4_000, folder)
@@ -209,7 +210,9 @@ def unlimited(tmp_path_factory: pytest.TempPathFactory, processes: None) -> Iter
 
 
 @pytest.mark.parametrize("limit", [1, 40, 90, 3000])
-def test_a_run_that_needs_too_much_memory_fails_alone_and_says_so(unlimited: ServerProcess, limit: int) -> None:
+def test_a_run_that_needs_too_much_memory_fails_without_affecting_others_and_reports_it(
+    unlimited: ServerProcess, limit: int
+) -> None:
     with (
         unlimited.client() as client,
         worker(unlimited.data, SHOAL_RUN_MEMORY_MIB=str(limit)) as limited,
@@ -224,7 +227,7 @@ def test_a_run_that_needs_too_much_memory_fails_alone_and_says_so(unlimited: Ser
         assert run["status"] == "completed"
         return
     assert run["status"] == "failed"
-    # Libraries of others may end the process instead of saying that memory is short: then it is tried three times.
+    # Third-party libraries may end the process instead of reporting a lack of memory: then it is tried three times.
     if "tried" in run["error_message"]:
         assert (run["attempts"], cluster["failure_category"]) == (3, "infrastructure")
     else:
@@ -232,8 +235,8 @@ def test_a_run_that_needs_too_much_memory_fails_alone_and_says_so(unlimited: Ser
         assert (run["attempts"], cluster["failure_category"]) == (1, "pipeline")
 
 
-def test_a_run_that_takes_too_long_is_ended_and_says_so(data: Path, tmp_path: Path) -> None:
-    # The server would refuse what it knows to take longer; so only the worker has the limit, and the work is real.
+def test_a_run_that_takes_too_long_is_stopped_and_reports_it(data: Path, tmp_path: Path) -> None:
+    # The server would reject a run estimated to take longer, so only the worker has the limit, and the work is real.
     with ServerProcess(data, workers=0) as server, server.client() as client:
         upload(client, 60_000, tmp_path)
         make_cluster(client, "groups", "hdbscan")

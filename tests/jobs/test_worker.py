@@ -32,7 +32,7 @@ def now() -> datetime:
 
 
 class Script:
-    """A handler whose child runs a piece of Python, with the job in JOB. It notes the failures it was told of."""
+    """A handler whose child runs Python code with the job in JOB. It records the failures reported to it."""
 
     def __init__(self, code: str) -> None:
         self.command = [sys.executable, "-c", f"import json, sys; JOB = json.loads(sys.stdin.readline()); {code}"]
@@ -82,7 +82,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_a_job_whose_child_ends_well_is_done_after_one_attempt(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_job_whose_child_succeeds_is_done_after_one_attempt(store: SqliteStore, tmp_path: Path) -> None:
     store.enqueue(SCOPE, "one", "q", {}, now())
 
     assert worker_of(store, Script("pass"), tmp_path / "workers").run_one()
@@ -101,7 +101,7 @@ def test_progress_of_the_child_reaches_the_store(store: SqliteStore, tmp_path: P
     assert (job.stage, job.fraction) == ("cluster", 0.5)
 
 
-def test_a_child_that_always_crashes_is_given_up_after_three_attempts(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_job_whose_child_always_crashes_is_abandoned_after_three_attempts(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, handler, tmp_path / "workers")
@@ -113,7 +113,7 @@ def test_a_child_that_always_crashes_is_given_up_after_three_attempts(store: Sql
     assert handler.failures == ["The run was tried 3 times; the last time it was killed by SIGSEGV."]
 
 
-def test_a_child_that_crashes_once_is_tried_again(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_job_whose_child_crashes_once_is_retried(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import sys; sys.exit(1 if JOB['attempt'] == 1 else 0)")
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, handler, tmp_path / "workers")
@@ -125,7 +125,7 @@ def test_a_child_that_crashes_once_is_tried_again(store: SqliteStore, tmp_path: 
     assert (job.state, job.attempts, handler.failures) == ("done", 2, [])
 
 
-def test_cancelling_kills_the_child_even_where_it_does_not_listen(store: SqliteStore, tmp_path: Path) -> None:
+def test_cancelling_kills_the_child_even_if_it_ignores_signals(store: SqliteStore, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
         "import os, pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
@@ -145,7 +145,7 @@ def test_cancelling_kills_the_child_even_where_it_does_not_listen(store: SqliteS
         os.kill(int(pid_file.read_text()), 0)
 
 
-def test_a_stopping_worker_hands_its_job_back_without_counting_the_attempt(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_stopping_worker_releases_its_job_without_counting_the_attempt(store: SqliteStore, tmp_path: Path) -> None:
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, Script("import time; time.sleep(600)"), tmp_path / "workers")
     thread = threading.Thread(target=worker.run)
@@ -160,8 +160,8 @@ def test_a_stopping_worker_hands_its_job_back_without_counting_the_attempt(store
 
 
 @pytest.mark.process
-def test_the_job_of_a_worker_that_was_killed_is_taken_up_at_once(store: SqliteStore, tmp_path: Path) -> None:
-    """The lease has minutes to go; the dead worker's lock tells."""
+def test_the_job_of_a_killed_worker_is_resumed_at_once(store: SqliteStore, tmp_path: Path) -> None:
+    """The lease lasts minutes longer, but the dead worker's lock is free."""
     folder = tmp_path / "workers"
     folder.mkdir()
     code = (
@@ -186,10 +186,8 @@ def test_the_job_of_a_worker_that_was_killed_is_taken_up_at_once(store: SqliteSt
     assert (job.state, job.attempts) == ("done", 1)
 
 
-def test_a_run_outlives_any_number_of_killed_workers_that_is_less_than_the_bound(
-    store: SqliteStore, tmp_path: Path
-) -> None:
-    """A server that is restarted, or killed with its workers, takes no attempt from a run."""
+def test_a_run_survives_any_number_of_killed_workers_below_the_limit(store: SqliteStore, tmp_path: Path) -> None:
+    """Restarting a server, or killing it with its workers, costs a run no attempt."""
     handler = Script("pass")
     store.enqueue(SCOPE, "one", "q", {}, now())
     for _ in range(MAX_STARTS - 1):
@@ -202,7 +200,7 @@ def test_a_run_outlives_any_number_of_killed_workers_that_is_less_than_the_bound
     assert (job.state, job.attempts, handler.failures) == ("done", 1, [])
 
 
-def test_a_run_that_takes_its_worker_down_each_time_is_given_up_at_last(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_run_that_kills_its_worker_each_time_is_eventually_abandoned(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("pass")
     store.enqueue(SCOPE, "one", "q", {}, now())
     for _ in range(MAX_STARTS):
@@ -215,7 +213,7 @@ def test_a_run_that_takes_its_worker_down_each_time_is_given_up_at_last(store: S
     assert handler.failures == ["The run was started 25 times, and its server or worker ended each time."]
 
 
-def test_crashes_of_the_child_count_also_where_workers_died_between_them(store: SqliteStore, tmp_path: Path) -> None:
+def test_crashes_of_the_child_count_even_if_workers_died_between_them(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("raise SystemExit(1)")
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, handler, tmp_path / "workers")
@@ -240,7 +238,7 @@ def test_a_worker_that_lost_its_lease_cannot_finish_the_job(store: SqliteStore) 
     assert store.finish("one", second.fence)
 
 
-def test_a_poisoned_job_among_fifty_good_ones_stops_none_of_them(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_poisoned_job_among_fifty_good_ones_blocks_none_of_them(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import os; os.abort() if JOB['job'] == 'poison' else None")
     for number in range(25):
         store.enqueue(SCOPE, f"before_{number}", "q", {}, now())
@@ -258,7 +256,7 @@ def test_a_poisoned_job_among_fifty_good_ones_stops_none_of_them(store: SqliteSt
     assert handler.failures == ["The run was tried 3 times; the last time it was killed by SIGABRT."]
 
 
-def test_a_child_that_met_its_memory_limit_is_not_tried_again(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_child_that_hit_its_memory_limit_is_not_retried(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script(f"sys.exit({OUT_OF_MEMORY})")
     store.enqueue(SCOPE, "one", "q", {}, now())
 
@@ -268,7 +266,7 @@ def test_a_child_that_met_its_memory_limit_is_not_tried_again(store: SqliteStore
     assert handler.failures == ["memory"]
 
 
-def test_a_child_that_takes_too_long_is_killed_and_not_tried_again(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_child_that_takes_too_long_is_killed_and_not_retried(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import time; time.sleep(600)")
     store.enqueue(SCOPE, "one", "q", {}, now())
 
@@ -277,7 +275,7 @@ def test_a_child_that_takes_too_long_is_killed_and_not_tried_again(store: Sqlite
     assert (job_of(store, "one").state, handler.failures) == ("done", ["time"])
 
 
-def test_a_job_that_names_its_time_has_no_more_than_that(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_job_with_its_own_time_limit_gets_no_more_than_that(store: SqliteStore, tmp_path: Path) -> None:
     handler = Script("import time; time.sleep(600)")
     store.enqueue(SCOPE, "one", "q", {"seconds": 0.3}, now())
     store.enqueue(SCOPE, "two", "q", {"seconds": 3600}, now())
@@ -288,7 +286,7 @@ def test_a_job_that_names_its_time_has_no_more_than_that(store: SqliteStore, tmp
     assert handler.failures == ["time", "time"]
 
 
-def test_a_worker_leaves_jobs_of_who_has_enough_under_way(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_worker_skips_jobs_of_organisations_at_their_limit(store: SqliteStore, tmp_path: Path) -> None:
     for id in ("one", "two"):
         store.enqueue(SCOPE, id, "q", {}, now())
     store.claim("q", "other", now(), now() + timedelta(minutes=10))
@@ -302,8 +300,8 @@ def test_a_worker_leaves_jobs_of_who_has_enough_under_way(store: SqliteStore, tm
 
 
 @pytest.mark.process
-def test_a_limit_of_memory_is_for_what_comes_on_top_and_mapped_files_are_free(tmp_path: Path) -> None:
-    """Of 64 MiB, a 48 MiB array fits and a second does not; a file of 256 MiB that is mapped to be read always does."""
+def test_the_memory_limit_applies_to_additional_memory_and_excludes_mapped_files(tmp_path: Path) -> None:
+    """In 64 MiB, one 48 MiB array fits but not two; a file of 256 MiB mapped for reading always fits."""
     big = tmp_path / "vectors"
     with big.open("wb") as file:
         file.truncate(256 * 1024 * 1024)
@@ -324,8 +322,8 @@ except MemoryError:
     assert output.split() == ["1", "refused"]
 
 
-def test_a_process_waits_ready_and_takes_the_next_job(store: SqliteStore, tmp_path: Path) -> None:
-    """And where it died meanwhile, another one takes its place."""
+def test_a_process_waits_in_standby_and_takes_the_next_job(store: SqliteStore, tmp_path: Path) -> None:
+    """If it has died in the meantime, another one takes its place."""
     pids = tmp_path / "pids"
     handler = Script(f"import os; open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')")
     children = ChildProcesses(handler.command)
@@ -352,7 +350,7 @@ def test_a_process_waits_ready_and_takes_the_next_job(store: SqliteStore, tmp_pa
     assert {job_of(store, id).attempts for id in ("one", "two", "three")} == {1}
 
 
-def test_a_process_that_waits_ends_with_its_worker(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_standby_process_ends_with_its_worker(store: SqliteStore, tmp_path: Path) -> None:
     children = ChildProcesses([sys.executable, "-m", "shoal.cli.processes.run_child", "--data", str(tmp_path / "data")])
     children.prepare()
     ready = children._ready
@@ -364,10 +362,10 @@ def test_a_process_that_waits_ends_with_its_worker(store: SqliteStore, tmp_path:
     children.close()
 
 
-def test_an_idle_worker_hears_of_a_job_before_it_would_look_by_itself(
+def test_an_idle_worker_is_notified_of_a_job_before_its_next_poll(
     store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a write of somebody else makes a worker look again before its second is over."""
+    """Only a write by another process makes a worker poll again before its second is over."""
     steady = [0.0]
     worker = worker_of(store, Script("pass"), tmp_path / "workers", steady=lambda: steady[0])
     claims: list[str] = []
@@ -391,10 +389,8 @@ def test_an_idle_worker_hears_of_a_job_before_it_would_look_by_itself(
     worker._return_job()
 
 
-def test_a_lease_that_a_clock_set_back_would_stretch_ends_by_the_steady_clock(
-    store: SqliteStore, tmp_path: Path
-) -> None:
-    """A worker that is stopped, not dead, holds its lock; its lease seems to last for a day."""
+def test_a_lease_extended_by_a_clock_set_back_ends_by_the_monotonic_clock(store: SqliteStore, tmp_path: Path) -> None:
+    """A suspended worker still holds its lock; its lease seems to last for a day."""
     steady = [0.0]
     store.enqueue(SCOPE, "one", "q", {}, now())
     store.claim("q", "stopped", now(), now() + timedelta(days=1))
@@ -413,7 +409,7 @@ def test_a_lease_that_a_clock_set_back_would_stretch_ends_by_the_steady_clock(
     assert job_of(store, "one").fence == 2
 
 
-def test_a_store_that_does_not_answer_for_a_while_costs_no_run(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_temporarily_unavailable_store_costs_no_run(store: SqliteStore, tmp_path: Path) -> None:
     """Neither the child nor its outcome is lost."""
     store.enqueue(SCOPE, "one", "q", {}, now())
     worker = worker_of(store, Script("import time; time.sleep(1)"), tmp_path / "workers")
