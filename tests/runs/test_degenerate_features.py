@@ -1,4 +1,4 @@
-"""Every method, every strategy for several features, every degenerate set: a defined answer (reliability, A15)."""
+"""Every method and every multi-feature strategy has a defined result on every degenerate set (reliability, A15)."""
 
 import warnings
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from shoal.runs.naming import briefs_of, name
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PARAMS = {"kmeans": {"n_clusters": 3, "n_init": 1}, "gaussian_mixture": {"n_components": 3}}
 SETS = sorted(name for name, make in DEGENERATE.items() if len(make()) >= 2)
-"""A run is refused with fewer documents."""
+"""A run with fewer documents is rejected."""
 
 
 def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normalize: bool) -> GroupTables:
@@ -62,7 +62,7 @@ def clustered(points: NDArray[np.float32], algorithm: str, strategy: str, normal
 @pytest.mark.parametrize("strategy", ["concatenate", "weighted", "independent"])
 @pytest.mark.parametrize("set_name", SETS)
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
-def test_there_is_a_defined_answer(algorithm: str, set_name: str, strategy: str) -> None:
+def test_degenerate_features_have_a_defined_result(algorithm: str, set_name: str, strategy: str) -> None:
     points = DEGENERATE[set_name]()
     normalize = set_name not in ("subnormal", "blobs and one far away")
 

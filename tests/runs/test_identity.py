@@ -1,4 +1,4 @@
-"""Clusters that stay themselves: lasting ids and labels, over HTTP and on tables of members alone."""
+"""Cluster identity: stable ids and labels, over HTTP and on tables of members alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ Groups = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Identity:
-    """The lasting id of each id by rank."""
+    """Maps each rank-based id to its stable id."""
 
     ids: dict[str, str]
     next_numbers: dict[str, int]
 
 
 def identify(members: pa.Table, centroids: pa.Table, before: Past | None) -> Identity:
-    """As a run asks it, from tables with ids by rank."""
+    """Match clusters as a run does, from tables with rank-based ids."""
     ids = centroids["cluster_id"].to_pylist()
     labels = np.array([ids.index(id) if id in ids else -1 for id in members["cluster_id"].to_pylist()], np.int32)
     values = None
@@ -107,7 +107,7 @@ def test_a_cluster_that_outgrows_the_others_keeps_its_id() -> None:
     assert result.next_numbers == {"": 3}
 
 
-def test_of_a_split_the_larger_part_keeps_the_id_and_the_other_gets_a_new_one() -> None:
+def test_when_a_cluster_splits_the_larger_part_keeps_the_id_and_the_other_gets_a_new_one() -> None:
     before = past({"cl_0": documents(0, 30), "cl_1": documents(30, 40)})
 
     result = identity({"cl_0": documents(0, 18), "cl_1": documents(18, 30), "cl_2": documents(30, 40)}, before)
@@ -116,7 +116,7 @@ def test_of_a_split_the_larger_part_keeps_the_id_and_the_other_gets_a_new_one() 
     assert result.next_numbers == {"": 3}
 
 
-def test_of_a_merge_the_larger_id_lives_on_and_the_other_is_never_used_again() -> None:
+def test_when_clusters_merge_the_id_of_the_larger_survives_and_the_other_is_never_reused() -> None:
     before = past({"cl_0": documents(0, 30), "cl_1": documents(30, 50), "cl_2": documents(50, 60)})
     merged = {"cl_0": documents(0, 50), "cl_1": documents(50, 60)}
 
@@ -130,7 +130,7 @@ def test_of_a_merge_the_larger_id_lives_on_and_the_other_is_never_used_again() -
     assert after.next_numbers == {"": 4}
 
 
-def test_a_number_that_died_with_its_cluster_is_not_used_again() -> None:
+def test_the_number_of_a_vanished_cluster_is_not_reused() -> None:
     before = past({"cl_0": documents(0, 30), "cl_2": documents(30, 40)}, next_numbers={"": 7})
 
     result = identity({"cl_0": documents(30, 40), "cl_1": documents(200, 209)}, before)
@@ -152,7 +152,7 @@ def test_the_order_of_members_changes_nothing() -> None:
         assert identify(new, centroids(*after), shuffled) == expected
 
 
-def test_nested_clusters_keep_their_way_and_new_ones_get_new_numbers_in_it() -> None:
+def test_nested_clusters_keep_their_path_and_new_ones_get_new_numbers_in_it() -> None:
     before = past(
         {"cl_0_sub_0": documents(0, 20), "cl_0_sub_1": documents(20, 30), "cl_1": documents(30, 45)},
         "cl_0", next_numbers={"": 2, "cl_0": 4},
@@ -175,7 +175,7 @@ def test_nested_clusters_keep_their_way_and_new_ones_get_new_numbers_in_it() -> 
     assert result.next_numbers == {"": 2, "cl_0": 5}
 
 
-def test_what_stands_in_a_new_group_has_an_id_in_that_group() -> None:
+def test_clusters_in_a_new_group_have_ids_in_that_group() -> None:
     before = past({"cl_0": documents(0, 20), "cl_1": documents(20, 39), "cl_2": documents(50, 60)})
 
     result = identity(
@@ -188,13 +188,13 @@ def test_what_stands_in_a_new_group_has_an_id_in_that_group() -> None:
     assert result.next_numbers == {"": 3, "cl_0": 2}
 
 
-def test_without_the_results_of_the_run_before_every_id_is_new() -> None:
+def test_without_the_results_of_the_previous_run_every_id_is_new() -> None:
     result = identity({"cl_0": documents(0, 9)}, Past(run(["cl_0", "cl_1"]), None, None))
 
     assert result.ids == {"cl_0": "cl_2"}
 
 
-def test_groups_of_values_are_known_by_their_values() -> None:
+def test_groups_of_values_are_identified_by_their_values() -> None:
     def of_values(*rows: tuple[str, str | None, dict[str, Any]]) -> pa.Table:
         about = {"cluster_id": pa.string(), "parent_cluster_id": pa.string(), "attributes": pa.string()}
         named = [dict(zip(about, (id, up, orjson.dumps(values).decode()), strict=True)) for id, up, values in rows]
@@ -215,8 +215,8 @@ def test_groups_of_values_are_known_by_their_values() -> None:
 
 
 @pytest.mark.parametrize("rows", [100_000])
-def test_many_documents_are_matched_in_memory_that_grows_with_them_alone(rows: int) -> None:
-    """A table of all pairs of documents, or of clusters for every document, would be gigabytes."""
+def test_matching_uses_memory_proportional_to_the_number_of_documents(rows: int) -> None:
+    """A table of all pairs of documents, or of clusters for every document, would take gigabytes."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 1000, rows)
     moved = np.where(rng.random(rows) < 0.1, rng.integers(0, 1000, rows), labels)

@@ -1,4 +1,4 @@
-"""Which clusters of the layers of a run are one, and the labels that people gave to them."""
+"""Which clusters of the layers of a run are identical, and the labels that users gave them."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ TREE = pa.Table.from_pylist(
 WHOLES = [["broad_2", "broad_0"], ["cl_0", "fine_0"], ["cl_2", "broad_3", "fine_3", "broad_1"]]
 
 
-def test_clusters_that_stay_whole_are_listed_from_the_chosen_layer_outwards() -> None:
+def test_clusters_that_stay_whole_are_listed_from_the_selected_layer_outwards() -> None:
     assert wholes_of(TREE) == WHOLES
 
 
@@ -45,13 +45,13 @@ def test_clusters_that_stay_whole_are_listed_from_the_chosen_layer_outwards() ->
         ({"cl_0": "B"}, {"cl_1": "A"}, {"cl_0": "B", "cl_1": "A"}),
     ],
 )
-def test_a_new_label_is_that_of_all_clusters_that_are_one(
+def test_a_new_label_applies_to_all_identical_clusters(
     given: dict[str, str], new: dict[str, str], labels: dict[str, str]
 ) -> None:
     assert with_new_labels(given, new, WHOLES) == labels
 
 
-def test_a_broad_label_carried_over_is_that_of_the_cluster_which_is_the_whole_of_it_by_now() -> None:
+def test_a_carried_over_broad_label_applies_to_the_cluster_that_now_equals_it() -> None:
     assert with_inner_labels({"broad_1": "A"}, WHOLES) == {"broad_1": "A", "cl_2": "A"}
     assert with_inner_labels({"broad_1": "A", "cl_2": "B"}, WHOLES) == {"broad_1": "A", "cl_2": "B"}
     assert with_inner_labels({"broad_1": "A", "broad_3": "C"}, WHOLES)["cl_2"] == "C"

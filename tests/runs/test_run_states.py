@@ -1,4 +1,4 @@
-"""The moves of a run, as a state machine over the real store: claims that count, and claims that do not any more."""
+"""State transitions of a run, as a state machine over the real store, with valid and superseded claims."""
 
 import tempfile
 from datetime import datetime, timedelta
@@ -41,12 +41,12 @@ def cluster_called(id: str, scope: Scope = SCOPE) -> Cluster:
 
 
 class Runs(RuleBasedStateMachine):
-    """Clients and workers of two clusters. Each claim there ever was may come back and try to write."""
+    """Clients and workers of two clusters. Any past claim may come back and try to write."""
 
     @initialize()
     def begin(self) -> None:
         ids = count()
-        # Ids decide ties: the same steps must give the same ones again.
+        # Ids break ties: the same steps must generate the same ids again.
         self.named = mock.patch("shoal.runs.states.new_id", lambda prefix: f"{prefix}_{next(ids):04d}")
         self.named.start()
         self.folder = tempfile.TemporaryDirectory()
@@ -61,7 +61,7 @@ class Runs(RuleBasedStateMachine):
         self.published: set[str] = set()
         self.fences: dict[str, int] = {}
         self.held: dict[str, int | None] = {}
-        """The fence of the claim that counts; None while the run waits or once nobody holds it."""
+        """The fencing token of the valid claim; None while the run is queued or has no owner."""
         self.leases: dict[str, datetime] = {}
 
     def teardown(self) -> None:
@@ -173,7 +173,7 @@ class Runs(RuleBasedStateMachine):
     def jump(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    # ── what must hold ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── invariants ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     @invariant()
     def every_record_tells_the_same(self) -> None:
@@ -192,7 +192,7 @@ class Runs(RuleBasedStateMachine):
         self.check_events(runs)
 
     def check_events(self, runs: dict[str, Execution]) -> None:
-        """The outbox has each run's history, in its order, and nothing else."""
+        """The outbox contains each run's history in order, and nothing else."""
         types: dict[str, list[str]] = {id: [] for id in runs}
         for event in self.store.events(SCOPE, after=0, most=1_000):
             types[event.subject].append(event.type.removeprefix("run."))
@@ -223,7 +223,7 @@ def store(tmp_path: Path) -> SqliteMetadata:
     return SqliteMetadata(tmp_path / "metadata.sqlite")
 
 
-def test_a_full_queue_refuses_the_next_run_of_its_organisation_only(store: SqliteMetadata) -> None:
+def test_a_full_queue_rejects_only_further_runs_of_its_organisation(store: SqliteMetadata) -> None:
     states = RunStates(store, lambda: BEGINNING, max_queued=3)
     for number in range(3):
         created(states, SCOPE, cluster_called_and_stored(states, f"clust_{number}"))
@@ -238,7 +238,7 @@ def test_a_full_queue_refuses_the_next_run_of_its_organisation_only(store: Sqlit
     store.close()
 
 
-def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes(store: SqliteMetadata) -> None:
+def test_a_cancellation_after_the_results_are_visible_is_rejected_and_the_run_completes(store: SqliteMetadata) -> None:
     states = RunStates(store, lambda: BEGINNING)
     task = created(states, SCOPE, cluster_called_and_stored(states, "clust_1"))
     run_id = str(task.additional_data["run_id"])
@@ -260,7 +260,7 @@ def test_a_cancel_after_the_results_are_visible_is_refused_and_the_run_completes
     store.close()
 
 
-def test_a_run_says_the_method_that_the_cluster_had_when_it_was_queued_and_when_it_began(store: SqliteMetadata) -> None:
+def test_a_run_reports_the_method_of_its_cluster_when_queued_and_when_started(store: SqliteMetadata) -> None:
     def patched(n_clusters: int, outputs: list[str]) -> None:
         edits = {"algorithm_params": {"n_clusters": n_clusters}, "output_collection_ids": outputs}
         states.clusters.change(SCOPE, "clust_1", lambda cluster: cluster.with_changes(**edits))
@@ -281,7 +281,7 @@ def test_a_run_says_the_method_that_the_cluster_had_when_it_was_queued_and_when_
     assert states.executions.get(SCOPE, run_id).algorithm_params == {"n_clusters": 4}
 
 
-def test_a_run_that_is_taken_up_after_its_results_are_visible_keeps_their_method(store: SqliteMetadata) -> None:
+def test_a_run_resumed_after_its_results_are_visible_keeps_their_method(store: SqliteMetadata) -> None:
     states = RunStates(store, lambda: BEGINNING)
     created(states, SCOPE, cluster_called_and_stored(states, "clust_1"))
     first = store.claim(QUEUE, "w", BEGINNING, BEGINNING)
@@ -297,7 +297,7 @@ def test_a_run_that_is_taken_up_after_its_results_are_visible_keeps_their_method
     assert run.published and run.algorithm_params == {"n_clusters": 7}
 
 
-def test_a_failure_told_by_a_worker_that_was_taken_over_is_not_recorded(store: SqliteMetadata) -> None:
+def test_a_failure_reported_by_a_superseded_worker_is_not_recorded(store: SqliteMetadata) -> None:
     states = RunStates(store, lambda: BEGINNING)
     created(states, SCOPE, cluster_called_and_stored(states, "clust_1"))
     stale = store.claim(QUEUE, "slow", BEGINNING, BEGINNING)
