@@ -1,11 +1,11 @@
-"""Tables as people have them: the columns of each, and those that say what a row is about."""
+"""Realistic tables: the columns of each, and those that describe the topic of a row."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
 Table = tuple[Sequence[Row], set[str], set[str]]
-"""Rows, the columns that have to be taken, and those that may be as well."""
+"""Rows, the columns that must be selected, and those that may be."""
 
 PEOPLE = ["Maria Gonzalez", "John Smith", "Wei Chen", "Anna Schmidt", "Olu Adeyemi", "Priya Patel", "Lars Olsen"]
 CITIES = ["Berlin", "New York", "São Paulo", "Tokyo", "Paris"]

@@ -7,7 +7,7 @@ from shoal.labeling import document_text, name_clusters, trim_payload
 from shoal.labeling.words.tokens import tokenize
 
 
-def test_values_are_joined_to_one_text_and_anything_else_is_passed_over() -> None:
+def test_values_are_joined_to_one_text_and_anything_else_is_skipped() -> None:
     assert (
         document_text([" Title ", ["red", " blue "], None, 3, {"a": "b"}, [1.0], "", "Body"])
         == "Title\n\nred\n\nblue\n\nBody"
@@ -16,7 +16,7 @@ def test_values_are_joined_to_one_text_and_anything_else_is_passed_over() -> Non
 
 
 def segments(text: str) -> list[str]:
-    """The runs of words in which phrases are looked for."""
+    """The segments of words in which phrases are searched for."""
     table = tokenize([text])
     result: dict[int, list[str]] = {}
     for word, segment in zip(table.words.tolist(), table.segments.tolist(), strict=True):
@@ -71,7 +71,7 @@ def segments(text: str) -> list[str]:
         ["[Sweet Short title](https://example.org) alpha beta"],
     ],
 )
-def test_no_phrase_goes_over_fields_items_lines_sentences_or_marks(values: list[object]) -> None:
+def test_no_phrase_spans_fields_items_lines_sentences_or_marks(values: list[object]) -> None:
     result = segments(document_text(values))
 
     assert not any("title" in segment and "alpha" in segment for segment in result)
@@ -96,11 +96,11 @@ def test_no_phrase_goes_over_fields_items_lines_sentences_or_marks(values: list[
         ("AT&T phone and C++ code", "AT&T phone and C++ code"),
     ],
 )
-def test_abbreviations_decimals_emphasis_and_wrapped_lines_do_not_cut_a_phrase(text: str, whole: str) -> None:
+def test_abbreviations_decimals_emphasis_and_wrapped_lines_do_not_split_a_phrase(text: str, whole: str) -> None:
     assert any(whole in segment for segment in segments(text))
 
 
-def test_names_hold_words_of_one_field_alone() -> None:
+def test_names_contain_words_of_only_one_field() -> None:
     texts = [document_text([title, body]) for title, body in [("Sweet short title", "alpha things are here")] * 3]
     texts = [f"{text} {number}" for number, text in enumerate(texts)]
 
@@ -109,7 +109,7 @@ def test_names_hold_words_of_one_field_alone() -> None:
     assert not any("title" in word.lower() and "alpha" in word.lower() for word in (name.label, *name.keywords))
 
 
-def test_a_trimmed_payload_says_the_same() -> None:
+def test_a_trimmed_payload_gives_the_same_text() -> None:
     payload = {"title": " A ", "tags": ["x", " y "], "vector": [1.0], "nested": {"list": ["p", "q"], "n": 1}}
 
     short = trim_payload(payload)

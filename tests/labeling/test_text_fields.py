@@ -1,4 +1,4 @@
-"""Which fields are taken for the text of a document."""
+"""The fields selected for the text of a document."""
 
 from uuid import UUID
 
@@ -28,13 +28,13 @@ def article(i: int) -> dict[str, object]:
     }
 
 
-def test_titles_and_prose_are_taken_also_from_nested_fields() -> None:
+def test_titles_and_prose_are_selected_even_in_nested_fields() -> None:
     fields = choose_text_fields([article(i) for i in range(40)])
 
     assert fields == ["title", "body", "metadata.note"]
 
 
-def test_without_prose_short_varied_fields_are_taken() -> None:
+def test_without_prose_short_varied_fields_are_selected() -> None:
     sample: list[dict[str, object]] = [
         {"name": n, "kind": "x", "sku": f"AB-{i:06d}"} for i, n in enumerate(["Ada", "Bob", "Cy"])
     ]
@@ -42,7 +42,7 @@ def test_without_prose_short_varied_fields_are_taken() -> None:
     assert choose_text_fields(sample) == ["name"]
 
 
-def test_categories_are_taken_only_where_nothing_else_is() -> None:
+def test_categories_are_selected_only_if_nothing_else_is() -> None:
     assert choose_text_fields([{"color": ("red", "blue")[i % 2], "n": i} for i in range(20)]) == ["color"]
 
 
@@ -64,7 +64,7 @@ def test_numbers_identifiers_and_vectors_are_never_text() -> None:
     assert choose_text_fields([]) == []
 
 
-def test_a_field_few_documents_have_comes_after_one_that_all_have() -> None:
+def test_a_rare_field_is_ranked_after_one_that_all_documents_have() -> None:
     sample: list[dict[str, object]] = [{"text": f"the quick brown fox jumps over dog {i}"} for i in range(20)]
     sample[3]["remark"] = "one long remark " * 6
 
@@ -80,7 +80,7 @@ def test_text_in_scripts_without_spaces_is_prose() -> None:
     assert choose_text_fields(sample) == ["内容"]
 
 
-def test_a_single_document_speaks_for_itself() -> None:
+def test_fields_of_a_single_document_are_selected() -> None:
     assert choose_text_fields([{"text": "only one", "id": "x1"}]) == ["text"]
 
 
@@ -95,7 +95,7 @@ def test_titles_and_bodies_beat_names_codes_and_categories(name: str, rows: int)
 
 
 @pytest.mark.parametrize("name", ["tickets", "tickets_zh", "products", "movies", "unnamed_columns"])
-def test_the_choice_follows_from_the_rows_in_any_order_of_rows_and_columns(name: str) -> None:
+def test_the_selection_does_not_depend_on_the_order_of_rows_and_columns(name: str) -> None:
     sample, _, _ = table(name, 30)
 
     turned = [dict(reversed(list(row.items()))) for row in reversed(sample)]
@@ -107,7 +107,7 @@ def test_titles_come_before_bodies() -> None:
     assert choose_text_fields(table("tickets", 30)[0]) == ["subject", "body"]
 
 
-def test_a_column_that_is_empty_in_most_rows_comes_after_the_others() -> None:
+def test_a_mostly_empty_column_comes_after_the_others() -> None:
     sample = [{**row, "resolution": "We sent it again, and it is there now."} if i == 7 else row
               for i, row in enumerate(table("tickets", 100)[0])]  # fmt: skip
 
@@ -116,18 +116,18 @@ def test_a_column_that_is_empty_in_most_rows_comes_after_the_others() -> None:
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("rows", [5, 50, 200])
-def test_films_are_named_from_plots_and_titles_and_not_from_the_cast(rows: int) -> None:
+def test_films_are_named_from_plots_and_titles_but_not_from_the_cast(rows: int) -> None:
     films = load("movies").drop(["embedding"]).slice(0, rows).to_pylist()
 
     assert choose_text_fields(films) == ["title", "text"]
 
 
 @pytest.mark.parametrize("constant", ["object", "chat.completion", "list", "Acme"])
-def test_a_column_of_one_word_alone_names_nothing(constant: str) -> None:
+def test_a_column_of_a_single_word_names_nothing(constant: str) -> None:
     assert choose_text_fields([{"object": constant} for _ in range(20)]) == []
     texts = ["I lost my card", "What is the rate today", "Please close my account"]
     assert choose_text_fields([{"object": constant, "body": text} for text in texts]) == ["body"]
 
 
-def test_one_sentence_in_all_documents_is_still_text() -> None:
+def test_a_sentence_in_all_documents_is_still_text() -> None:
     assert choose_text_fields([{"said": "same words here"}] * 20) == ["said"]

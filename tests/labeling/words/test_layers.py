@@ -1,4 +1,4 @@
-"""Names of several layers at once: broad above, narrow below, each layer's own."""
+"""Names for several layers at once: broad above, narrow below, distinct within each layer."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ def small() -> tuple[list[str], list[Partition]]:
     return list(FINE), layers_of([np.minimum(fine, 1).astype(np.int32), fine])
 
 
-def test_the_chosen_layer_is_named_as_if_it_were_alone() -> None:
+def test_the_selected_layer_is_named_as_if_it_were_the_only_one() -> None:
     texts, layers = small()
 
     result = name_layers(texts, layers, chosen=1)
@@ -45,7 +45,7 @@ def test_the_chosen_layer_is_named_as_if_it_were_alone() -> None:
     assert [name.label for name in result[1]] == ["Reset passcode", "Stolen card", "Card declined"]
 
 
-def test_a_cluster_is_named_by_what_its_parts_share() -> None:
+def test_a_cluster_is_named_after_what_its_parts_share() -> None:
     texts, layers = small()
 
     assert name_layers(texts, layers, chosen=1)[0][1].label == "Card"
@@ -60,7 +60,7 @@ def test_the_only_part_of_a_cluster_has_its_name() -> None:
     assert up[0][0].label == up[1][0].label
 
 
-def test_a_cluster_whose_parts_share_nothing_has_the_names_of_the_largest() -> None:
+def test_a_cluster_whose_parts_share_nothing_combines_the_names_of_the_largest() -> None:
     templates = ("my {}", "{} please", "where is the {}", "{} again")
     texts = [form.format(word) for word in ("passport", "luggage", "refund") for form in templates]
     parts = np.repeat(np.arange(3), 4).astype(np.int32)
@@ -70,7 +70,7 @@ def test_a_cluster_whose_parts_share_nothing_has_the_names_of_the_largest() -> N
     assert [word.strip().lower() for word in whole[0].label.split(",")] == ["passport", "luggage"]
 
 
-def test_going_down_a_name_is_narrower_than_that_of_the_whole() -> None:
+def test_the_name_of_a_part_is_narrower_than_that_of_the_whole() -> None:
     texts, layers = small()
 
     broad, narrow = name_layers(texts, layers, chosen=0)
@@ -80,7 +80,7 @@ def test_going_down_a_name_is_narrower_than_that_of_the_whole() -> None:
     assert len(parts) == 2
 
 
-def test_without_words_each_layer_counts_by_itself() -> None:
+def test_without_words_each_layer_is_numbered_independently() -> None:
     layers = layers_of([np.zeros(4, np.int32), np.array([0, 0, 1, 1], np.int32)])
 
     result = name_layers(["1", "2", "3", "4"], layers, chosen=1)
@@ -89,7 +89,7 @@ def test_without_words_each_layer_counts_by_itself() -> None:
     assert all(name.is_number for layer in result for name in layer)
 
 
-def test_noise_of_one_layer_still_speaks_in_another() -> None:
+def test_noise_in_one_layer_still_contributes_to_another() -> None:
     coarse = np.array([0, 0, 0, 0], np.int32)
     fine = np.array([0, 0, -1, -1], np.int32)
     texts = ["blue whale", "a blue whale", "the old song", "an old song again"]
@@ -101,7 +101,7 @@ def test_noise_of_one_layer_still_speaks_in_another() -> None:
 
 
 class Counted(list[str]):
-    """Texts that count how often one of them was read."""
+    """A sequence of texts that counts how often they are read."""
 
     reads = 0
 
@@ -110,7 +110,7 @@ class Counted(list[str]):
         return super().__getitem__(place)
 
 
-def test_five_layers_read_each_text_as_often_as_one_does() -> None:
+def test_naming_five_layers_reads_each_text_as_often_as_naming_one() -> None:
     texts = [f"{word} number {n} of many" for n in range(40) for word in ("rain", "bread", "flight")]
     fine = np.tile(np.arange(3), 40).astype(np.int32)
     first, five = Counted(texts), Counted(texts)
@@ -122,7 +122,7 @@ def test_five_layers_read_each_text_as_often_as_one_does() -> None:
     assert five.reads == first.reads
 
 
-def test_the_parent_holds_most_documents_and_of_equals_is_the_first() -> None:
+def test_the_parent_holds_the_most_documents_and_ties_go_to_the_first() -> None:
     labels = np.array([0, 0, 0, 1, 1, 2, -1], np.int32)
     above = np.array([1, 1, 0, 0, 1, -1, 0], np.int32)
 
@@ -130,7 +130,7 @@ def test_the_parent_holds_most_documents_and_of_equals_is_the_first() -> None:
 
 
 @pytest.mark.shared_data
-def test_on_real_questions_no_name_comes_twice_in_a_layer_or_in_what_a_cluster_divides_into() -> None:
+def test_on_real_questions_names_are_unique_within_a_layer_and_among_the_parts_of_a_cluster() -> None:
     table = load("banking77").slice(0, 4000)
     texts, points = table["text"].to_pylist(), vectors(table)
     result = compute(points, Plan(algorithm="auto", params={}, normalize=True))
@@ -170,8 +170,8 @@ def test_a_broad_chosen_layer_is_not_named_after_one_of_its_many_parts() -> None
 
 
 @pytest.mark.slow
-def test_a_large_cluster_of_many_topics_is_called_what_most_of_it_says() -> None:
-    """The report: 1,166 documents called "Card expires"."""
+def test_a_large_cluster_of_many_topics_is_named_after_the_majority() -> None:
+    """The reported case: 1,166 documents named "Card expires"."""
     texts = [text or "" for text in load("banking77")["text"].to_pylist()]
     outcome = compute(vectors(load("banking77")), Plan(algorithm="auto", params={"n_clusters": 20}))
     assert outcome.layers is not None

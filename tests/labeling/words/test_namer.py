@@ -58,11 +58,11 @@ def named(clusters: Sequence[Sequence[str]], centroids: np.ndarray | None = None
     return name_clusters(texts, labels, len(clusters), centroids=centroids)
 
 
-def test_clusters_are_called_what_their_documents_say() -> None:
+def test_clusters_are_named_after_the_content_of_their_documents() -> None:
     assert [name.label for name in named(list(BANK.values()))] == list(BANK)
 
 
-def test_keywords_are_phrases_that_add_a_word_each() -> None:
+def test_each_keyword_is_a_phrase_that_adds_a_word() -> None:
     keywords = named(list(BANK.values()))[2].keywords
 
     assert keywords[0] == "exchange rate"
@@ -103,7 +103,7 @@ UNSPACED = {
 }
 
 
-def test_a_loanword_in_katakana_is_a_word_and_may_be_a_name() -> None:
+def test_a_loanword_in_katakana_is_a_word_and_can_be_a_name() -> None:
     assert [name.label for name in named(list(UNSPACED.values()))] == list(UNSPACED)
 
 
@@ -122,7 +122,7 @@ def test_a_loanword_in_katakana_is_a_word_and_may_be_a_name() -> None:
           ["Nie pamiętam hasła", "Jak zmienić hasło?", "nowe hasło"]], ["Paczka", "Hasło"]),
     ],
 )  # fmt: skip
-def test_function_words_of_other_languages_neither_begin_nor_are_names(
+def test_function_words_of_other_languages_neither_start_nor_form_names(
     groups: list[list[str]], labels: list[str]
 ) -> None:
     assert [name.label for name in named(groups)] == labels
@@ -144,7 +144,7 @@ YEARS = [[f"Q3 {y} report", f"{y} annual report", f"report for {y}", f"{y} budge
 
 
 @pytest.mark.parametrize(("groups", "numerals"), [(FORMS, ["", "1099"]), (YEARS, ["2023", "2024"])])
-def test_a_numeral_that_makes_the_topic_is_in_its_name(groups: list[list[str]], numerals: list[str]) -> None:
+def test_a_numeral_that_defines_the_topic_is_in_its_name(groups: list[list[str]], numerals: list[str]) -> None:
     names = named(groups)
 
     for name, numeral in zip(names, numerals, strict=True):
@@ -166,7 +166,7 @@ TOPICS = {
 
 
 @pytest.mark.parametrize(("before", "after"), [(40, 0), (0, 40), (40, 20), (400, 10)])
-def test_long_texts_are_named_by_what_differs_wherever_it_stands(before: int, after: int) -> None:
+def test_long_texts_are_named_by_their_differences_wherever_these_occur(before: int, after: int) -> None:
     names = named(
         [[NOTICE * before + f"{topic} {i}. " + NOTICE * after for i in range(12)] for topic in TOPICS.values()]
     )
@@ -176,23 +176,23 @@ def test_long_texts_are_named_by_what_differs_wherever_it_stands(before: int, af
         assert "confidential" not in " ".join([name.label, *name.keywords])
 
 
-def test_clusters_without_a_word_are_numbered() -> None:
+def test_clusters_without_words_are_numbered() -> None:
     names = named([["", "  ", "\n"], ["12 34", "99", "1,234.5"], ["🎉🎉"], ["red fox", "the red fox"]])
 
     assert names[:3] == [Name("Cluster 0", ()), Name("Cluster 1", ()), Name("Cluster 2", ())]
     assert names[3].label == "Red fox"
 
 
-def test_numbers_only_give_numbered_clusters() -> None:
+def test_texts_of_only_numbers_yield_numbered_clusters() -> None:
     assert named([["1", "2"], ["3"]]) == [Name("Cluster 0", ()), Name("Cluster 1", ())]
 
 
-def test_no_documents_and_no_clusters_are_no_problem() -> None:
+def test_no_documents_and_no_clusters_are_accepted() -> None:
     assert name_clusters([], np.zeros(0, np.int32), 0) == []
     assert name_clusters([], np.zeros(0, np.int32), 2) == [Name("Cluster 0", ()), Name("Cluster 1", ())]
 
 
-def test_a_number_no_document_has_gets_a_numbered_name() -> None:
+def test_a_cluster_number_without_documents_gets_a_numbered_name() -> None:
     names = name_clusters(["red fox", "a red fox", "blue whale"], np.array([0, 0, 2], np.int32), 3)
 
     assert [name.label for name in names] == ["Red fox", "Cluster 1", "Blue whale"]
@@ -213,7 +213,7 @@ def test_equal_texts_count_once() -> None:
     assert names[0].label == "Red fox"
 
 
-def test_clusters_that_say_the_same_still_have_different_names() -> None:
+def test_clusters_with_the_same_content_still_have_different_names() -> None:
     same = ["red fox runs", "the red fox", "a red fox sleeps"]
 
     labels = [name.label for name in named([same, same, same, ["blue whale"]])]
@@ -223,7 +223,7 @@ def test_clusters_that_say_the_same_still_have_different_names() -> None:
     assert not any("#" in label for label in labels)
 
 
-def test_a_taken_name_is_told_apart_by_a_word_of_the_cluster() -> None:
+def test_a_taken_name_is_distinguished_by_a_word_of_the_cluster() -> None:
     cash = ["exchange rate for cash", "cash exchange rate", "exchange rate when I get cash"]
     weekend = ["exchange rate on the weekend", "weekend exchange rate", "exchange rate of this weekend"]
 
@@ -234,7 +234,7 @@ def test_a_taken_name_is_told_apart_by_a_word_of_the_cluster() -> None:
 
 
 def test_the_phrases_of_near_clusters_are_avoided() -> None:
-    """Both clusters 0 and 1 speak of the train; seen from there the word tells little."""
+    """Clusters 0 and 1 both mention the train, so the word distinguishes them poorly."""
     train = [f"train {word}" for word in ("ticket", "ticket office", "ticket price", "ticket refund")]
     delay = [f"train {word}" for word in ("delay", "delay again", "delay refund", "delay today")]
     centroids = np.array([[1, 0.1], [1, -0.1], [-1, 0]], np.float32)
@@ -245,13 +245,13 @@ def test_the_phrases_of_near_clusters_are_avoided() -> None:
     assert "delay" in labels[1].casefold()
 
 
-def test_text_that_gives_orders_is_text() -> None:
+def test_text_that_looks_like_instructions_is_treated_as_text() -> None:
     name = named([["Ignore previous instructions <script>alert(1)</script>", "ignore previous instructions now"]])[0]
 
     assert name.label == "Ignore previous instructions"
 
 
-def test_no_control_character_or_bidi_override_gets_into_a_name() -> None:
+def test_no_control_character_or_bidi_override_occurs_in_a_name() -> None:
     texts = ["\u202eevil\u202c red\x07 fox \x1b[31m", "red\u200b fox\x00", "\u2066red fox\u2069"]
 
     name = named([texts])[0]
@@ -260,7 +260,7 @@ def test_no_control_character_or_bidi_override_gets_into_a_name() -> None:
     assert name.keywords[0] == "red fox"
 
 
-def test_of_a_large_cluster_an_even_sample_is_read() -> None:
+def test_an_even_sample_of_a_large_cluster_is_read() -> None:
     rows, labels = np.arange(10_000), np.zeros(10_000, np.int32)
     labels[::100] = 1
 
@@ -271,7 +271,7 @@ def test_of_a_large_cluster_an_even_sample_is_read() -> None:
     assert chosen[0] == 0 and chosen[-1] == 9_999
 
 
-def test_progress_rises_to_one_and_may_stop_the_work() -> None:
+def test_progress_rises_to_one_and_can_cancel_the_work() -> None:
     heard: list[float] = []
     texts, labels = ["red fox", "blue whale"], np.array([0, 1], np.int32)
 
@@ -355,8 +355,8 @@ _FRAMES = st.sampled_from(
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(_FRAMES, _CONTENT, _VERBS), min_size=1, max_size=12), st.integers(1, 3))
-def test_a_name_never_says_the_contrary_of_the_texts(parts: list[tuple[str, str, str]], clusters: int) -> None:
-    """Every verb is negated in every text, so no name may hold one without a negation before it."""
+def test_a_name_never_says_the_opposite_of_the_texts(parts: list[tuple[str, str, str]], clusters: int) -> None:
+    """Every verb is negated in every text, so no name may contain one without a preceding negation."""
     texts = [frame.format(n=noun, v=verb) for frame, noun, verb in parts]
     verbs = {"working", "arrived", "accepted", "declined", "refunded"}
 
@@ -401,13 +401,13 @@ def test_a_word_that_all_use_names_the_cluster_that_uses_it_most() -> None:
     assert not label.lower().endswith("starring")
 
 
-def test_a_number_alone_is_no_name_where_words_are() -> None:
+def test_a_number_alone_is_not_a_name_if_there_are_words() -> None:
     names = named([["20", "20 came out", "20 came out of it", "20"], ["rain today", "rain again", "more rain"]])
 
     assert not names[0].label.isdigit()
 
 
-def test_a_phrase_that_hardly_a_document_holds_names_no_cluster_that_says_something_else_too() -> None:
+def test_a_phrase_of_very_few_documents_does_not_name_a_cluster_with_other_content() -> None:
     filler = ("monday", "tuesday", "alpha", "beta", "gamma", "delta", "north", "south", "east", "west")
     films = [f"{i} a thriller, {filler[i % 10]}" if i % 3 == 0 else f"{i} {filler[i % 7]}" for i in range(300)]
     films[:6] = [f"Robin Hood returns {i}" for i in range(6)]
@@ -419,7 +419,7 @@ def test_a_phrase_that_hardly_a_document_holds_names_no_cluster_that_says_someth
     assert "thriller" in labels[0].lower()
 
 
-def test_where_no_phrase_is_frequent_a_name_is_of_two() -> None:
+def test_if_no_phrase_is_frequent_a_name_combines_two() -> None:
     words = [
         f"{first}{second}"
         for first in ("ba", "ke", "lo", "mi", "nu", "pa", "re", "so")
@@ -435,7 +435,7 @@ def test_where_no_phrase_is_frequent_a_name_is_of_two() -> None:
     assert second.startswith("Refund")
 
 
-def test_a_cluster_whose_documents_all_say_the_same_is_called_that() -> None:
+def test_a_cluster_of_identical_documents_is_named_after_their_text() -> None:
     assert [name.label for name in named([["same words here"] * 50])] == ["Same words here"]
     assert [name.label for name in named([["same words here"] * 25, ["Another thing."] * 25])] == [
         "Same words here",

@@ -1,4 +1,4 @@
-"""Which phrases are found, and that none says the contrary of its text."""
+"""Which phrases are found, and that none says the opposite of its text."""
 
 import numpy as np
 import pytest
@@ -28,11 +28,11 @@ def documents(table: TokenTable, phrases: Phrases, text: str) -> list[int]:
     raise AssertionError(f"no phrase {text!r}")
 
 
-def test_a_term_neither_begins_nor_ends_in_a_function_word() -> None:
+def test_a_term_neither_starts_nor_ends_with_a_function_word() -> None:
     assert found("the source of my funds") == {"source", "funds", "source of my funds"}
 
 
-def test_no_phrase_reaches_over_punctuation_or_over_a_new_clause() -> None:
+def test_no_phrase_spans_punctuation_or_a_clause_boundary() -> None:
     phrases = found("blue house, red garden because green roof")
 
     assert {"blue house", "red garden", "green roof"} <= phrases
@@ -56,7 +56,7 @@ def test_no_phrase_reaches_over_punctuation_or_over_a_new_clause() -> None:
         ("Карта не работает", "Карта не работает", {"работает"}),
     ],
 )
-def test_a_negation_is_never_cut_off_what_it_reverses(text: str, kept: str, never: set[str]) -> None:
+def test_a_negation_is_never_separated_from_what_it_negates(text: str, kept: str, never: set[str]) -> None:
     phrases = found(text, text + " ")
 
     assert kept in phrases
@@ -71,7 +71,7 @@ def test_a_question_word_keeps_its_measure() -> None:
     assert not any(p.startswith(("long ", "many ")) or p in ("long", "many", "how") for p in phrases)
 
 
-def test_a_short_question_is_taken_whole() -> None:
+def test_a_short_question_is_kept_whole() -> None:
     assert "how old are you" in found("so how old are you")
     assert "who are you" in found("who are you")
 
@@ -88,14 +88,14 @@ def test_a_document_counts_once_for_a_phrase_it_repeats() -> None:
     assert documents(table, phrases, "red fox") == [1, 1]
 
 
-def test_characters_of_scripts_without_spaces_are_a_phrase_in_their_order_only() -> None:
+def test_characters_of_scripts_without_spaces_form_a_phrase_only_in_their_order() -> None:
     table, phrases = counted(["上海很大", "上海", "海上", "海上风"], [0, 0, 1, 1], 2)
 
     assert documents(table, phrases, "上海") == [2, 0]
     assert documents(table, phrases, "海上") == [0, 2]
 
 
-def test_words_frequent_and_even_over_the_clusters_are_function_words_of_any_language() -> None:
+def test_words_frequent_and_evenly_spread_over_clusters_are_function_words_in_any_language() -> None:
     """Stem 0 is in every document, stem c+1 only in those of cluster c."""
     clusters = np.repeat(np.arange(8), 10).astype(np.int32)
     stems = np.stack([np.zeros(80, np.int64), clusters + 1], axis=1).ravel()
@@ -106,5 +106,5 @@ def test_words_frequent_and_even_over_the_clusters_are_function_words_of_any_lan
     assert not common[stems > 0].any()
 
 
-def test_with_few_clusters_no_word_is_held_to_be_common() -> None:
+def test_with_few_clusters_no_word_is_considered_common() -> None:
     assert not common_words(np.zeros(4, np.int64), np.array([0, 1, 2, 3], np.int32), np.ones(4)).any()

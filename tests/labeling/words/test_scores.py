@@ -1,4 +1,4 @@
-"""Which clusters are neighbours, and what tells them apart."""
+"""Which clusters are neighbours, and what distinguishes them."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_by_centroids_the_nearest_cluster_is_the_one_in_the_same_direction() -> 
     assert nearest[1].tolist() == [0, 2]
 
 
-def test_without_centroids_it_is_the_one_that_shares_words() -> None:
+def test_without_centroids_the_nearest_cluster_is_the_one_that_shares_words() -> None:
     _, phrases = corpus(["red apple tree"] * 2, ["blue ocean wave"] * 2, ["red apple pie"] * 2)
 
     assert nearest_clusters(phrases, None)[0, 0] == 2
@@ -77,7 +77,7 @@ def test_counts_in_neighbours_agree_with_plain_sums(seed: int) -> None:
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 
-def test_a_phrase_cut_short_is_a_worse_name_than_a_finished_one() -> None:
+def test_a_truncated_phrase_scores_lower_than_a_complete_one() -> None:
     table, phrases = corpus(["machines accept this coin", "machines accept the coin", "accept coin"] * 3)
     form = fitness(phrases)
     spans = phrases.spans

@@ -1,4 +1,4 @@
-"""Cleaning, cutting, languages and stems."""
+"""Cleaning, tokenisation, languages and stems."""
 
 import pytest
 
@@ -38,11 +38,11 @@ def stem(table: TokenTable, word: str) -> int:
         ("snake_case_name", ["snake", "case", "name"]),
     ],
 )
-def test_a_text_is_cut_into_its_words(text: str, expected: list[str]) -> None:
+def test_a_text_is_split_into_its_words(text: str, expected: list[str]) -> None:
     assert words(text) == expected
 
 
-def test_punctuation_and_what_was_taken_out_end_a_segment() -> None:
+def test_punctuation_and_removed_text_end_a_segment() -> None:
     table = tokenize(["one two, three https://a.b/c four 77 five"])
 
     segments = table.segments.tolist()
@@ -51,7 +51,7 @@ def test_punctuation_and_what_was_taken_out_end_a_segment() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 5_000, 10_000])
-def test_a_long_text_is_read_at_its_head_middle_and_tail(place: int) -> None:
+def test_a_long_text_is_read_at_its_start_middle_and_end(place: int) -> None:
     many = ["word"] * 10_001
     many[place] = "needle"
 
@@ -62,11 +62,11 @@ def test_a_long_text_is_read_at_its_head_middle_and_tail(place: int) -> None:
     assert set(tokens) == {"word", "needle"}, "no word is cut in two"
 
 
-def test_of_a_long_text_little_is_kept() -> None:
+def test_only_a_small_part_of_a_long_text_is_kept() -> None:
     assert len(clean("<b>" * 100_000)) < 10_000
 
 
-def test_numerals_are_words_only_where_they_are_asked_for() -> None:
+def test_numerals_are_words_only_on_request() -> None:
     table = tokenize(["form 1099 of 2024"], numerals=frozenset({"1099"}))
 
     assert [table.vocabulary.words[i] for i in table.words] == ["form", "1099", "of"]
@@ -79,7 +79,7 @@ def test_unclosed_markup_is_read_in_linear_time() -> None:
     assert clean("a-" * 100_000) != ""
 
 
-def test_forms_of_a_word_have_one_stem_and_ways_to_say_not_are_one_word() -> None:
+def test_forms_of_a_word_share_a_stem_and_negations_are_one_word() -> None:
     text = "Cards card. isn't doesn't not cannot can't never. Cards card isn't doesn't not cannot can't never"
 
     table = tokenize([text])
@@ -89,7 +89,7 @@ def test_forms_of_a_word_have_one_stem_and_ways_to_say_not_are_one_word() -> Non
     assert stem(table, "never") != stem(table, "not")
 
 
-def test_each_word_is_stemmed_in_the_language_of_the_texts_it_stands_in() -> None:
+def test_each_word_is_stemmed_in_the_language_of_its_texts() -> None:
     german = ["die Karten sind nicht da", "meine Karten und die Zahlungen", "eine Zahlung mit der Karte"]
     english = ["the running of the cards is not for me", "he runs with a card and I run"]
 
@@ -106,7 +106,7 @@ def test_the_most_frequent_casing_is_shown() -> None:
     assert table.phrase(0, 1) == "PayPal"
 
 
-def test_words_are_written_with_the_spaces_and_hyphens_they_had() -> None:
+def test_words_keep_their_spaces_and_hyphens() -> None:
     table = tokenize(["auto top-up", "信用卡", "パスワード変更"])
 
     assert table.phrase(0, 3) == "auto top-up"
@@ -124,13 +124,13 @@ def test_words_are_written_with_the_spaces_and_hyphens_they_had() -> None:
         ("bills this month", "bills this month"),
     ],
 )
-def test_a_title_spares_articles_and_possessives_unless_a_name_or_preposition_needs_them(text: str, title: str) -> None:
+def test_a_title_omits_articles_and_possessives_unless_a_name_or_preposition_needs_them(text: str, title: str) -> None:
     table = tokenize([text])
 
     assert table.title(0, len(table)) == title
 
 
-def test_an_acronym_is_not_the_function_word_it_looks_like_unless_all_is_in_capitals() -> None:
+def test_an_acronym_is_not_a_function_word_unless_the_whole_text_is_in_capitals() -> None:
     quiet = tokenize(["ask the IT support about it, it helps us in the US office"])
     loud = tokenize(["ASK THE IT SUPPORT ABOUT IT"])
 
@@ -139,12 +139,12 @@ def test_an_acronym_is_not_the_function_word_it_looks_like_unless_all_is_in_capi
     assert loud.vocabulary.roles[loud.vocabulary.words.index("IT")] & Role.FUNCTION
 
 
-def test_function_words_are_written_small() -> None:
+def test_function_words_are_lower_case() -> None:
     table = tokenize(["How Long do transfers take", "How Long do transfers take"])
 
     assert table.phrase(0, 4) == "how Long do transfers"
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["  \n", "12 34", "🎉", "!!!"]])
-def test_texts_without_words_give_an_empty_table(texts: list[str]) -> None:
+def test_texts_without_words_yield_an_empty_table(texts: list[str]) -> None:
     assert len(tokenize(texts)) == 0

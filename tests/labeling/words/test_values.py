@@ -15,14 +15,14 @@ from shoal.labeling.words.values import find_values
 
 
 def named(*clusters: dict[str, int]) -> list[Name]:
-    """Names of clusters that hold so many documents of each value."""
+    """Names of clusters with the given number of documents of each value."""
     texts = [value for own in clusters for value, held in own.items() for _ in range(held)]
     labels = np.repeat(np.arange(len(clusters)), [sum(own.values()) for own in clusters]).astype(np.int32)
     return name_clusters(texts, labels, len(clusters))
 
 
 def shares(kinds: list[str], labels: Labels, names: list[str]) -> list[float]:
-    """For each cluster the share of its documents whose kind stands in its name."""
+    """For each cluster, the share of its documents whose kind occurs in its name."""
     own = [[kinds[row] for row in np.flatnonzero(labels == cluster)] for cluster in range(len(names))]
     matches = [
         [kind.replace("_", " ").casefold() in name.casefold() for kind in of]
@@ -38,13 +38,13 @@ def test_a_value_that_names_another_cluster_still_names_one_of_which_most_docume
     assert [name.keywords for name in names] == [("Sneaker",), ("Sneaker", "Ankle boot"), ("Sneaker", "Sandal")]
 
 
-def test_where_no_value_has_most_documents_a_name_is_of_those_that_have_most_together() -> None:
+def test_without_a_majority_value_a_name_combines_values_that_form_a_majority() -> None:
     names = named({"Pullover": 40, "Coat": 38, "Shirt": 10}, {"Bag": 20, "Shirt": 1})
 
     assert [name.label for name in names] == ["Pullover, Coat", "Bag"]
 
 
-def test_many_clusters_of_one_value_count_on_and_have_keywords() -> None:
+def test_many_clusters_of_one_value_are_numbered_and_have_keywords() -> None:
     names = named(*({"auto_and_commute": 10 - number} for number in range(5)), {"home": 8})
 
     assert [name.label for name in names] == [
@@ -55,7 +55,7 @@ def test_many_clusters_of_one_value_count_on_and_have_keywords() -> None:
     assert all(name.keywords for name in names)
 
 
-def test_a_value_that_ends_in_a_number_and_a_counted_name_are_told_apart() -> None:
+def test_a_value_that_ends_in_a_number_differs_from_a_numbered_name() -> None:
     labels = [name.label for name in named({"Model": 9}, {"Model": 8}, {"Model 2": 7})]
 
     assert labels[0] == "Model"
@@ -63,7 +63,7 @@ def test_a_value_that_ends_in_a_number_and_a_counted_name_are_told_apart() -> No
     assert labels[2] == "Model 2"
 
 
-def test_of_many_values_a_cluster_is_called_by_the_words_that_they_share() -> None:
+def test_a_cluster_of_many_values_is_named_after_the_words_they_share() -> None:
     cards = {f"{kind} card": 4 for kind in ("lost", "virtual", "metal", "spare", "frozen", "new", "old", "expired")}
 
     assert named(cards, {"refund": 20})[0].label == "Card"
@@ -78,7 +78,7 @@ def test_names_do_not_depend_on_the_order_of_documents() -> None:
 
 
 @pytest.mark.parametrize("column", ["picture", "shape"])
-def test_clusters_of_garments_are_called_what_most_of_them_are(column: str) -> None:
+def test_clusters_of_garments_are_named_after_their_majority(column: str) -> None:
     table = pq.read_table(GARMENTS)
     clustering = shoal.cluster(table, vector=column, text="kind", algorithm="kmeans", n_clusters=10)
 
@@ -91,7 +91,7 @@ def test_clusters_of_garments_are_called_what_most_of_them_are(column: str) -> N
     assert all(each.keywords for each in clustering.clusters)
 
 
-def test_clusters_of_questions_are_called_by_the_domain_that_most_have() -> None:
+def test_clusters_of_questions_are_named_after_their_majority_domain() -> None:
     table = load("clinc150").slice(0, 4000)
     domains = table["domain"].to_pylist()
     clustering = shoal.cluster(vectors(table), text=domains, algorithm="kmeans", n_clusters=30)
@@ -102,7 +102,7 @@ def test_clusters_of_questions_are_called_by_the_domain_that_most_have() -> None
     assert all(each.keywords for each in clustering.clusters)
 
 
-def test_layers_of_values_are_called_by_them_and_an_only_part_as_the_whole() -> None:
+def test_layers_are_named_after_values_and_an_only_part_like_the_whole() -> None:
     texts = ["Sneaker"] * 20 + ["Sandal"] * 11 + ["Bag"] * 12
     fine = np.array([0] * 8 + [1] * 12 + [2] * 11 + [3] * 12, np.int32)
     broad = np.array([0] * 31 + [1] * 12, np.int32)
@@ -114,14 +114,14 @@ def test_layers_of_values_are_called_by_them_and_an_only_part_as_the_whole() -> 
 
 
 @pytest.mark.parametrize("name", ["banking77", "clinc150"])
-def test_sentences_are_no_values(name: str) -> None:
+def test_sentences_are_not_values(name: str) -> None:
     texts = [text or "" for text in load(name)["text"].to_pylist()]
 
     assert find_values(texts) is None
     assert find_values(texts[:40]) is None
 
 
-def test_values_of_two_fields_and_other_letter_case_count_for_their_document() -> None:
+def test_values_in_two_fields_or_in_different_case_count_for_their_document() -> None:
     texts = ["Sneaker\n\nred", "sneaker\n\nRed", "Sneaker\n\nRed", "Sneaker\n\nBlue"] * 3
 
     values = find_values(texts)
@@ -141,7 +141,7 @@ def test_values_of_two_fields_and_other_letter_case_count_for_their_document() -
         ("red\x00\u00a0shoes", "Red shoes"),
     ],
 )
-def test_a_value_is_a_name_without_what_steers_a_terminal(written: str, shown: str) -> None:
+def test_a_value_becomes_a_name_without_terminal_control_characters(written: str, shown: str) -> None:
     name = name_clusters([written] * 4, np.zeros(4, np.int32), 1)[0]
 
     assert name.label == shown
