@@ -1,4 +1,4 @@
-"""Files at addresses, fetched from real servers on this machine: HTTP, and as much of S3 as its client asks for."""
+"""Files at URLs, fetched from real local servers: HTTP, and as much of S3 as its client requires."""
 
 import functools
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def stored(rows: slice) -> bytes:
 
 @pytest.mark.process
 @pytest.mark.parametrize("path", ["/docs.parquet", "/docs.parquet?signature=" + SECRET, "/old/docs.parquet"])
-def test_a_file_behind_an_address_is_clustered(
+def test_a_file_at_an_address_is_clustered(
     path: str, web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -95,7 +95,7 @@ def test_python_reads_an_address_as_the_command_does(web: str) -> None:
         ("/page.html", "is a web page"),
     ],
 )
-def test_an_address_without_a_file_is_refused_and_no_key_is_shown(path: str, says: str, web: str) -> None:
+def test_an_address_without_a_file_is_rejected_without_showing_a_key(path: str, says: str, web: str) -> None:
     with pytest.raises(InvalidField) as refused:
         FetchedFiles(Address(web.replace("http://", f"http://user:{SECRET}@") + path))
 
@@ -103,7 +103,7 @@ def test_an_address_without_a_file_is_refused_and_no_key_is_shown(path: str, say
     assert SECRET not in refused.value.message
 
 
-def test_a_server_that_is_not_there_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shoal.remote.web_files._WAITS", (0.0,))
     with pytest.raises(InvalidField, match=r"docs.csv: cannot be fetched: no connection to the server"):
         FetchedFiles(Address("http://127.0.0.1:9/docs.csv"))
@@ -129,7 +129,7 @@ def test_objects_in_s3_are_clustered(address: str, bucket: dict[str, bytes]) -> 
     assert result.ids.tolist() == [f"T-{n}" for n in range(first, 24)]
 
 
-def test_keys_of_s3_make_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path: Path) -> None:
+def test_s3_keys_create_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path: Path) -> None:
     bucket["data/a.parquet"], bucket[f"data/{tmp_path}/made/b.parquet"] = stored(slice(0, 24)), b""
     fetched = FetchedFiles(Address("s3://bucket/data"))
 
@@ -139,7 +139,7 @@ def test_keys_of_s3_make_no_folder_elsewhere(bucket: dict[str, bytes], tmp_path:
     fetched.close()
 
 
-def test_an_object_that_is_not_there_is_refused_without_the_keys(bucket: dict[str, bytes]) -> None:
+def test_a_missing_object_is_rejected_without_showing_credentials(bucket: dict[str, bytes]) -> None:
     with pytest.raises(InvalidField) as refused:
         FetchedFiles(Address("s3://bucket/none.parquet"))
 
@@ -156,11 +156,11 @@ def test_an_object_that_is_not_there_is_refused_without_the_keys(bucket: dict[st
         ("s3://bucket/a//b#1?.csv", "s3://bucket/a//b#1?.csv"),
     ],
 )
-def test_an_address_is_kept_as_it_was_written(address: str, asked: str) -> None:
+def test_an_address_is_kept_unchanged(address: str, asked: str) -> None:
     assert parse_place(address) == Address(asked)
 
 
-def test_paths_stay_paths_and_a_file_address_is_one() -> None:
+def test_paths_stay_paths_and_a_file_address_becomes_one() -> None:
     assert parse_place("https-notes/a.csv") == Path("https-notes/a.csv")
     assert parse_place("file:///data/a%20b.csv") == Path("/data/a b.csv")
 
@@ -191,13 +191,13 @@ def test_an_unsupported_address_is_rejected_without_showing_it(given: str | Path
 
 
 @pytest.mark.parametrize("path", ["", "/", "/*", "/x/"])
-def test_an_address_in_s3_shows_nothing_secret(path: str) -> None:
+def test_an_s3_address_is_shown_without_secrets(path: str) -> None:
     address = Address(f"s3://KEY:{SECRET}@bucket{path}")
 
     assert SECRET not in address.name + address.redacted
 
 
-def test_a_sidecar_at_an_address_is_refused_as_one(
+def test_a_sidecar_at_an_address_is_rejected_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     np.save(tmp_path / "v.npy", np.eye(4))
@@ -208,7 +208,7 @@ def test_a_sidecar_at_an_address_is_refused_as_one(
         assert "--sidecar: is an address, and has to be a file here. Copy it here first." in capfd.readouterr().err
 
 
-def test_an_address_shows_nothing_secret() -> None:
+def test_an_address_is_shown_without_secrets() -> None:
     address = Address(f"https://me:{SECRET}@host/%2e%2e%2f%2e%2e%2fx.csv?key={SECRET}#{SECRET}")
 
     assert address.name == "x.csv"
@@ -217,7 +217,7 @@ def test_an_address_shows_nothing_secret() -> None:
 
 
 @pytest.mark.process
-def test_the_server_is_asked_for_the_address_as_it_was_written(tmp_path: Path) -> None:
+def test_the_address_is_requested_exactly_as_written(tmp_path: Path) -> None:
     requests = list[str]()
 
     class Asked(BaseHTTPRequestHandler):
@@ -284,7 +284,7 @@ def test_patterns_in_s3_match_part_by_part(pattern: str, matched: list[str], buc
     fetched.close()
 
 
-def test_each_object_of_a_folder_is_held_to_the_bound_of_a_file(
+def test_each_object_of_a_folder_is_subject_to_the_file_size_limit(
     bucket: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOAL_FETCH_MIB", "1")
@@ -299,7 +299,7 @@ def test_each_object_of_a_folder_is_held_to_the_bound_of_a_file(
         FetchedFiles(Address("s3://bucket/data/*.csv"))
 
 
-def test_an_object_that_is_a_folder_too_is_named_unless_it_is_empty(bucket: dict[str, bytes]) -> None:
+def test_an_object_that_is_also_a_folder_is_reported_unless_it_is_empty(bucket: dict[str, bytes]) -> None:
     bucket.update({"data/x": b"", "data/x/y.csv": b"2"})
     fetched = FetchedFiles(Address("s3://bucket/data/**"))
     assert isinstance(fetched.path, Path)

@@ -1,4 +1,5 @@
-"""Web servers that pass on, fail, lie, pack and never end: what is fetched from them, and what is said instead."""
+"""Web servers that redirect, fail, send wrong headers, compress or never end: what is fetched, and which errors are
+raised."""
 
 import gzip
 import logging
@@ -29,7 +30,7 @@ ROWS = b'{"id": "a", "v": [1, 2]}\n{"id": "b", "v": [2, 1]}\n'
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Whatever `answer` writes, after noting what was asked for."""
+    """Respond with whatever `answer` writes, after recording the request."""
 
     protocol_version = "HTTP/1.1"
     answer: Callable[[Any], None]
@@ -52,7 +53,7 @@ class Answers(BaseHTTPRequestHandler):
 
 
 def answering(answer: Callable[[Any], None]) -> Any:
-    """A server that answers so, and `asked` of it."""
+    """A server with these responses, and the requests it received."""
     return type("Answering", (Answers,), {"answer": staticmethod(answer), "asked": []})
 
 
@@ -62,7 +63,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetched(address: str) -> bytes:
-    """What is at an address."""
+    """The content at an address."""
     file = FetchedFiles(Address(address))
     try:
         assert isinstance(file.path, Path)
@@ -72,7 +73,7 @@ def fetched(address: str) -> bytes:
 
 
 def refused(address: str) -> ShoalError:
-    """The error for an address, in which nothing secret is, nor in how Python prints it."""
+    """The error for an address; neither it nor its traceback contains a secret."""
     with pytest.raises(ShoalError) as error:
         FetchedFiles(Address(address))
     printed = "".join(traceback.format_exception(error.value))
@@ -90,13 +91,13 @@ def refused(address: str) -> ShoalError:
         ("http://[::bad/", "is redirected to an invalid address"),
     ],
 )
-def test_redirects_are_limited_to_web_addresses_and_in_number(location: str, says: str) -> None:
+def test_redirects_are_limited_in_number_and_to_web_addresses(location: str, says: str) -> None:
     handler = answering(lambda server: server.send(302, Location=location))
     with serving(handler) as host:
         assert says in refused(f"http://{host}/a.jsonl?k={SECRET}").message
 
 
-def test_the_password_of_one_server_is_not_sent_to_another() -> None:
+def test_the_password_for_one_server_is_not_sent_to_another() -> None:
     other = answering(lambda server: server.send(200, ROWS))
     with serving(other) as second:
         handler = answering(lambda server: server.send(307, Location=f"http://{second}/b.jsonl"))
@@ -144,7 +145,7 @@ def test_an_external_server_cannot_redirect_to_the_internal_network(monkeypatch:
         *(([value], False, False) for value in ("64:ff9b::808:808", "2002:808:808::1", "::ffff:8.8.8.8")),
     ],
 )  # fmt: skip
-def test_a_host_is_internal_if_all_its_addresses_are_and_may_be_if_one_is(
+def test_a_host_is_internal_if_all_its_addresses_are_and_possibly_internal_if_one_is(
     addresses: list[str], all_inside: bool, some_inside: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     infos = [(0, 0, 6, "", (address, 0)) for address in addresses]
@@ -164,9 +165,7 @@ def test_a_host_is_internal_if_all_its_addresses_are_and_may_be_if_one_is(
         (429, "the server answered 429. It has too many requests", 3),
     ],
 )
-def test_what_the_server_says_comes_with_a_remedy_and_is_tried_again_where_that_helps(
-    code: int, says: str, times: int
-) -> None:
+def test_server_errors_are_reported_with_a_remedy_and_retried_if_that_helps(code: int, says: str, times: int) -> None:
     handler = answering(lambda server: server.send(code, SECRET.encode()))
     with serving(handler) as host:
         assert says in refused(f"http://{host}/a.jsonl?k={SECRET}").message
@@ -189,7 +188,7 @@ def test_a_body_that_does_not_match_its_headers_is_rejected(announced: str) -> N
         )
 
 
-def test_a_body_that_is_longer_than_announced_ends_where_it_should() -> None:
+def test_a_body_longer_than_announced_is_cut_at_the_announced_length() -> None:
     handler = answering(lambda server: server.send(200, ROWS + b"more", Content_Length=str(len(ROWS))))
     with serving(handler) as host:
         assert fetched(f"http://{host}/a.jsonl") == ROWS
@@ -204,7 +203,7 @@ def endless(server: Any) -> None:
         pass
 
 
-def test_a_body_without_end_ends_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_body_is_stopped_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_FETCH_MIB", "3")
     with serving(answering(endless)) as host:
         error = refused(f"http://{host}/a.jsonl")
@@ -213,7 +212,7 @@ def test_a_body_without_end_ends_at_the_bound(monkeypatch: pytest.MonkeyPatch) -
     assert error.message.startswith("a.jsonl: cannot be fetched, as it holds more than 3.0 MiB. Raise SHOAL_FETCH_MIB")
 
 
-def test_a_file_that_is_announced_larger_than_the_bound_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_announced_as_larger_than_the_limit_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_FETCH_MIB", "3")
     handler = answering(lambda server: server.send(200, Content_Length=str(2**40)))
     with serving(handler) as host:
@@ -267,7 +266,7 @@ def test_a_body_that_decompresses_endlessly_is_stopped(monkeypatch: pytest.Monke
     assert "unpacks to more than 8.0 MiB of" in error.message
 
 
-def test_the_setting_says_what_a_packed_body_may_unpack_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_setting_limits_the_decompressed_size_of_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_IMPORT_UNFOLDED_MIB", "1")
     handler = answering(lambda server: server.send(200, gzip.compress(bytes(2**21)), Content_Encoding="gzip"))
     with serving(handler) as host:
@@ -283,7 +282,7 @@ def test_the_setting_says_what_a_packed_body_may_unpack_to(monkeypatch: pytest.M
         (206, "", "the server answered 206"),
     ],
 )
-def test_an_answer_that_sends_no_whole_file_is_no_file(code: int, kind: str, says: str) -> None:
+def test_a_response_without_a_complete_file_is_not_a_file(code: int, kind: str, says: str) -> None:
     handler = answering(lambda server: server.send(code, Content_Type=kind))
     with serving(handler) as host:
         assert says in refused(f"http://{host}/a.jsonl").message
@@ -309,7 +308,7 @@ def test_an_answer_that_sends_no_whole_file_is_no_file(code: int, kind: str, say
         ("SSL_CERT_FILE", __file__, "the certificates that SSL_CERT_FILE names cannot be read"),
     ],
 )
-def test_a_variable_that_keeps_files_from_being_fetched_is_named(
+def test_an_environment_variable_that_prevents_fetching_is_named(
     name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for proxy in (
@@ -330,7 +329,7 @@ def test_a_variable_that_keeps_files_from_being_fetched_is_named(
 
 
 @pytest.mark.parametrize("code", [407, 502])
-def test_a_proxy_that_lets_nothing_through_is_named(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_blocks_requests_is_named(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = type("Proxy", (answering(lambda server: None),), {"do_CONNECT": lambda self: self.send(code)})
     with serving(handler) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:{SECRET}@{proxy}")
@@ -342,7 +341,7 @@ def test_a_proxy_that_lets_nothing_through_is_named(code: int, monkeypatch: pyte
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine that signed itself, and its key."""
+    """A self-signed certificate for this machine, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
@@ -352,7 +351,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def safe_host(certificate: Path) -> Iterator[str]:
-    """A server with TLS that has rows, and passes `/on` on to where there is none."""
+    """A TLS server that serves rows and redirects `/on` to a server without TLS."""
     handler = answering(
         lambda server: (
             server.send(302, Location="http://127.0.0.1:9/a.jsonl")
@@ -384,7 +383,7 @@ def test_a_private_certificate_is_trusted_and_encryption_is_kept(
     assert "is redirected to an unencrypted address" in refused(f"https://{safe_host}/on.jsonl").message
 
 
-def test_no_log_has_the_address_and_others_keep_theirs(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_address_is_not_logged_and_other_log_records_are_unchanged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     handler = answering(
         lambda server: (
@@ -410,7 +409,7 @@ def test_a_long_name_keeps_its_ending() -> None:
 
 
 @pytest.mark.process
-def test_ctrl_c_ends_a_fetch_from_a_server_that_says_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_fetch_from_a_silent_server(tmp_path: Path) -> None:
     folder = tmp_path / "asked"
 
     def silent(server: Any) -> None:
