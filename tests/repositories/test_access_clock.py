@@ -1,4 +1,4 @@
-"""The access clock: a reading that differs after every change of a key or a namespace, in every process."""
+"""The access clock: its reading changes with every change of a key or a namespace, in every process."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def organization(services: Services) -> Scope:
     return Scope(services.keys.create_organization("one").organization_id)
 
 
-def test_it_advances_with_every_change_of_a_key_or_a_namespace_and_another_process_reads_it(
+def test_the_clock_advances_with_every_change_of_a_key_or_namespace_visibly_to_other_processes(
     services: Services, organization: Scope
 ) -> None:
     other = assemble(services.settings)
@@ -50,18 +50,18 @@ def test_it_advances_with_every_change_of_a_key_or_a_namespace_and_another_proce
     assert len(set(readings)) == 7 and readings == sorted(readings)
 
 
-def test_it_stands_still_for_all_else(services: Services, organization: Scope) -> None:
+def test_the_clock_stands_still_for_everything_else(services: Services, organization: Scope) -> None:
     clock, scope = AccessClock(services.metadata), services.namespaces.scope(organization, "default")
     secret = services.keys.create(organization, "a@b", CreateKey(name="k")).key
     before = clock.read()
 
-    services.keys.authenticate(secret)  # notes the use of the key
+    services.keys.authenticate(secret)  # records the use of the key
     services.buckets.create(scope, CreateBucket(bucket_name="b", bucket_schema=BucketSchema(properties={})))
 
     assert clock.read() == before
 
 
-def test_a_change_that_is_refused_leaves_it_where_it_was(services: Services, organization: Scope) -> None:
+def test_a_rejected_change_does_not_advance_the_clock(services: Services, organization: Scope) -> None:
     clock = AccessClock(services.metadata)
     before = clock.read()
 

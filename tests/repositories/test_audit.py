@@ -1,4 +1,4 @@
-"""The audit log below the API: one transaction with the effect, a bounded number of rows, old ones gone."""
+"""The audit log below the API: written in one transaction with the effect, bounded, and pruned of old rows."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -85,7 +85,7 @@ def test_a_change_and_its_row_are_stored_together_or_not_at_all(services: Servic
     assert (row.organization_id, row.namespace_id) == (scope.organization_id, scope.namespace_id)
 
 
-def test_where_a_row_cannot_be_written_the_change_is_not_made(
+def test_a_change_is_not_made_if_its_row_cannot_be_written(
     services: Services, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert = SqliteTransaction.insert
@@ -103,7 +103,7 @@ def test_where_a_row_cannot_be_written_the_change_is_not_made(
     assert services.buckets.search(scope, Query()).items == []
 
 
-def test_nothing_is_noted_without_a_caller(services: Services, scope: Scope) -> None:
+def test_nothing_is_recorded_without_a_caller(services: Services, scope: Scope) -> None:
     services.buckets.create(scope, bucket("quiet"))
     services.metadata.transact(lambda tx: note(tx, scope, "bucket.create", "x"))
 
@@ -118,7 +118,7 @@ def test_a_row_survives_its_namespace(services: Services, scope: Scope) -> None:
     assert [row.action for row in rows(services, scope)] == ["namespace.delete", "bucket.create"]
 
 
-def test_the_oldest_rows_go_when_they_are_too_old_or_too_many(
+def test_the_oldest_rows_are_pruned_if_too_old_or_too_many(
     services: Services, scope: Scope, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shoal.repositories.audit._PRUNED_EVERY", 5)
@@ -171,7 +171,7 @@ def test_one_key_that_floods_does_not_hide_another(services: Services, scope: Sc
     assert names == ["quiet"] + ["loud"] * 10
 
 
-def test_a_visit_to_the_future_prunes_no_row(services: Services, scope: Scope, clock: Clock) -> None:
+def test_a_clock_temporarily_set_ahead_prunes_no_row(services: Services, scope: Scope, clock: Clock) -> None:
     with services.audit.acting(ORIGIN):
         services.buckets.create(scope, bucket("now"))
     services.housekeeping.tidy()

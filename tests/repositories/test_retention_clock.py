@@ -1,4 +1,4 @@
-"""The clock by which things are forgotten: a wrong reading of the wall clock deletes nothing."""
+"""The retention clock: a wrong reading of the wall clock deletes nothing."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ class World:
         return RetentionClock(self.store, lambda: self.wall, lambda: self.steady)
 
     def live(self, minutes: int) -> None:
-        """That many minutes pass, and each of them ticks."""
+        """Let that many minutes pass, with a tick in each."""
         for _ in range(minutes):
             self.wall, self.steady = self.wall + timedelta(minutes=1), self.steady + 60
             self.clock.tick()
@@ -37,13 +37,13 @@ def world(tmp_path: Path) -> Iterator[World]:
     store.close()
 
 
-def test_it_goes_with_the_wall_clock(world: World) -> None:
+def test_the_clock_follows_the_wall_clock(world: World) -> None:
     assert world.clock() == START
     world.live(90)
     assert world.clock() == world.wall == START + timedelta(minutes=90)
 
 
-def test_a_visit_to_the_future_moves_it_by_no_more_than_its_fastest_pace(world: World) -> None:
+def test_a_wall_clock_temporarily_set_ahead_moves_it_no_faster_than_its_maximum_pace(world: World) -> None:
     world.live(10)
     before = world.clock()
     world.wall += timedelta(days=4000)
@@ -57,7 +57,7 @@ def test_a_visit_to_the_future_moves_it_by_no_more_than_its_fastest_pace(world: 
     assert world.clock() == world.wall
 
 
-def test_it_catches_up_when_the_server_was_off_for_a_month(world: World) -> None:
+def test_the_clock_catches_up_after_the_server_was_off_for_a_month(world: World) -> None:
     world.live(10)
     world.wall += timedelta(days=30)
     world.clock = world.restarted()
@@ -67,7 +67,7 @@ def test_it_catches_up_when_the_server_was_off_for_a_month(world: World) -> None
     assert world.clock() == world.wall
 
 
-def test_a_clock_that_is_set_back_sets_it_back(world: World) -> None:
+def test_setting_back_the_wall_clock_sets_back_the_retention_clock(world: World) -> None:
     world.live(10)
     world.wall -= timedelta(days=400)
 
