@@ -1,9 +1,9 @@
-"""Pages of the documentation, carried out as they are written.
+"""Executable pages of the documentation.
 
-Fenced blocks of `bash` and `python` are run in their order, all in one folder; the Python of a page is one session.
-A block of `text` right after one of them is what it prints: `…` stands for anything within a line, a line of `…` for
-any lines. A comment `<!-- not run: why -->` before a block leaves it out. A server that a page starts takes a free port
-in place of 8000, answers before the next block begins, and ends with the page.
+Fenced blocks of `bash` and `python` are run in order in one folder; the Python blocks of a page form one session.
+A block of `text` directly after one of them is its expected output: `…` matches anything within a line, a line of `…`
+any lines. A comment `<!-- not run: why -->` before a block skips it. A server started by a page uses a free port
+instead of 8000, is ready before the next block starts, and ends with the page.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ class Block:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Every block of a page that is to be run."""
+    """All blocks of a page that are to be run."""
     text, blocks = page.read_text(), list[Block]()
     end = 0
     for fence in _FENCE.finditer(text):
@@ -54,7 +54,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def calls_of(page: Path) -> list[Block]:
-    """The calls in the last column of the tables of a page, where that is headed Shoal."""
+    """The calls in the last column of the tables of a page, if its header is Shoal."""
     result, ours = list[Block](), False
     for number, line in enumerate(page.read_text().splitlines(), 1):
         last = line.rstrip("| ").rpartition("| ")[2] if line.startswith("|") else ""
@@ -65,7 +65,7 @@ def calls_of(page: Path) -> list[Block]:
 
 
 def matches(printed: str, shown: str) -> bool:
-    """Whether a page shows what was printed, but for what its `…` leave open and spaces at the ends of lines."""
+    """Whether the output on a page matches the actual output, except for its `…` and trailing spaces."""
     lines = [re.escape(line.rstrip()).replace("…", ".*") for line in shown.strip("\n").splitlines()]
     pattern = "\n".join("(?:.*\n)*?.*" if line == ".*" else line for line in lines)
     output = "\n".join(line.rstrip() for line in printed.strip("\n").splitlines())
@@ -73,7 +73,7 @@ def matches(printed: str, shown: str) -> bool:
 
 
 class Session:
-    """A reader who does what the page says, in a folder of their own."""
+    """A reader who follows the page in a separate folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -90,7 +90,7 @@ class Session:
         }  # fmt: skip
 
     def run(self, block: Block) -> str:
-        """What the block prints. Raises AssertionError where it fails."""
+        """Return the output of the block. Raises AssertionError if it fails."""
         code = block.code.replace(":8000", f":{self._port}")
         printed = self._bash(code) if block.language == "bash" else self._python(code, block.line)
         return printed.replace(f":{self._port}", ":8000")
@@ -102,7 +102,7 @@ class Session:
         return printed.getvalue()
 
     def _bash(self, code: str) -> str:
-        # A file for each block: what runs on in the background goes on writing to its own.
+        # One file per block: background processes keep writing to their own.
         with (self._folder.parent / f"{self._folder.name}-{len(self._groups)}.out").open("w+") as out:
             process = subprocess.Popen(
                 ["bash", "-euo", "pipefail", "-c", code], cwd=self._folder, env={**os.environ, **self.environ},
@@ -127,7 +127,7 @@ class Session:
         raise AssertionError("the server does not answer")
 
     def close(self) -> None:
-        """End what the page started and left running."""
+        """End the processes that the page left running."""
         for group in self._groups:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The public Python API is described where it is defined: parameters with type and default, examples that run."""
+"""The public Python API is documented in docstrings: parameters with type and default, examples that run."""
 
 import doctest
 import inspect
@@ -26,11 +26,11 @@ CLASSES = (
     *ESTIMATORS,
 )  # fmt: skip
 MADE_BY_CALLERS = (shoal.Client, *ESTIMATORS)
-"""Classes whose constructor is public; its parameters stand in the docstring of the class."""
+"""Classes with a public constructor, whose parameters are documented in the docstring of the class."""
 
 
 def methods_of(kind: type) -> list[Callable[..., Any]]:
-    """The public methods that Shoal defines, also in its base classes."""
+    """The public methods that Shoal defines, including those of base classes."""
     members = inspect.getmembers(kind, inspect.isfunction)
     return [member for name, member in members if not name.startswith("_") and member.__module__.startswith("shoal.")]
 
@@ -88,7 +88,7 @@ def test_the_reference_lists_every_error() -> None:
 
 
 @pytest.mark.parametrize("function", [shoal.cluster, shoal.load, shoal.KMeans], ids=lambda one: one.__name__)
-def test_examples_in_docstrings_print_what_they_show(function: Any) -> None:
+def test_examples_in_docstrings_print_the_output_they_show(function: Any) -> None:
     (examples,) = [item for item in doctest.DocTestFinder(recurse=False).find(function) if item.examples]
 
     assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(examples).failed == 0

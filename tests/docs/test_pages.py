@@ -1,4 +1,4 @@
-"""What the documentation shows is carried out, block after block, in a folder of its own."""
+"""The examples of the documentation are executed, block by block, in a separate folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_a_page_can_be_followed_as_it_is_written(page: Path, session: Session) -
         session.run(call)
 
 
-def test_every_call_beside_that_of_another_library_is_run() -> None:
+def test_every_call_listed_beside_that_of_another_library_runs() -> None:
     pages = [page for page in PAGES if page.stem.startswith("coming-from-")]
 
     assert len(pages) == 3
@@ -58,5 +58,5 @@ def test_every_call_beside_that_of_another_library_is_run() -> None:
         ("a  \nb\n", "a\nb", True),
     ],
 )
-def test_what_a_page_leaves_open_matches_anything_and_nothing_else_does(printed: str, shown: str, equal: bool) -> None:
+def test_ellipses_in_a_page_match_anything_and_other_text_only_itself(printed: str, shown: str, equal: bool) -> None:
     assert matches(printed, shown) is equal

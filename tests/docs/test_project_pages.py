@@ -1,4 +1,4 @@
-"""CHANGELOG and decisions keep their form, which merges line by line could lose."""
+"""CHANGELOG and decisions keep their structure, which line-based merges could break."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ def repeated(lines: list[str]) -> list[str]:
     return [line for line, times in Counter(lines).items() if times > 1]
 
 
-def test_each_version_of_the_changelog_has_its_kinds_of_change_once_and_in_order() -> None:
+def test_each_version_in_the_changelog_has_each_kind_of_change_once_and_in_order() -> None:
     versions = re.split(r"^## .+$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
 
     assert versions
@@ -25,7 +25,7 @@ def test_no_change_is_listed_twice() -> None:
     assert repeated(re.findall(r"^- .+$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)) == []
 
 
-def test_every_decision_has_its_area_and_its_date_and_stands_once() -> None:
+def test_every_decision_has_an_area_and_a_date_and_is_unique() -> None:
     text = (ROOT / "docs" / "decisions.md").read_text()
     first_area = text.index("\n## ")
     decisions = re.findall(r"^### (.+)\n\n(.+)$", text, re.MULTILINE)
