@@ -1,4 +1,4 @@
-"""A program: clusters the same rows by every algorithm and prints digests of what it found, as JSON."""
+"""A program that clusters the same rows with every algorithm and prints digests of the results as JSON."""
 
 import json
 from hashlib import sha256
@@ -41,7 +41,7 @@ def main() -> None:
     texts = [" ".join(rng.permutation(WORDS[own].split())) + " please" for own in group]
     points = rng.normal(size=(5, 48))[group] + rng.normal(size=(500, 48)) * rng.uniform(0.5, 1.6, (500, 1))
     points[350:] = np.round(points[350:] * 2) / 2
-    # Hardly two distances on a grid differ, and nothing but the order of equals decides.
+    # Hardly any distances on a grid differ, so only tie-breaking decides.
     grid = np.unique(rng.integers(0, 13, (400, 2)), axis=0).astype(np.float32)
     results: dict[str, Any] = {}
     for algorithm in sorted(ALGORITHMS):

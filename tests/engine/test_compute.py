@@ -1,4 +1,4 @@
-"""One set of promises for all algorithms."""
+"""Guarantees shared by all algorithms."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def plan(name: str, **given: object) -> Plan:
 
 
 def assert_sound(outcome: Outcome, total: int, columns: int) -> None:
-    """What every outcome promises, whatever the rows were."""
+    """Check the guarantees of every outcome, whatever the rows."""
     k = outcome.clusters
     assert outcome.labels.shape == (total,) and outcome.labels.dtype == np.int32
     assert set(outcome.labels[outcome.labels >= 0].tolist()) == set(range(k))
@@ -101,7 +101,7 @@ DEGENERATE: dict[str, Points] = {
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("centroid_method", ["mean", "median", "medoid"])
 @pytest.mark.parametrize("case", sorted(DEGENERATE))
-def test_degenerate_rows_have_a_sound_answer(name: str, case: str, normalize: bool, centroid_method: str) -> None:
+def test_degenerate_rows_have_a_valid_result(name: str, case: str, normalize: bool, centroid_method: str) -> None:
     points = DEGENERATE[case]
 
     outcome = compute(points, plan(name, normalize=normalize, centroid_method=centroid_method, components=3))
@@ -152,7 +152,7 @@ def test_numbers_too_large_for_distances_are_rejected_unless_normalized(name: st
 
 
 @each
-def test_float64_and_columns_first_input_give_what_float32_gives(name: str) -> None:
+def test_float64_and_column_major_input_give_the_same_result_as_float32(name: str) -> None:
     points = rows_around(2)
 
     other = compute(np.asfortranarray(points.astype(np.float64)), plan(name))
@@ -161,7 +161,7 @@ def test_float64_and_columns_first_input_give_what_float32_gives(name: str) -> N
 
 
 @each
-def test_a_read_only_memory_map_is_enough(name: str, tmp_path: Path) -> None:
+def test_a_read_only_memory_map_is_accepted(name: str, tmp_path: Path) -> None:
     points = rows_around(4)
     points /= np.linalg.norm(points, axis=1)[:, None]
     np.save(tmp_path / "rows.npy", points)
@@ -217,7 +217,7 @@ def test_progress_moves_forward_through_the_stages_and_may_cancel(name: str) -> 
         compute(rows_around(0, n=3000), plan(name, threads=2), stop)
 
 
-def test_an_unknown_algorithm_is_rejected_by_name() -> None:
+def test_an_unknown_algorithm_is_rejected_with_its_name() -> None:
     with pytest.raises(InvalidField, match=r"algorithm: is not known, got 'dbscann'. Did you mean 'dbscan'\? Use aggl"):
         compute(rows_around(0), Plan(algorithm="dbscann"))
 

@@ -1,4 +1,4 @@
-"""What a clustering is said to take, before it is done."""
+"""Cost estimates of a clustering before it runs."""
 
 import json
 import subprocess

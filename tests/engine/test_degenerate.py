@@ -1,4 +1,4 @@
-"""Every method on every degenerate set, with every centroid: a defined answer, no NaN, no hang."""
+"""Every method on every degenerate set, with every kind of centroid: a defined result, no NaN, no hang."""
 
 import math
 from typing import get_args
@@ -54,7 +54,7 @@ def test_one_row_and_equal_rows_are_one_cluster_of_a_partition(algorithm: str) -
 
 
 @pytest.mark.parametrize("algorithm", ["dbscan", "hdbscan", "optics", "auto"])
-def test_one_row_is_noise_to_a_density(algorithm: str) -> None:
+def test_one_row_is_noise_for_density_methods(algorithm: str) -> None:
     found = compute(np.ones((1, 3), np.float32), Plan(algorithm=algorithm, threads=1))
 
     assert found.labels.tolist() == [-1]

@@ -1,4 +1,4 @@
-"""Every instruction set that this processor has gives the answers of the definition, to the last bit the same."""
+"""Every instruction set of this processor gives the defined results, bit for bit."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -51,7 +51,7 @@ def hard_rows(kind: str) -> tuple[Points, NDArray[np.int64]]:
 
 
 @pytest.mark.parametrize(("kind", "instructions"), list(product(HARD, SETS)))
-def test_neighbours_called_exact_are_exact_where_codes_say_little(kind: str, instructions: str) -> None:
+def test_neighbours_reported_as_exact_are_exact_even_if_codes_are_uninformative(kind: str, instructions: str) -> None:
     points, nearest = hard_rows(kind)
     with run_on(instructions):
         found = find_neighbors(points, np.arange(len(points)), 10, threads=2, progress=ignore_progress)
@@ -106,7 +106,7 @@ def test_a_few_rows_far_away_do_not_spoil_the_codes_of_all(instructions: str) ->
     with run_on(instructions):
         before, after = (scan_hits(rows.astype(np.float32)) for rows in (points, scattered))
 
-    assert after < before + 2 * len(far) * len(points)  # each far row may have to be tried with all others
+    assert after < before + 2 * len(far) * len(points)  # each far row may have to be compared with all others
 
 
 def code_error(points: Points) -> float:

@@ -31,7 +31,7 @@ def without_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, CORE, None)
 
 
-def test_plain_disables_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_value_plain_disables_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_KERNELS", "plain")
 
     assert kernels.native() is None

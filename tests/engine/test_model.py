@@ -1,4 +1,4 @@
-"""Every method takes new rows into its clusters, and leaves out what fits none."""
+"""Every method assigns new rows to its clusters, and treats rows that fit none as noise."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How many threads there are to be, and the buffers that they take."""
+"""The number of threads, and the buffers that they use."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""New rows find their place in a clustering: by hand, alone and in a batch, and where they fit nothing."""
+"""Assigning new rows to a clustering: checked by hand, alone and in a batch, and for rows that fit no cluster."""
 
 import pickle
 from collections.abc import Iterator

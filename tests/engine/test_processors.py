@@ -1,4 +1,4 @@
-"""The same answers whatever instructions the processor has."""
+"""Results do not depend on the instructions of the processor."""
 
 import json
 import os
@@ -61,12 +61,12 @@ def test_labels_maps_and_names_are_the_same_on_every_processor() -> None:
 
 
 @given(st.floats(-740, 709))
-def test_powers_of_e_are_right_to_the_last_bits(value: float) -> None:
+def test_exponentials_are_accurate_to_the_last_bits(value: float) -> None:
     assert float(exp(value)) == pytest.approx(float(np.exp(value)), rel=6e-16, abs=5e-324)
 
 
 @given(st.floats(1e-300, 1e300))
-def test_logarithms_are_right_to_the_last_bits(value: float) -> None:
+def test_logarithms_are_accurate_to_the_last_bits(value: float) -> None:
     assert float(log(value)) == pytest.approx(float(np.log(value)), rel=6e-16, abs=1e-18)
 
 

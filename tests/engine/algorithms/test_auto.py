@@ -253,7 +253,7 @@ def test_random_rows_are_mostly_noise() -> None:
     assert (fit.assign(noise, 2, ignore_progress).labels == -1).mean() >= 0.8
 
 
-def test_evoc_warns_that_auto_answers() -> None:
+def test_evoc_warns_that_auto_is_used_instead() -> None:
     found = auto(vectors(load("fashion900"), "pca64"), "evoc")
 
     assert found.clusters > 2
@@ -332,7 +332,7 @@ def test_the_reference_groups_the_same_rows_across_blocks() -> None:
     assert np.array_equal(groups, core.groups_of_vertices(*same_graph(graph), 32.0, 20_000, 1, None))
 
 
-def test_reference_graphs_and_walks_equal_those_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_graphs_and_walks_of_the_reference_equal_those_of_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
     points = unit_rows(vectors(load("fashion900"), "pca64"))
     near = find_neighbors(points, sort_by_key(points, 2)[1], 15, threads=2, progress=ignore_progress).halve_squares()
     graph = fuzzy_graph(near, 2)
@@ -360,7 +360,7 @@ def test_two_cliques_are_two_communities_on_which_all_runs_agree() -> None:
     assert score_layers(graph, labels[None], [1.0], 1)[0].inside == 1.0
 
 
-def test_nearest_rows_among_others_are_those_of_a_brute_force() -> None:
+def test_nearest_rows_among_others_equal_those_of_brute_force() -> None:
     rng = np.random.default_rng(0)
     fitted, new = rng.normal(size=(700, 12)).astype(np.float32), rng.normal(size=(90, 12)).astype(np.float32)
     fitted[5] = fitted[3]

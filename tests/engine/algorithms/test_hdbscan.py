@@ -1,4 +1,4 @@
-"""HDBSCAN against scikit-learn's brute force, and what scikit-learn cannot be asked."""
+"""HDBSCAN against scikit-learn's brute force, and behaviour that scikit-learn cannot check."""
 
 from collections.abc import Callable
 from typing import Any
@@ -233,7 +233,7 @@ def test_min_samples_above_the_number_of_rows_is_lowered_and_reported(blobs: Blo
     assert any("min_samples 400" in sentence for sentence in outcome.warnings)
 
 
-def test_epsilon_keeps_clusters_together_that_part_at_less_than_it() -> None:
+def test_epsilon_keeps_together_clusters_that_split_below_it() -> None:
     line = np.concatenate([start + np.arange(10) * 0.1 for start in (0.0, 2.0, 20.0, 24.0)])
     points = line[:, None].astype(np.float32)  # gaps: 1.1 within the first pair, 3.1 within the second, 17.1 between
 
@@ -246,7 +246,7 @@ def test_epsilon_keeps_clusters_together_that_part_at_less_than_it() -> None:
     assert list(one.sizes) == [40]
 
 
-def test_matching_the_reference_makes_rows_that_leave_at_birth_noise(blobs: Blobs) -> None:
+def test_matching_the_reference_treats_rows_that_leave_at_birth_as_noise(blobs: Blobs) -> None:
     fewer = 0
     for seed in range(5, 10):
         points = blobs(seed, n=500, centers=6)

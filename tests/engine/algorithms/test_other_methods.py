@@ -1,4 +1,4 @@
-"""DBSCAN, OPTICS, hierarchies, mixtures, spectral clustering and mean shift beside scikit-learn's."""
+"""DBSCAN, OPTICS, hierarchies, mixtures, spectral clustering and mean shift compared with scikit-learn's."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def test_dbscan_has_the_core_rows_and_the_noise_of_scikit_learn(fashion: Points,
 
 
 def test_optics_finds_about_what_scikit_learn_finds(fashion: Points) -> None:
-    with threadpool_limits(1):  # its threads wait for each other, 17 times as long as one needs
+    with threadpool_limits(1):  # its threads wait for each other, which takes 17 times as long as one thread
         theirs = OPTICS(min_samples=5, xi=0.03, metric="euclidean").fit(fashion.astype(np.float64))
     found = ours("optics", fashion, min_samples=5, xi=0.03)
 
@@ -87,7 +87,7 @@ def test_a_distance_threshold_decides_how_many(fashion: Points) -> None:
 
 
 @pytest.mark.parametrize("method", ["ward", "complete", "average", "single"])
-def test_weights_count_as_copies_do(method: Any) -> None:
+def test_weights_act_like_copies(method: Any) -> None:
     rng = np.random.default_rng(1)
     rows, copies = rng.normal(size=(40, 3)).astype(np.float32), rng.integers(1, 5, size=40)
 
@@ -133,7 +133,7 @@ def test_the_rows_that_a_mixture_is_fitted_on_choose_its_covariances(
     assert any("covariance_type is diag" in warning for warning in found.warnings) == (expected == "diag")
 
 
-def test_a_mixture_finds_blobs_and_its_strengths_are_chances() -> None:
+def test_a_mixture_finds_blobs_and_its_strengths_are_probabilities() -> None:
     rng = np.random.default_rng(0)
     points = (rng.normal(size=(400, 3)) + 6 * np.eye(3)[np.arange(400) % 2]).astype(np.float32)
     found = ours("gaussian_mixture", points, normalize=False, n_components=2)

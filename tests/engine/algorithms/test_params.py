@@ -83,14 +83,14 @@ def test_the_number_of_clusters_is_accepted_under_every_name(algorithm: str, own
     assert "-3" in str(refused.value)
 
 
-def test_a_parameter_of_its_own_is_not_taken_for_the_number() -> None:
+def test_a_parameter_of_the_method_is_not_mistaken_for_the_number_of_clusters() -> None:
     checked, warnings = check_params("spectral", {"n_components": 3})
 
     assert (checked["n_components"], checked["n_clusters"]) == (3, check_params("spectral", {})[0]["n_clusters"])
     assert warnings == []
 
 
-def test_the_own_name_of_the_number_of_clusters_takes_precedence() -> None:
+def test_the_methods_own_name_for_the_number_of_clusters_takes_precedence() -> None:
     checked, (warning,) = check_params("auto", {"n_clusters": 3, "approx_n_clusters": 5})
 
     assert checked["n_clusters"] == 3
@@ -163,7 +163,7 @@ def test_an_invalid_value_is_rejected_with_its_field(name: str, field: str, valu
     assert caught.value.field == f"algorithm_params.{field}"
 
 
-def test_a_thousand_clusters_are_no_limit() -> None:
+def test_a_thousand_clusters_are_allowed() -> None:
     assert check_params("kmeans", {"n_clusters": 50_000})[0]["n_clusters"] == 50_000
 
 

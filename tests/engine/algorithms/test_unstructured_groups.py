@@ -1,4 +1,4 @@
-"""Groups that stand clearly apart come back as they are: none in parts, and no row of them in no cluster."""
+"""Clearly separated groups are found whole: none is split, and none of their rows is noise."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_groups_far_apart_with_groups_inside_are_still_divided(rows: int) -> Non
     assert adjusted_rand_score(topics, auto(points).labels) > 0.95
 
 
-def test_a_row_far_from_every_group_is_in_none() -> None:
+def test_a_row_far_from_every_group_is_noise() -> None:
     points, groups = made([60, 60, 60], 8, 0.03, 4)
     points[0] = np.eye(8)[0] * 1.0 + np.eye(8)[5] * 0.6
 

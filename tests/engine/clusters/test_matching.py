@@ -16,17 +16,17 @@ def test_renumbered_clusters_are_recognised() -> None:
     assert matched([0, 0, 0, 1, 1, 2], [2, 2, 2, 0, 0, 1]) == {2: 0, 0: 1, 1: 2}
 
 
-def test_of_a_split_the_majority_part_is_the_heir() -> None:
+def test_when_a_cluster_splits_the_majority_part_inherits_its_number() -> None:
     assert matched([0] * 10, [1] * 6 + [0] * 4) == {1: 0}
     assert matched([0] * 10, [0] * 4 + [1] * 3 + [2] * 3) == {}
 
 
-def test_of_a_merge_the_largest_that_is_most_of_it_gives_its_number() -> None:
+def test_when_clusters_merge_the_largest_passes_on_its_number_if_it_is_the_majority() -> None:
     assert matched([0] * 4 + [1] * 6, [0] * 10) == {0: 1}
     assert matched([0] * 4 + [1] * 3 + [2] * 3, [0] * 10) == {}
 
 
-def test_exact_halves_go_by_the_smaller_number() -> None:
+def test_exact_halves_are_decided_by_the_smaller_number() -> None:
     assert matched([0] * 4, [0, 0, 1, 1]) == {0: 0}
     assert matched([0, 0, 1, 1], [0] * 4) == {0: 0}
 

@@ -1,4 +1,4 @@
-"""The condensed tree, what is chosen from it, outliers, exemplars, and the table; natively and plainly."""
+"""The condensed tree, cluster selection, outliers, exemplars and the table, in the core and in the reference."""
 
 from dataclasses import fields
 from typing import Any, Literal
@@ -67,7 +67,7 @@ def test_a_deep_tree_is_condensed_like_the_reference(shape: str) -> None:
 
 
 @given(tree=trees(), smallest=st.integers(2, 8))
-def test_every_row_falls_out_of_a_cluster_after_it_was_born(tree: Tree, smallest: int) -> None:
+def test_every_row_leaves_a_cluster_after_its_birth(tree: Tree, smallest: int) -> None:
     made = condense(tree.linkage, smallest)
 
     assert (made.leaving >= made.birth[made.cluster]).all()
@@ -80,7 +80,7 @@ def test_every_row_falls_out_of_a_cluster_after_it_was_born(tree: Tree, smallest
 
 
 @given(tree=trees(), smallest=st.integers(2, 8))
-def test_stability_is_how_long_rows_stay_summed(tree: Tree, smallest: int) -> None:
+def test_stability_is_the_summed_persistence_of_rows(tree: Tree, smallest: int) -> None:
     made = condense(tree.linkage, smallest)
     expected = np.zeros(len(made.parent))
     with np.errstate(over="ignore"):
@@ -167,7 +167,7 @@ def columns(table: CondensedTreeTable) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("smallest", [2, 5, 12])
 @pytest.mark.parametrize(("n", "d", "seed"), [(60, 2, 0), (400, 5, 1)])
-def test_the_table_is_scikit_learns_where_nothing_ties(n: int, d: int, seed: int, smallest: int) -> None:
+def test_the_table_equals_scikit_learns_without_ties(n: int, d: int, seed: int, smallest: int) -> None:
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(n, d)) + rng.integers(0, 4, (n, 1)) * 2.5
     model = HDBSCAN(algorithm="brute", copy=True, min_samples=1, min_cluster_size=smallest).fit(points)

@@ -40,7 +40,7 @@ graphs = st.builds(
 
 
 def kruskal(graph: Graph) -> list[int]:
-    """As the textbook has it."""
+    """The textbook algorithm."""
 
     def order(edge: int) -> tuple[float, float, list[int], int]:
         ranks = sorted([int(graph.rank[graph.left[edge]]), int(graph.rank[graph.right[edge]])])

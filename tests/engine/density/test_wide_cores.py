@@ -1,4 +1,4 @@
-"""Core distances of many rows, and the few pairs that stand for all within them."""
+"""Core distances that contain many rows, and the few pairs that represent all pairs within them."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def taken(points: Points, min_samples: int, wide: bool, plain: bool) -> tuple[li
 
 @settings(max_examples=50, deadline=None)
 @given(points=crowds, share=st.floats(0, 1))
-def test_a_few_pairs_lead_the_same_way_as_all_within_core_distances(points: Points, share: float) -> None:
+def test_a_few_pairs_connect_rows_like_all_pairs_within_core_distances(points: Points, share: float) -> None:
     min_samples = max(1, round(share * len(points)))
 
     assert taken(points, min_samples, wide=True, plain=False) == taken(points, min_samples, wide=False, plain=False)

@@ -43,7 +43,7 @@ def test_no_rows_are_no_groups() -> None:
     assert list(outcome.groups) == [] and len(outcome.labels) == 0
 
 
-def test_booleans_and_whole_numbers_read_as_people_write_them() -> None:
+def test_booleans_and_integers_are_formatted_as_people_write_them() -> None:
     outcome = group_by_attributes([[True, 3.0, 3, 2.5]])
 
     assert sorted(group.label for group in outcome.groups) == ["2.5", "3", "true"]

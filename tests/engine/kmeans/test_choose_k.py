@@ -68,7 +68,7 @@ def test_the_search_goes_on_where_the_best_number_lies_at_its_end() -> None:
 
 @pytest.mark.parametrize("total", [0, 1, 2, 3, 4, 9])
 @pytest.mark.parametrize("normalize", [True, False])
-def test_few_or_equal_rows_have_an_answer(total: int, normalize: bool) -> None:
+def test_few_or_equal_rows_have_a_result(total: int, normalize: bool) -> None:
     rng = np.random.default_rng(0)
 
     k = choose_k(rng.normal(size=(total, 3)), normalize=normalize).k
@@ -77,7 +77,7 @@ def test_few_or_equal_rows_have_an_answer(total: int, normalize: bool) -> None:
     assert choose_k(np.ones((total, 3)), normalize=normalize).k == 2
 
 
-def test_bad_rows_are_rejected_and_the_search_can_be_cancelled(blobs: Callable[..., Points]) -> None:
+def test_invalid_rows_are_rejected_and_the_search_can_be_cancelled(blobs: Callable[..., Points]) -> None:
     def stop(stage: str, fraction: float) -> None:
         assert stage == "choose_k"
         raise Cancelled("stop")
@@ -90,7 +90,7 @@ def test_bad_rows_are_rejected_and_the_search_can_be_cancelled(blobs: Callable[.
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize(("name", "column", "truth"), [("fashion900", "pca64", 10), ("mnist10k", "pca64", 10)])
-def test_real_pictures_are_counted_to_within_a_factor_of_two(name: str, column: str, truth: int) -> None:
+def test_clusters_of_real_pictures_are_counted_to_within_a_factor_of_two(name: str, column: str, truth: int) -> None:
     k = choose_k(vectors(load(name), column)).k
 
     assert truth / 2 <= k <= truth * 2

@@ -1,4 +1,4 @@
-"""A rerun's map beside the one before: turned onto it, or with everything left where it was."""
+"""The map of a rerun compared with the previous one: aligned with it, or with all old rows left in place."""
 
 import numpy as np
 import pytest
@@ -101,7 +101,7 @@ def test_a_new_cluster_gets_a_place_of_its_own(points: Floats, digits: NDArray[n
     assert new[near].mean() > 0.75
 
 
-def test_a_map_far_apart_from_the_new_rows_is_not_lain_on() -> None:
+def test_a_map_without_relation_to_the_new_rows_is_not_reused() -> None:
     rng = np.random.default_rng(4)
     middles = np.eye(12, dtype=np.float32)
     which = np.repeat(np.arange(12), 60)
@@ -153,7 +153,7 @@ def test_of_two_places_of_one_value_the_one_among_its_neighbours_counts(points: 
 
 
 @pytest.mark.parametrize("components", [2, 3])
-def test_aligned_undoes_turning_mirroring_scaling_and_shifting(points: Floats, components: int) -> None:
+def test_aligned_undoes_rotation_reflection_scaling_and_translation(points: Floats, components: int) -> None:
     points = points[:800]
     fresh = lay_out(points, components, 42, 2, ignore_progress)
     turn, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(components, components)))
@@ -170,7 +170,7 @@ def test_aligned_undoes_turning_mirroring_scaling_and_shifting(points: Floats, c
     assert np.allclose(found.places[honest], previous[honest], atol=0.01 * extent(previous[honest]))
 
 
-def test_aligned_is_the_fresh_map_turned_as_a_whole(points: Floats, previous: Floats) -> None:
+def test_aligned_is_the_fresh_map_transformed_as_a_whole(points: Floats, previous: Floats) -> None:
     found = revise_map(points, previous, "align", 2, 42, 2, ignore_progress)
     fresh = lay_out(points, 2, 42, 2, ignore_progress)
 

@@ -1,4 +1,4 @@
-"""Groups of rows that say almost the same."""
+"""Groups of nearly identical rows."""
 
 import numpy as np
 import pytest
