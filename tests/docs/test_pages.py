@@ -58,5 +58,5 @@ def test_every_call_listed_beside_that_of_another_library_runs() -> None:
         ("a  \nb\n", "a\nb", True),
     ],
 )
-def test_ellipses_in_a_page_match_anything_and_other_text_only_itself(printed: str, shown: str, equal: bool) -> None:
+def test_ellipses_in_a_page_match_any_output_and_nothing_else_does(printed: str, shown: str, equal: bool) -> None:
     assert matches(printed, shown) is equal

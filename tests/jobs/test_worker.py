@@ -125,7 +125,7 @@ def test_a_job_whose_child_crashes_once_is_retried(store: SqliteStore, tmp_path:
     assert (job.state, job.attempts, handler.failures) == ("done", 2, [])
 
 
-def test_cancelling_kills_the_child_even_if_it_ignores_signals(store: SqliteStore, tmp_path: Path) -> None:
+def test_cancelling_kills_the_child_even_if_it_ignores_sigterm(store: SqliteStore, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     code = (
         "import os, pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"

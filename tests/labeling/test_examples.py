@@ -10,7 +10,7 @@ def test_an_example_is_one_line() -> None:
     assert abridge("  Rain\r\n\tin   the\u2028morning ") == "Rain in the morning"
 
 
-def test_an_example_shows_only_its_own_text() -> None:
+def test_an_example_omits_control_characters_but_keeps_joined_emoji() -> None:
     assert abridge("a\x1b[31mred\u202egib \ufeff\x00b") == "aredgib b"
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
     assert abridge(family) == family

@@ -160,7 +160,7 @@ def test_an_address_is_kept_unchanged(address: str, asked: str) -> None:
     assert parse_place(address) == Address(asked)
 
 
-def test_paths_stay_paths_and_a_file_address_becomes_one() -> None:
+def test_paths_stay_paths_and_a_file_address_becomes_a_path() -> None:
     assert parse_place("https-notes/a.csv") == Path("https-notes/a.csv")
     assert parse_place("file:///data/a%20b.csv") == Path("/data/a b.csv")
 

@@ -196,7 +196,7 @@ def test_a_transaction_rolled_back_by_sqlite_does_not_pass_for_a_success(databas
     def write() -> None:
         with database.transaction() as connection:
             insert(connection, "one")
-            connection.execute("ROLLBACK")  # as SQLite does by itself on an I/O error
+            connection.execute("ROLLBACK")  # as SQLite itself does on an I/O error
 
     with pytest.raises(Unavailable, match="nothing of it was stored"):
         write()
@@ -207,7 +207,7 @@ def test_a_transaction_rolled_back_by_sqlite_does_not_pass_for_a_success(databas
 def test_writing_after_sqlite_rolled_back_is_rejected_at_once(database: Database) -> None:
     def write() -> None:
         with database.transaction() as connection:
-            connection.execute("ROLLBACK")  # as SQLite does by itself on an I/O error
+            connection.execute("ROLLBACK")  # as SQLite itself does on an I/O error
             add(database, "one")
 
     with pytest.raises(Unavailable, match="nothing of it was stored"):

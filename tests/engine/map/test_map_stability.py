@@ -101,7 +101,7 @@ def test_a_new_cluster_gets_a_place_of_its_own(points: Floats, digits: NDArray[n
     assert new[near].mean() > 0.75
 
 
-def test_a_map_without_relation_to_the_new_rows_is_not_reused() -> None:
+def test_new_rows_far_from_all_old_ones_are_not_placed_on_top_of_them() -> None:
     rng = np.random.default_rng(4)
     middles = np.eye(12, dtype=np.float32)
     which = np.repeat(np.arange(12), 60)
