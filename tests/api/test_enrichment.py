@@ -21,7 +21,7 @@ class Crash(BaseException):
 
 @pytest.fixture(autouse=True)
 def documents(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixty documents, which are enriched ten at a time."""
+    """Sixty documents, enriched ten at a time."""
     monkeypatch.setattr(enrichment, "_BATCH", 10)
     put_documents(client, grouped_documents(60))
 
@@ -249,7 +249,7 @@ def test_a_document_that_no_longer_matches_the_filter_loses_its_cluster(
     assert stored(client)["d0000"]["side"] == "out"
 
 
-def test_a_field_that_was_changed_since_is_not_cleared(client: httpx.Client, services: Services) -> None:
+def test_a_field_changed_since_then_is_not_cleared(client: httpx.Client, services: Services) -> None:
     with_sides(client)
     create(client, enrich_source_collection=True, filters=INSIDE)
     execute(client, services)

@@ -1,4 +1,4 @@
-"""The cost of a run, estimated before it is requested, and rejected where it cannot run."""
+"""The cost of a run, estimated before it is requested; runs that exceed the limits are rejected."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Probabilities of clusters: what they sum to, how they rank, and whether they mean what they say."""
+"""Cluster probabilities: their sums, their ranking and their calibration."""
 
 import tracemalloc
 
@@ -73,7 +73,7 @@ def test_equal_rows_and_no_clusters_have_a_result() -> None:
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", ["banking77", "clinc150"])
 def test_probabilities_are_calibrated(name: str) -> None:
-    """Of rows that were held out, those whose best class has 70 % are of that class in 7 cases of 10, give or take."""
+    """Of held-out rows whose best class has 70 %, about 7 in 10 belong to that class."""
     table = load(name)
     classes = table["label"].to_numpy(zero_copy_only=False).astype(str)
     inside = classes != "oos"  # no class, but what is in none

@@ -111,7 +111,7 @@ def test_degenerate_rows_have_a_valid_result(name: str, case: str, normalize: bo
 
 @each
 def test_a_shifted_copy_gives_the_same_partition(name: str) -> None:
-    """k-means draws its starts by what the rows hold, so it takes enough of them to find the best partition twice."""
+    """k-means draws its starts from the content of the rows, so use enough starts to find the best partition twice."""
     points = np.round(rows_around(3) * 64) / 64
     if name in ("optics", "spectral"):
         pytest.skip("where it starts is chosen by the numbers in the rows")

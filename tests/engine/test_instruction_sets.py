@@ -27,7 +27,7 @@ HARD = {"rank 1": (1000, 256), "dominant column": (1000, 256), "low rank": (400,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "kind"), list(enumerate(KINDS)))
-def test_every_instruction_set_and_the_reference_answer_as_defined(number: int, kind: str) -> None:
+def test_every_instruction_set_and_the_reference_give_the_defined_result(number: int, kind: str) -> None:
     """Two dimensions a kind; `make fuzz-native` takes all, with many seeds."""
     for step in (0, 7):
         d = DIMENSIONS[(number * 4 + step) % len(DIMENSIONS)]

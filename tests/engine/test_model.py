@@ -34,7 +34,7 @@ def test_new_rows_join_their_group_and_outliers_are_noise(algorithm: str, normal
     assert outcome.model is not None
     new = rows(1, 25)
     rng = np.random.default_rng(5)
-    between = 0 if algorithm == "hdbscan" else 60  # which takes what lies nearer than another group
+    between = 0 if algorithm == "hdbscan" else 60  # which accepts rows that are nearer than another group
     strangers = np.vstack([-GROUPS, rng.normal(size=(between, 16)) * 3]).astype(np.float32)
 
     found = outcome.model.assign(new)
@@ -69,7 +69,7 @@ def test_fitted_rows_are_assigned_to_their_own_cluster(algorithm: str) -> None:
 
 
 def crowd(seed: int) -> np.ndarray:
-    """Rows of which some are noise, some on the rim of a cluster, and a third there several times."""
+    """Rows of which some are noise, some at the edge of a cluster, and a third duplicated several times."""
     rng = np.random.default_rng(seed)
     own = GROUPS[rng.integers(0, 4, 160)] + rng.normal(0, 0.5, (160, 16))
     return np.vstack([own, own[rng.integers(0, 60, 80)], rng.normal(0, 2, (20, 16))]).astype(np.float32)

@@ -16,7 +16,7 @@ Tick = Callable[[], None]
 Run = Callable[[Callable[[int], None], int, int, Tick], None]
 
 _PATIENCE = 60.0
-"""Seconds after which ticks are held never to come."""
+"""Seconds after which ticks are assumed never to come."""
 
 
 class Stopped(Exception):
@@ -82,7 +82,7 @@ def test_a_tick_that_raises_stops_the_work_after_the_pieces_in_flight(run: Run, 
     with pytest.raises(Stopped):
         run(work, 100, threads, tick)
 
-    assert len(begun) <= 2 * threads + 1  # those under way, and those taken while the news went round
+    assert len(begun) <= 2 * threads + 1  # those in progress, and those started before all threads noticed
 
 
 @pytest.mark.parametrize("run", runs())

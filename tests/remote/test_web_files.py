@@ -173,7 +173,7 @@ def test_server_errors_are_reported_with_a_remedy_and_retried_if_that_helps(code
     assert len(handler.asked) == times
 
 
-def test_a_server_that_recovers_at_the_second_attempt_is_read() -> None:
+def test_a_server_that_recovers_on_the_second_attempt_is_read() -> None:
     handler = answering(lambda server: server.send(200 if len(server.asked) > 1 else 503, ROWS))
     with serving(handler) as host:
         assert fetched(f"http://{host}/a.jsonl") == ROWS

@@ -46,7 +46,7 @@ class Crash(BaseException):
 
 @dataclass
 class World:
-    """A server without HTTP: its stores and a clock that tests move."""
+    """A server without HTTP: its stores and a clock controlled by the test."""
 
     metadata: MetadataStore
     documents: DocumentStore

@@ -236,7 +236,7 @@ def test_a_call_without_a_namespace_is_rejected(store: DocumentStore, now: datet
         store.write(Scope("org_1"), COL, [numbered([1])], now=now)
 
 
-def test_collections_and_their_generations_do_not_mix(store: DocumentStore, scope: Scope, now: datetime) -> None:
+def test_collections_and_their_generations_are_isolated(store: DocumentStore, scope: Scope, now: datetime) -> None:
     store.write(scope, COL, [numbered([1])], now=now)
     store.write(scope, RUN, [numbered([1, 2])], now=now)
 

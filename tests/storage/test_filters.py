@@ -286,7 +286,7 @@ BODY: dict[str, Any] = {
         ({"AND": [{"price": 3}, {"field": "price", "operator": "lte", "value": 3.0}]}, True),
     ],
 )
-def test_a_wire_filter_means_what_the_contract_says(raw: object, expected: bool) -> None:
+def test_a_wire_filter_has_the_meaning_defined_in_the_contract(raw: object, expected: bool) -> None:
     filter = parse_filter(raw)
     connection = table([BODY])
 

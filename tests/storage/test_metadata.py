@@ -426,7 +426,7 @@ def by_field(field: str, bodies: dict[str, dict[str, Any]], descending: bool) ->
 
 @settings(max_examples=40, deadline=None)
 @given(values=st.lists(st.dictionaries(st.just("n"), json_values), max_size=12), descending=st.booleans())
-def test_any_values_sort_as_plain_python_sorts_them(
+def test_values_of_any_type_sort_as_in_plain_python(
     shared_store: Store, values: list[dict[str, Any]], descending: bool
 ) -> None:
     scope, bodies = Scope("org_sort", f"ns_{next(_EXAMPLES)}"), {f"id_{i:02d}": body for i, body in enumerate(values)}

@@ -46,9 +46,9 @@ class Menagerie:
     steps: int = 0
     answers: Counter[int] = field(default_factory=Counter)
     organizations: dict[str, str] = field(default_factory=dict)
-    """Which organisation an id was first given to."""
+    """Maps each id to the organisation that first received it."""
     labels: dict[str, str] = field(default_factory=dict)
-    """Which tenant an id of a namespace was first given to, by a route that shows one namespace only."""
+    """Maps each id of a namespace to the tenant that first received it from a route limited to one namespace."""
 
     def __post_init__(self) -> None:
         for tenant in self.tenants:

@@ -129,7 +129,7 @@ def test_no_byte_of_one_reaches_another_over_a_socket(over_a_socket: Menagerie, 
     _live(over_a_socket, _STEPS_OVER_A_SOCKET, cells, "over a socket")
 
 
-def test_a_store_that_forgets_the_organisation_is_caught(
+def test_a_store_that_ignores_the_organisation_is_detected(
     in_process: Menagerie, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Test the watch itself: with tenant isolation disabled, a leak is detected within a few hundred steps."""

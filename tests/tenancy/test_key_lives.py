@@ -90,7 +90,7 @@ def test_the_first_key_is_readable_only_by_its_owner_whatever_the_umask(server: 
         assert database.stat().st_mode & 0o077 == 0, database
 
 
-def test_secrets_are_compared_by_their_digests_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_compared_only_by_their_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparison time does not depend on the error: neither a byte of a secret nor its position is compared."""
     compared: list[tuple[str, str]] = []
     plain = secrets.compare_digest

@@ -348,7 +348,7 @@ def test_the_graphs_and_walks_of_the_reference_equal_those_of_the_core(monkeypat
     assert np.array_equal(share, walk_home(reference_layers, labels, 1)[1])
 
 
-def test_two_cliques_are_two_communities_on_which_all_runs_agree() -> None:
+def test_all_runs_find_two_cliques_as_two_communities() -> None:
     row, to = np.nonzero(np.kron(np.eye(2), 1 - np.eye(10)))
     start = np.concatenate([[0], np.cumsum(np.bincount(row))]).astype(np.int64)
     graph = NeighborGraph(start, to.astype(np.int32), np.ones(len(to), np.float32))

@@ -49,10 +49,10 @@ def stably_linked(tree: Any) -> Any:
 
 
 def sklearn_on(points: Points, params: dict[str, Any]) -> tuple[Any, NDArray[np.int64]]:
-    """scikit-learn's fit with the rows in the order in which Shoal numbers them, on which its labels depend where
-    distances tie; and that order. The distances are given: its own, by expanded squares, differ between (a, b) and
-    (b, a) in the last bits, which breaks ties at random. Its merges are sorted stably: as it stands they fall as the
-    processor's instructions sort them."""
+    """scikit-learn's fit with the rows in Shoal's order, on which its labels depend if distances tie; and that
+    order. Distances are precomputed: its own, by expanded squares, differ between (a, b) and (b, a) in the last bits,
+    which breaks ties at random. Merges are sorted stably: otherwise their order depends on the processor's
+    instructions."""
     cosine = params.get("metric") == "cosine"
     rows = unit_rows(points) if cosine else points
     by_key, _, _ = sort_by_key(rows, 1)
@@ -175,7 +175,7 @@ def test_labels_of_a_few_rows_are_those_of_scikit_learn_under_all_parameters(
     try:
         fitted, by_key = sklearn_on(points, params)
     except TypeError:
-        reject()  # its climb to an epsilon takes a number from an array of one, which NumPy 2.4 refuses
+        reject()  # its epsilon search converts a one-element array to a scalar, which NumPy 2.4 rejects
     except KeyError:
         reject()  # it takes the root for the one cluster that max_cluster_size leaves
     found = ours(points, **params).labels[by_key]

@@ -49,7 +49,7 @@ def test_the_sum_of_squares_is_not_above_that_of_scikit_learn(blobs: Blobs, k: i
     assert inertia(outcome) <= theirs.inertia_ * luck
 
 
-def test_the_answer_is_a_fixed_point_of_lloyds_steps(blobs: Blobs) -> None:
+def test_the_result_is_a_fixed_point_of_lloyds_algorithm(blobs: Blobs) -> None:
     points = blobs(n=800, d=5)
 
     outcome = ours(points, n_clusters=6, n_init=2, tol=0.0)
@@ -83,7 +83,7 @@ def test_the_number_of_clusters_is_lowered_to_the_distinct_rows_and_reported() -
     assert inertia(outcome) == 0
 
 
-def test_more_clusters_than_rows_give_each_row_its_own() -> None:
+def test_more_clusters_than_rows_give_each_row_its_own_cluster() -> None:
     outcome = ours(np.array([[1, 1], [2, 2], [4, 4]], np.float32), n_clusters=1200)
 
     assert list(outcome.labels) == [0, 1, 2]
@@ -108,7 +108,7 @@ def test_no_cluster_is_empty_though_equal_rows_draw_equal_starts() -> None:
         assert outcome.clusters == 15 and outcome.sizes[0] == 500
 
 
-def test_the_seed_is_the_plans_unless_random_state_is_given(blobs: Blobs) -> None:
+def test_the_seed_of_the_plan_is_used_unless_random_state_is_given(blobs: Blobs) -> None:
     points = blobs(n=600, d=10, centers=1, spread=1.0)
 
     by_plan = ours(points, seed=7, n_clusters=9, n_init=1)

@@ -54,7 +54,7 @@ def test_dbscan_has_the_core_rows_and_the_noise_of_scikit_learn(fashion: Points,
     assert np.array_equal(np.flatnonzero(found.strengths == 1), cores)
 
 
-def test_optics_finds_about_what_scikit_learn_finds(fashion: Points) -> None:
+def test_optics_finds_approximately_the_clusters_of_scikit_learn(fashion: Points) -> None:
     with threadpool_limits(1):  # its threads wait for each other, which takes 17 times as long as one thread
         theirs = OPTICS(min_samples=5, xi=0.03, metric="euclidean").fit(fashion.astype(np.float64))
     found = ours("optics", fashion, min_samples=5, xi=0.03)

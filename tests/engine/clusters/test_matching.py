@@ -1,4 +1,4 @@
-"""Which cluster is which: by shared rows, one to one, the same for any order of rows."""
+"""Matching clusters one to one by shared rows, independently of the order of rows."""
 
 import numpy as np
 import pytest

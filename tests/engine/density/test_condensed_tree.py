@@ -139,7 +139,7 @@ def test_groups_and_scores_do_not_depend_on_the_order_of_rows(
 
 
 def subtrees(table: Any) -> tuple[dict[frozenset[int], tuple[float, int]], Floats]:
-    """Of each cluster its rows, with birth and size, and of each row the density at which it leaves."""
+    """For each cluster, its rows, birth and size; for each row, the density at which it leaves."""
     parent, child, density, size = (np.asarray(column) for column in table)
     total = int(parent.min())
     rows: dict[int, set[int]] = {}

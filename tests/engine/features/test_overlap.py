@@ -1,4 +1,4 @@
-"""Clusterings of two features: which clusters share rows, and how far they agree."""
+"""Clusterings of two features: which clusters share rows, and how well the clusterings agree."""
 
 import numpy as np
 import pytest

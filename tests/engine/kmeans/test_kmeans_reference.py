@@ -62,7 +62,7 @@ def rows(draw: st.DrawFn) -> Points:
 
 
 def by_hand(points: Points, middles: Points) -> NDArray[np.float64]:
-    """(n, k) squared distances in float64, by the one formula that is part of the answer."""
+    """(n, k) squared distances in float64, by the formula that defines the result."""
     rows, numbers = np.divmod(np.arange(len(points) * len(middles)), len(middles))
     with plain():
         return squared_distances(points, rows, middles, numbers.astype(np.int32), 1).reshape(len(points), -1)

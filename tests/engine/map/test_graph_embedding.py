@@ -1,4 +1,4 @@
-"""Steps named umap and tsne: places of the neighbour graph, for rows that were there and for new ones."""
+"""Steps named umap and tsne: embeddings of the neighbour graph, for fitted rows and for new ones."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def nmi(points: np.ndarray, truth: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_groups_are_found_better_among_the_places(step: dict[str, Any]) -> None:
+def test_groups_are_found_more_accurately_in_the_embedding(step: dict[str, Any]) -> None:
     points, truth = fashion()
 
     found, _, _ = apply_steps(points, check_steps([step], "s"), 0, 2)
@@ -57,7 +57,7 @@ def test_new_rows_find_their_place_alone_and_in_a_batch(step: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("step", STEPS[:2], ids=str)
-def test_places_do_not_depend_on_the_order_of_rows_or_on_threads(step: dict[str, Any]) -> None:
+def test_embeddings_do_not_depend_on_the_order_of_rows_or_on_threads(step: dict[str, Any]) -> None:
     points, _ = fashion()
     order = np.random.default_rng(1).permutation(900)
 

@@ -139,7 +139,7 @@ def test_a_document_with_a_changed_vector_moves_to_its_neighbours_and_the_others
     assert revised.freed == 0 and farthest(revised.places, previous) <= REACH
 
 
-def test_of_two_places_of_one_value_the_one_among_its_neighbours_counts(points: Floats) -> None:
+def test_of_two_positions_of_equal_rows_the_one_among_their_neighbours_counts(points: Floats) -> None:
     previous = lay_out(points, 2, 42, 2, ignore_progress)
     far = int(np.linalg.norm(previous - previous[0], axis=1).argmax())
     for own, other in ((0, far), (far, 0)):

@@ -378,7 +378,7 @@ def test_a_name_never_says_the_opposite_of_the_texts(parts: list[tuple[str, str,
     )
 )
 def test_a_name_of_several_words_does_not_end_in_an_article_or_preposition(texts: list[str]) -> None:
-    """A text that several documents say names their cluster in full, whatever it ends in, so here all are different."""
+    """A text shared by several documents names their cluster in full, whatever its last word, so all differ here."""
     dangling = ENGLISH.prepositions | ENGLISH.determiners
 
     names = name_clusters(texts, (np.arange(len(texts)) % 2).astype(np.int32), 2)
@@ -390,7 +390,7 @@ def test_a_name_of_several_words_does_not_end_in_an_article_or_preposition(texts
             assert words[0] not in dangling, text
 
 
-def test_a_word_that_all_use_names_the_cluster_that_uses_it_most() -> None:
+def test_a_word_used_by_all_clusters_names_the_one_that_uses_it_most() -> None:
     genres = [[f"a comedy film starring {name} {row}" for row in range(20)] for name in ("Ada", "Bob")]
     others = [[f"a film about {word} {row}{' and comedy' * (row < 3)}" for row in range(20)] for word in
               ("war", "horses", "space", "ghosts", "trains", "pirates", "spies", "kings")]  # fmt: skip

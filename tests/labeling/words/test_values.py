@@ -31,7 +31,7 @@ def shares(kinds: list[str], labels: Labels, names: list[str]) -> list[float]:
     return [sum(each) / len(each) for each in matches]
 
 
-def test_a_value_that_names_another_cluster_still_names_one_of_which_most_documents_have_it() -> None:
+def test_a_value_that_names_one_cluster_still_names_another_in_which_it_has_the_majority() -> None:
     names = named({"Sneaker": 50}, {"Sneaker": 37, "Ankle boot": 3}, {"Sneaker": 30, "Sandal": 10})
 
     assert [name.label for name in names] == ["Sneaker", "Sneaker 2", "Sneaker, Sandal"]
