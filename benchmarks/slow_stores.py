@@ -7,6 +7,7 @@ second time.
 """
 
 import argparse
+import dataclasses
 import functools
 import inspect
 import os
@@ -69,6 +70,8 @@ def main() -> None:
     def assemble_slowly(*settings: Any, **options: Any) -> Any:
         services = assembled(*settings, **options)
         if args.delay_ms:
+            if hasattr(services, "stores") and hasattr(services.stores, "are_local"):
+                services = dataclasses.replace(services, stores=dataclasses.replace(services.stores, are_local=False))
             for store in (services.metadata, services.documents_store, services.artifacts):
                 slow_down(type(store), args.delay_ms / 1000)
         return services

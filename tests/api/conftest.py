@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,12 +71,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def services(clock: Clock, settings: dict[str, Any], store_kind: str) -> Iterator[Services]:
     """All services on a fresh folder in memory, before the first start. Bodies over 1 MiB are rejected here.
 
-    Whatever a test does, no store may be called on the event loop: a call of a few milliseconds would delay every
-    other request.
+    Whatever a test does, no store that may be slow is called on the event loop: a call of a few milliseconds would
+    delay every other request.
     """
     with quick_folder() as folder:
         given = Settings(**{"data": folder / "data", "workers": 0, "max_body_mib": 1, "max_upload_mib": 2, **settings})
-        opened = assemble(given, clock, open_stores(given) if store_kind == "sqlite" else memory_stores(given))
+        stores = open_stores(given) if store_kind == "sqlite" else memory_stores(given)
+        opened = assemble(given, clock, replace(stores, are_local=False))
         with watched_stores(opened) as calls:
             yield opened
         opened.close()

@@ -1,5 +1,8 @@
 """Handlers run in a worker thread, where their arguments are resolved as well: one switch of threads a request, and no
-store is ever called on the event loop.
+store is called on the event loop.
+
+Handlers that clients poll (`mark_polled`) are the exception. They read a record or two, which takes less time than the
+switch, so they run on the event loop while the stores are local, and in a thread if a store is across a network.
 
 A dependency that needs a store or the confirmed caller returns `Deferred`; the handler gets the value.
 """
@@ -16,10 +19,11 @@ from starlette.requests import HTTPConnection
 from shoal.api.callers.access import Access, Confirmed
 from shoal.records.key import Permission
 
-__all__ = ["Deferred", "wrap_handler"]
+__all__ = ["Deferred", "mark_polled", "wrap_handler"]
 
 T = TypeVar("T")
 Handler = Callable[..., Any]
+_POLLED: Final[set[Handler]] = set()
 
 _CONNECTION: Final = "connection_"
 """The name of a parameter that no handler uses; FastAPI fills it in by its type."""
@@ -30,6 +34,12 @@ class Deferred(Generic[T]):
     """An argument that is resolved in the handler's thread, once the caller is confirmed."""
 
     resolve: Callable[[Confirmed], T]
+
+
+def mark_polled(handler: Handler) -> Handler:
+    """Mark a handler that clients poll, and that reads a few records by id and nothing else."""
+    _POLLED.add(handler)
+    return handler
 
 
 def wrap_handler(handler: Handler, permission: Permission | None) -> Handler:
@@ -46,6 +56,14 @@ def wrap_handler(handler: Handler, permission: Permission | None) -> Handler:
         async def wrapper(**arguments: Any) -> Any:
             connection: HTTPConnection = arguments.pop(_CONNECTION)
             return await handler(**await run_sync(_resolve, connection, permission, arguments))
+    elif handler in _POLLED:
+
+        @wraps(handler)
+        async def wrapper(**arguments: Any) -> Any:
+            connection: HTTPConnection = arguments.pop(_CONNECTION)
+            if connection.app.state.services.stores.are_local:
+                return handler(**_resolve(connection, permission, arguments))
+            return await run_sync(lambda: handler(**_resolve(connection, permission, arguments)))
     else:
 
         @wraps(handler)

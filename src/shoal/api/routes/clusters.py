@@ -7,6 +7,7 @@ from fastapi import Body, Response
 
 from shoal.api.callers.permissions import DELETE, READ, WRITE
 from shoal.api.deps import ListQueryDep, NamespaceDep, ServicesDep
+from shoal.api.handler_threads import mark_polled
 from shoal.api.idempotency import IdempotentCallDep
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
@@ -78,6 +79,7 @@ def enrich_collection(
 
 
 @router.get("/{cluster_identifier}", response_model=Cluster, openapi_extra=READ)
+@mark_polled
 def get_cluster(services: ServicesDep, scope: NamespaceDep, cluster_identifier: str) -> Response:
     """Get a cluster by id or name, with the state of its latest run."""
     return reply(services.clusters.get(scope, cluster_identifier))

@@ -6,6 +6,7 @@ from fastapi import Body, Response
 
 from shoal.api.callers.permissions import DELETE, READ, WRITE
 from shoal.api.deps import ListQueryDep, OrganizationDep, ServicesDep
+from shoal.api.handler_threads import mark_polled
 from shoal.api.idempotency import IdempotentCallDep
 from shoal.api.replies import reply
 from shoal.api.resource import Resource
@@ -44,6 +45,7 @@ class TaskList(Record):
 
 
 @router.get("/{task_id}", response_model=Task, openapi_extra=READ)
+@mark_polled
 def get_task(services: ServicesDep, organization: OrganizationDep, task_id: str) -> Response:
     """Get a task; while it is processing, `additional_data.progress` holds its progress."""
     return reply(services.tasks.get(organization, task_id))
