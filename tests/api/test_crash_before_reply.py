@@ -48,19 +48,25 @@ def fill(client: httpx.Client) -> None:
     client.post("/clusters", json=cluster).raise_for_status()
 
 
+def crash_before_reply(data: Path, what: str) -> tuple[int, int, int]:
+    """Kill a server between the effect of a request and its reply. Returns what `seen` returned before the request."""
+    with ServerProcess(data, workers=0) as server, server.client() as client:
+        fill(client)
+        before = seen(client)
+
+    fatal = ServerProcess(data, workers=0, SHOAL_FAILPOINTS="idempotency.before_save=crash").start()
+    with fatal.client() as client, pytest.raises(httpx.TransportError):
+        send(client, what)
+    assert fatal.stop() == -9
+    return before
+
+
 @pytest.mark.parametrize("what", SENT)
 def test_after_a_crash_between_effect_and_reply_a_retry_has_no_second_effect(
     what: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("tries", 1)
-    with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
-        fill(client)
-        before = seen(client)
-
-    fatal = ServerProcess(tmp_path / "data", workers=0, SHOAL_FAILPOINTS="idempotency.before_save=crash").start()
-    with fatal.client() as client, pytest.raises(httpx.TransportError):
-        send(client, what)
-    assert fatal.stop() == -9
+    before = crash_before_reply(tmp_path / "data", what)
 
     with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
         left = seen(client)
@@ -87,14 +93,7 @@ def test_after_a_crash_following_the_write_another_body_is_a_409_and_the_same_on
         "document": {"json": {**DOCUMENT, "title": "two"}},
         "import": {"content": LINES.replace(b"i1", b"j1")},
     }
-    with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
-        fill(client)
-        before = seen(client)
-
-    fatal = ServerProcess(tmp_path / "data", workers=0, SHOAL_FAILPOINTS="idempotency.before_save=crash").start()
-    with fatal.client() as client, pytest.raises(httpx.TransportError):
-        send(client, what)
-    assert fatal.stop() == -9
+    before = crash_before_reply(tmp_path / "data", what)
 
     with ServerProcess(tmp_path / "data", workers=0) as server, server.client() as client:
         left = seen(client)

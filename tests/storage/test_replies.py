@@ -33,12 +33,12 @@ def saved(now: datetime, body: bytes = b'{"a":1}') -> SavedReply:
 
 
 def test_a_reply_round_trips_unchanged(store: Store, scope: Scope, now: datetime) -> None:
-    told = SavedReply("hash", Reply(204, None, b"\x00\xff"), now)
+    reply = SavedReply("hash", Reply(204, None, b"\x00\xff"), now)
 
     assert store.get_reply(scope, "k") is None
-    store.save_reply(scope, "k", told, forget_before=now - DAY)
+    store.save_reply(scope, "k", reply, forget_before=now - DAY)
 
-    assert store.get_reply(scope, "k") == told
+    assert store.get_reply(scope, "k") == reply
 
 
 def test_a_later_reply_replaces_an_earlier_one(store: Store, scope: Scope, now: datetime) -> None:

@@ -8,7 +8,7 @@ A dependency that needs a store or the confirmed caller returns `Deferred`; the 
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final, Generic, TypeVar
@@ -50,26 +50,24 @@ def wrap_handler(handler: Handler, permission: Permission | None) -> Handler:
     """
     if permission is None:
         return handler
+
+    @wraps(handler)
+    def resolve_and_call(**arguments: Any) -> Any:
+        return handler(**_resolve(permission, arguments))
+
+    wrapper: Handler = resolve_and_call  # which FastAPI calls in a thread
     if inspect.iscoroutinefunction(handler):
 
         @wraps(handler)
         async def wrapper(**arguments: Any) -> Any:
-            connection: HTTPConnection = arguments.pop(_CONNECTION)
-            return await handler(**await run_sync(_resolve, connection, permission, arguments))
+            return await handler(**await run_sync(_resolve, permission, arguments))
     elif handler in _POLLED:
 
         @wraps(handler)
         async def wrapper(**arguments: Any) -> Any:
-            connection: HTTPConnection = arguments.pop(_CONNECTION)
-            if connection.app.state.services.stores.are_local:
-                return handler(**_resolve(connection, permission, arguments))
-            return await run_sync(lambda: handler(**_resolve(connection, permission, arguments)))
-    else:
-
-        @wraps(handler)
-        def wrapper(**arguments: Any) -> Any:
-            connection: HTTPConnection = arguments.pop(_CONNECTION)
-            return handler(**_resolve(connection, permission, arguments))
+            if arguments[_CONNECTION].app.state.services.stores.are_local:
+                return resolve_and_call(**arguments)
+            return await run_sync(lambda: resolve_and_call(**arguments))
 
     signature = inspect.signature(handler)
     connection_parameter = inspect.Parameter(_CONNECTION, inspect.Parameter.KEYWORD_ONLY, annotation=HTTPConnection)
@@ -77,7 +75,8 @@ def wrap_handler(handler: Handler, permission: Permission | None) -> Handler:
     return wrapper
 
 
-def _resolve(connection: HTTPConnection, permission: Permission, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _resolve(permission: Permission, arguments: dict[str, Any]) -> dict[str, Any]:
+    connection: HTTPConnection = arguments.pop(_CONNECTION)
     access: Access = connection.app.state.access
     confirmed = access.confirm(connection, permission)
     return {
