@@ -90,9 +90,11 @@ class DocumentIntents:
         self, tx: Transaction, scope: Scope, request: KeyedRequest, new: DocumentWrite, horizon: datetime
     ) -> DocumentWrite:
         """Return the intent of this request, held from now on; `new` is stored where there is none."""
-        intents, existing = self._intents.within(tx), self.check(tx, scope, request, horizon)
+        intents, stored = self._intents.within(tx), _find(tx, scope, request)
+        existing = _check(stored, request, horizon)
         if existing is None:
-            intents.remove(scope, new.intent_id)  # one that has expired
+            if stored is not None:  # it has expired
+                intents.remove(scope, stored.intent_id)
             return intents.add(scope, new)
         if self._is_held(existing):
             return existing
@@ -100,12 +102,7 @@ class DocumentIntents:
 
     def check(self, tx: Transaction, scope: Scope, request: KeyedRequest, horizon: datetime) -> DocumentWrite | None:
         """Return the intent of this request, None if it has none; leave the transaction if another request has one."""
-        intent = _find(tx, scope, request)
-        if intent is None or intent.created_at < horizon:
-            return None
-        if intent.request != request.fingerprint:
-            raise _OtherRequest(intent)
-        return intent
+        return _check(_find(tx, scope, request), request, horizon)
 
     def end(self, tx: Transaction, scope: Scope, request: KeyedRequest, notes: Sequence[Note]) -> None:
         """Remove the intent of a request whose reply is saved in this transaction, and write its rows of the audit log.
@@ -184,6 +181,15 @@ def _find(reader: RecordReader, scope: Scope, request: KeyedRequest) -> Document
     """Return the intent under the key of a request."""
     stored = reader.get(scope, "document_write", _intent_id(request.key))
     return None if stored is None else DocumentWrite.model_validate(stored.body, context=READING)
+
+
+def _check(intent: DocumentWrite | None, request: KeyedRequest, horizon: datetime) -> DocumentWrite | None:
+    """Return the intent if it is the request's, None if there is none or it has expired. Raises _OtherRequest."""
+    if intent is None or intent.created_at < horizon:
+        return None
+    if intent.request != request.fingerprint:
+        raise _OtherRequest(intent)
+    return intent
 
 
 def _write_notes(tx: Transaction, notes: Sequence[Note]) -> None:
