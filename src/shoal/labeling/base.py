@@ -1,6 +1,6 @@
 """The interface of namers of clusters, whether they count words or call a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -9,12 +9,23 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points
 
-__all__ = ["Brief", "Budget", "Name", "Namer", "Partition", "Progress", "Source", "main_parents"]
+__all__ = ["Brief", "Budget", "InputReader", "Name", "Namer", "Partition", "PhraseEncoder", "Progress", "Source"]
+__all__ += ["main_parents"]
 
 Progress = Callable[[float], None]
 """Receives the fraction that is done; may raise to stop."""
-Source = Literal["words", "value", "number"]
-"""The origin of a name: phrases of the documents, their most frequent value, or a number."""
+InputReader = Callable[[Sequence[int]], Sequence[Mapping[str, object]]]
+"""Reads what a model is shown of the documents in these rows: for each, its values by input key."""
+Source = Literal["words", "value", "number", "model"]
+"""The origin of a name: phrases of the documents, their most frequent value, a number, or a language model."""
+
+
+class PhraseEncoder(Protocol):
+    """Turns phrases and texts into vectors of one space, see `shoal.encoders.Encoder`."""
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
+        """Return (n, d) float32 rows of norm 1, or 0 for a text without any known word."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,10 +39,17 @@ class Name:
     summary: str | None = None
     """A sentence or two about the cluster, if the namer writes one."""
     score: float | None = field(default=None, compare=False)
-    """0 to 1, how well the label represents the cluster: for words, the share of its documents that contain them."""
+    """0 to 1, the share of documents held out of naming that the label alone assigns to this cluster rather than to one
+    of its nearest siblings; None if it was not measured."""
+    coverage: float | None = field(default=None, compare=False)
+    """0 to 1, the share of these documents that the label fits."""
     evidence: tuple[int, ...] = field(default=(), compare=False)
     """Rows of the documents that the namer cites for the label; empty if it cites none."""
     source: Source = field(default="words", compare=False)
+    model: str | None = field(default=None, compare=False)
+    """The model that wrote the label, as `provider:model`; None for other sources."""
+    error: str | None = field(default=None, compare=False)
+    """Why the label is not from the requested model, in one sentence without secrets; None if nothing went wrong."""
     cost: float = field(default=0.0, compare=False)
     """The cost of the name, in the currency of the budget."""
 
@@ -70,11 +88,17 @@ class Brief:
         Coarse to fine; the parent of a cluster is the cluster of the layer above with most of its documents.
     chosen : int
         The position of the layer that is shown first.
+    points : (n, d) float32, optional
+        The vectors of the documents, in the space of the centroids.
+    inputs : InputReader, optional
+        Reads what a model is shown of a document; None shows it the text.
     """
 
     texts: Sequence[str] | None
     layers: Sequence[Partition]
     chosen: int = 0
+    points: Points | None = None
+    inputs: InputReader | None = None
 
 
 @dataclass(frozen=True, slots=True)

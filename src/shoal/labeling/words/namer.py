@@ -96,7 +96,7 @@ def name_layers(
     )
     named = [
         [
-            Name(label.text, keywords(rank_candidates(each)), score=label.coverage)
+            Name(label.text, keywords(rank_candidates(each)), coverage=label.coverage)
             if label.phrase
             else Name.of_number(number)
             for number, (label, each) in enumerate(zip(labels, candidates, strict=True))
