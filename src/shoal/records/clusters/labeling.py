@@ -3,12 +3,23 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from shoal.records.base import READING, Body, Flag, Integral, Number
+from shoal.records.clusters.model_parameters import ModelParameters, refuse_secrets
+from shoal.records.clusters.response_shape import ResponseShape
 
-__all__ = ["InputMapping", "Labeling", "LabelingInputs", "StoredLabeling", "TextFields", "merge_labeling"]
-__all__ += ["read_labeling"]
+__all__ = ["InputMapping", "Labeling", "LabelingInputs", "ModelParameters", "StoredLabeling", "TextFields"]
+__all__ += ["merge_labeling", "read_labeling"]
 
 _MODELS: Final = frozenset(
     [
@@ -38,13 +49,35 @@ TextFields = Annotated[list[Annotated[str, Field(min_length=1, max_length=512)]]
 """Fields of the documents that clusters are named from, such as `title` or `metadata.body`."""
 
 
+CandidateLabel = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+
+
+def _check_candidates(labels: list[str] | dict[str, str]) -> list[str] | dict[str, str]:
+    folded = [" ".join(label.split()).casefold() for label in labels]
+    twice = next((label for label, key in zip(labels, folded, strict=True) if folded.count(key) > 1), None)
+    if twice is not None:
+        raise PydanticCustomError("duplicate", "{problem}", {"problem": f"has {twice!r} twice. Labels must differ"})
+    return labels
+
+
+CandidateLabels = Annotated[
+    Annotated[list[CandidateLabel], Field(min_length=1, max_length=255)]
+    | Annotated[dict[CandidateLabel, Annotated[str, Field(max_length=1000)]], Field(min_length=1, max_length=255)],
+    AfterValidator(_check_candidates),
+]
+"""The labels to choose from, with a line about each where it is a mapping."""
+
+
 class InputMapping(Body):
-    """A field of the documents that a name is made from."""
+    """What a model is shown of a document under one key: a field (`payload`), the same text for all (`literal`), the
+    numbers of a vector (`vector`), or an image in a field (`blob`)."""
 
     input_key: str = Field(min_length=1, max_length=255)
     source_type: Literal["payload", "literal", "vector", "blob"] | None = "payload"
     path: str | None = Field(None, max_length=512)
+    """Where the value stands in the document, such as `metadata.title`; for a vector its name, null for the first."""
     override: Any = None
+    """The text of a literal."""
 
 
 class LabelingInputs(Body):
@@ -68,13 +101,15 @@ class Labeling(Body):
     cache_ttl_seconds: Annotated[int, Field(ge=0, le=2_592_000), Integral] | None = 604_800
     labeling_context: str | None = Field(None, max_length=2000)
     custom_prompt: str | None = Field(None, max_length=100_000)
-    response_shape: str | dict[str, Any] | None = None
-    parameters: dict[str, Any] | None = None
-    candidate_labels: list[str] | dict[str, str] | None = None
+    response_shape: ResponseShape | None = None
+    parameters: ModelParameters | None = None
+    candidate_labels: CandidateLabels | None = None
 
     @classmethod
     def translate_names(cls, raw: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Translate `model` of the guide pages to `model_name`; drop `description`, which only one example has."""
+        """Translate `model` of the guide pages to `model_name`; drop `description`, which only one example has. Keys of
+        services are refused without their value."""
+        refuse_secrets(raw)
         fields = {name: value for name, value in raw.items() if name != "description"}
         if "model" in fields:
             fields.setdefault("model_name", fields.pop("model"))
@@ -83,13 +118,20 @@ class Labeling(Body):
     def readable_by_sdk(self) -> "Labeling":
         """Move a provider or model that the SDK cannot parse to `parameters`
         (contract.md#models-that-name-clusters)."""
-        update, parameters = dict[str, Any](), {**(self.parameters or {})}
+        parameters = {} if self.parameters is None else self.parameters.model_dump(exclude_unset=True)
+        update = dict[str, Any]()
         for name, readable in (("provider", _PROVIDERS), ("model_name", _MODELS)):
             value = getattr(self, name)
             if value is not None and value not in readable:
                 update[name] = None
                 parameters[f"shoal_{name.removesuffix('_name')}"] = value
         return self.with_changes(**{**update, "parameters": parameters} if update else {})
+
+    @property
+    def model(self) -> tuple[str | None, str | None]:
+        """The provider and the model that were asked for, whether the SDK knows them or not."""
+        own = self.parameters or ModelParameters()
+        return self.provider or own.shoal_provider, self.model_name or own.shoal_model
 
     def as_sent(self) -> dict[str, Any]:
         """Return the fields that were sent, as they are stored and shown."""
@@ -110,9 +152,22 @@ def read_labeling(stored: object) -> Labeling | None:
     try:
         return Labeling.model_validate(stored, context=READING).readable_by_sdk()
     except ValidationError as error:
-        wrong = {fault["loc"][0] if fault["loc"] else fault.get("ctx", {}).get("key") for fault in error.errors()}
-        readable = {name: value for name, value in stored.items() if name not in wrong}
-        return read_labeling(readable) if len(readable) < len(stored) else None
+        readable = _without_faults(stored, error)
+        return None if readable == stored else read_labeling(readable)
+
+
+def _without_faults(stored: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    """Leave out what is invalid: a field, or one of the parameters."""
+    readable = dict(stored)
+    for fault in error.errors():
+        key = fault.get("ctx", {}).get("key")
+        place = [*fault["loc"], *([] if key is None else [key])]
+        parameters = readable.get("parameters")
+        if place[0] == "parameters" and len(place) > 1 and isinstance(parameters, Mapping):
+            readable["parameters"] = {name: value for name, value in parameters.items() if name != place[1]}
+        else:
+            readable.pop(str(place[0]), None)
+    return readable
 
 
 def merge_labeling(of_cluster: Labeling | None, of_run: Labeling | None) -> Labeling:
