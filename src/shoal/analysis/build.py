@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shoal.analysis.found_clusters import FoundClusters
-from shoal.analysis.named_clusters import Analysis, Group, NamedCluster, NamedLayer
+from shoal.analysis.named_clusters import Analysis, Group, NamedCluster, NamedLayer, Provenance
 from shoal.analysis.naming import LayerNames, name_groups, names_of_layers
 from shoal.analysis.ranks import ClusterIds
 from shoal.columns import Rows
@@ -35,10 +35,10 @@ def build_analysis(
     names : sequence of LayerNames
         The names for the briefs of `write_briefs`.
     """
-    groups = _groups(clustering, ids, names)
+    rows = _Rows(documents, texts)
+    groups = _groups(clustering, ids, names, rows)
     parents = _parents_above(clustering, ids)
     own = names_of_layers(names)[clustering.chosen]
-    rows = _Rows(documents, texts)
     clusters = [
         _cluster(
             _Members.of(clustering, clustering.chosen, number),
@@ -66,7 +66,7 @@ def _parents_in_layer(clustering: FoundClusters, ids: ClusterIds, layer: int) ->
     return [ids.layers[layer - 1][parent] if parent >= 0 else None for parent in clustering.parents(layer).tolist()]
 
 
-def _groups(clustering: FoundClusters, ids: ClusterIds, names: Sequence[LayerNames]) -> list[Group]:
+def _groups(clustering: FoundClusters, ids: ClusterIds, names: Sequence[LayerNames], rows: "_Rows") -> list[Group]:
     """Return the groups of the tree above the clusters, nearest to the clusters first."""
     if not ids.groups:
         return []
@@ -82,6 +82,8 @@ def _groups(clustering: FoundClusters, ids: ClusterIds, names: Sequence[LayerNam
             tuple(by_path[child] for child in tree.children(path)),
             by_path.get(path[:-1]),
             node.clusters,
+            by_members[node.clusters].summary,
+            rows.provenance(by_members[node.clusters]),
         )
         for id, (path, node) in zip(ids.groups, tree.groups(), strict=True)
     ]
@@ -124,6 +126,8 @@ def _cluster(members: _Members, id: str, label: str, name: Name, parent: str | N
         representatives=tuple(rows.documents[row] for row in members.near.tolist()),
         parent=parent,
         examples=rows.examples(members.near),
+        summary=name.summary,
+        provenance=rows.provenance(name),
     )
 
 
@@ -135,6 +139,17 @@ class _Rows:
     def examples(self, rows: Rows) -> tuple[str, ...]:
         texts = self.texts
         return () if texts is None else tuple(short for row in rows.tolist() if (short := abridge(texts[row])))
+
+    def provenance(self, name: Name) -> Provenance:
+        return Provenance(
+            source=name.source,
+            model=name.model,
+            score=name.score,
+            coverage=name.coverage,
+            evidence=tuple(self.documents[row] for row in name.evidence),
+            error=name.error,
+            details=name.details,
+        )
 
 
 def _layers(

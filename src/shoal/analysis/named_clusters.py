@@ -1,14 +1,46 @@
 """Named clusters, in one layer or in several: the result of an analysis."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from shoal.columns import NOISE, Labels
 from shoal.engine.outcome import Outcome
+from shoal.labeling.base import Source
 
-__all__ = ["Analysis", "Group", "NamedCluster", "NamedLayer"]
+__all__ = ["Analysis", "Group", "NamedCluster", "NamedLayer", "Provenance"]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a label comes from, and how well it fits.
+
+    Attributes
+    ----------
+    source : str
+        `words`, `value`, `number` or `model`.
+    model : str or None
+        The model that wrote the label, as `provider:model`.
+    score : float or None
+        0 to 1, the share of held-out documents that the label alone distinguishes from those of the nearest siblings.
+    coverage : float or None
+        0 to 1, the share of these documents that the label fits.
+    evidence : tuple of str or int
+        Ids of the documents that are cited for the label.
+    error : str or None
+        Why the label is not from the model that was asked.
+    details : mapping or None
+        What a model answered beyond label, summary and keywords.
+    """
+
+    source: Source = "words"
+    model: str | None = None
+    score: float | None = None
+    coverage: float | None = None
+    evidence: tuple[str | int, ...] = ()
+    error: str | None = None
+    details: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +69,10 @@ class NamedCluster:
         The cluster of the layer above, or the group, that it belongs to.
     examples : tuple of str
         Texts of the representatives, shortened to one line, in their order; members without a text are left out.
+    summary : str or None
+        A sentence or two about it.
+    provenance : Provenance
+        Where the label comes from.
     """
 
     cluster_id: str
@@ -50,6 +86,8 @@ class NamedCluster:
     representatives: tuple[str | int, ...]
     parent: str | None = None
     examples: tuple[str, ...] = ()
+    summary: str | None = None
+    provenance: Provenance = Provenance()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +117,8 @@ class Group:
     children: tuple[str, ...]
     parent: str | None
     clusters: tuple[int, ...]
+    summary: str | None = None
+    provenance: Provenance = Provenance()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from shoal.analysis.name_columns import name_columns
 from shoal.analysis.named_clusters import Analysis, NamedLayer
 from shoal.columns import NOISE, Points
 from shoal.engine.clusters.centroids import weighted_means
@@ -146,6 +147,7 @@ def hierarchy_table(analysis: Analysis) -> pa.Table | None:
             "chosen": pa.array([chosen for _, chosen, _ in rows], pa.bool_()),
             "representative_ids": pa.array([list(cluster.representatives) for _, _, cluster in rows], texts),
             "examples": pa.array([list(cluster.examples) for _, _, cluster in rows], texts),
+            **name_columns([cluster for _, _, cluster in rows]),
         }
     )
     return table.replace_schema_metadata({"reason": layers.reason})
@@ -183,6 +185,7 @@ def centroids_table(analysis: Analysis) -> pa.Table:
         "medoid_id": pa.array([c.medoid for c in clusters], pa.string()),
         "representative_ids": pa.array([list(c.representatives) for c in clusters], pa.list_(pa.string())),
         "vector": pa.FixedSizeListArray.from_arrays(vectors, max(outcome.centroids.shape[1], 1)),
+        **name_columns(clusters),
     }
     if analysis.groups:
         columns["parent_cluster_id"] = pa.array([c.parent for c in clusters], pa.string())
@@ -218,6 +221,7 @@ def _groups_table(analysis: Analysis, clusters: pa.Table) -> pa.Table:
         ),
         "vector": pa.FixedSizeListArray.from_arrays(vectors, max(outcome.centroids.shape[1], 1)),
         "parent_cluster_id": pa.array([group.parent for group in groups], pa.string()),
+        **name_columns(groups),
     }
     for axis, values in zip("xyz", weighted_means(_centres(outcome), outcome.sizes, parts).T, strict=False):
         filled[axis] = pa.array(np.ascontiguousarray(values), pa.float32())

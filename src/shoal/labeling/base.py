@@ -9,15 +9,24 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points
 
-__all__ = ["Brief", "Budget", "InputReader", "Name", "Namer", "Partition", "PhraseEncoder", "Progress", "Source"]
-__all__ += ["main_parents"]
+__all__ = ["Brief", "Budget", "InputReader", "Media", "Name", "Namer", "Partition", "PhraseEncoder", "Progress"]
+__all__ += ["Source", "main_parents"]
 
 Progress = Callable[[float], None]
 """Receives the fraction that is done; may raise to stop."""
 InputReader = Callable[[Sequence[int]], Sequence[Mapping[str, object]]]
-"""Reads what a model is shown of the documents in these rows: for each, its values by input key."""
+"""Reads what a model is shown of the documents in these rows: for each, its values by input key, texts or `Media`."""
 Source = Literal["words", "value", "number", "model"]
 """The origin of a name: phrases of the documents, their most frequent value, a number, or a language model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An image, a recording or a film of a document."""
+
+    media_type: str
+    """Such as `image/png`."""
+    data: bytes = field(repr=False)
 
 
 class PhraseEncoder(Protocol):
@@ -33,7 +42,8 @@ class Name:
     """The name of a cluster, and the evidence for it."""
 
     label: str
-    """1 to 80 characters, unique in its layer; plain text, to be escaped for display."""
+    """1 to 80 characters, unique in its layer unless it is one of a fixed set; plain text, to be escaped for
+    display."""
     keywords: tuple[str, ...]
     """Up to 8 phrases of at most 40 characters, most characteristic first; empty if there was no text."""
     summary: str | None = None
@@ -51,7 +61,9 @@ class Name:
     error: str | None = field(default=None, compare=False)
     """Why the label is not from the requested model, in one sentence without secrets; None if nothing went wrong."""
     cost: float = field(default=0.0, compare=False)
-    """The cost of the name, in the currency of the budget."""
+    """The cost of the name, in US dollars."""
+    details: Mapping[str, object] | None = field(default=None, compare=False)
+    """What a model was asked for beyond label, summary and keywords, as JSON; None if there is nothing."""
 
     @property
     def is_number(self) -> bool:
@@ -103,10 +115,15 @@ class Brief:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The maximum cost of naming; a namer that would exceed it names the remaining clusters from their words."""
+    """The maximum cost of all names by one namer; once it is reached, the remaining clusters are named from their
+    words. None is no limit."""
 
-    cost: float = 0.0
-    """In the currency of `Name.cost`."""
+    cost: float | None = 0.0
+    """In US dollars; 0 permits only what is free."""
+    tokens: int | None = None
+    """Tokens that are sent and received."""
+    calls: int | None = None
+    """Requests to a model, those that failed included."""
 
 
 class Namer(Protocol):

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.named_clusters import Analysis, Group, NamedCluster, NamedLayer
+from shoal.analysis.named_clusters import Analysis, Group, NamedCluster, NamedLayer, Provenance
 from shoal.analysis.record_codec import RecordCodec
 from shoal.engine.model_records import MODEL_FUNCTIONS, MODEL_RECORDS, OUTCOME_RECORDS
 from shoal.engine.plan import Plan
@@ -28,7 +28,7 @@ SAVED: Final = "clustering.npz"
 _FORMAT: Final = "shoal-clustering-1"
 _ABOUT: Final = "about"
 _CODEC: Final = RecordCodec(
-    [*OUTCOME_RECORDS, *MODEL_RECORDS, Analysis, Group, NamedCluster, NamedLayer, Plan], MODEL_FUNCTIONS
+    [*OUTCOME_RECORDS, *MODEL_RECORDS, Analysis, Group, NamedCluster, NamedLayer, Provenance, Plan], MODEL_FUNCTIONS
 )
 _DAMAGE: Final = (
     OSError, EOFError, MemoryError, ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError,

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.analysis.named_clusters import Analysis, NamedCluster
+from shoal.analysis.named_clusters import Analysis, NamedCluster, Provenance
 from shoal.engine.plan import Plan
 
 __all__ = ["check_parts"]
@@ -80,3 +80,5 @@ def _check_clusters(clusters: object) -> None:
         ]
         if not texts or not all(isinstance(text, str) for text in texts) or not isinstance(cluster.size, int):
             raise TypeError("a cluster has no id, label or size")
+        if not isinstance(cluster.provenance, Provenance) or not isinstance(cluster.summary, str | None):
+            raise TypeError("a cluster has no provenance, or a summary that is no text")

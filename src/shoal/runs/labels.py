@@ -1,11 +1,37 @@
 """The labels of clusters in the tables of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["set_labels"]
+from shoal.records.runs.execution import PERSON_LABEL, Representative
+
+__all__ = ["label_fields", "set_labels"]
+
+
+def label_fields(
+    row: Mapping[str, Any], collection_of: Callable[[str], str | None], *, by_person: bool = False
+) -> dict[str, Any]:
+    """Return the summary of a row of clusters, and where its label comes from.
+
+    Tables of earlier versions have none of it. `collection_of` returns the collection of a document.
+    """
+    details = row.get("label_details")
+    fields = {
+        "summary": row.get("summary"),
+        "label_source": row.get("label_source") or ("value" if row.get("attributes") else "words"),
+        "label_model": row.get("label_model"),
+        "label_score": row.get("label_score"),
+        "label_coverage": row.get("label_coverage"),
+        "label_evidence": [
+            Representative(document_id=id, collection_id=collection_of(id)) for id in row.get("label_evidence") or ()
+        ],
+        "label_details": None if details is None else orjson.loads(details),
+    }
+    return {**fields, **PERSON_LABEL} if by_person else fields
 
 
 def set_labels(table: pa.Table, labels: Mapping[str, str], column: str = "cluster_label") -> pa.Table:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from shoal.records.runs.execution import Execution
 from shoal.records.scope import Scope
-from shoal.runs.labels import set_labels
+from shoal.runs.labels import label_fields, set_labels
 from shoal.storage.protocols.artifacts import ArtifactStore
 
 __all__ = [
@@ -117,14 +117,17 @@ def layers_of_run(artifacts: ArtifactStore, scope: Scope, run: Execution) -> lis
     """
     layers = list[dict[str, Any]]()
     for name in _hierarchies(artifacts, scope, run):
-        layers += _layers(with_custom_labels(artifacts.read(scope, run.run_id, name), run))
+        table = artifacts.read(scope, run.run_id, name)
+        labels = _spread(table, run.label_overrides) if run.label_overrides else {}
+        layers += _layers(set_labels(table, labels, "label"), labels)
     return layers or None
 
 
-def _layers(table: pa.Table) -> list[dict[str, Any]]:
+def _layers(table: pa.Table, of_people: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the layers of a table; `of_people` are the labels that people gave."""
     feature = (table.schema.metadata or {}).get(b"feature")
     layers: dict[int, dict[str, Any]] = {}
-    for row in table.select(["layer", "chosen", "cluster_id", "label", "keywords", "size", "parent"]).to_pylist():
+    for row in table.to_pylist():
         layer = layers.setdefault(
             row["layer"],
             {
@@ -134,12 +137,13 @@ def _layers(table: pa.Table) -> list[dict[str, Any]]:
                 "groups": [],
             },
         )
-        layer["groups"].append(_group(row))
+        layer["groups"].append(_group(row, by_person=row["cluster_id"] in of_people))
     return list(layers.values())
 
 
-def _group(row: Mapping[str, Any]) -> dict[str, Any]:
+def _group(row: Mapping[str, Any], *, by_person: bool) -> dict[str, Any]:
     return {
+        **label_fields(row, lambda _: None, by_person=by_person),
         "cluster_id": row["cluster_id"],
         "label": row["label"],
         "keywords": row["keywords"],

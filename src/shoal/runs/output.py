@@ -9,6 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.analysis.name_columns import NAME_COLUMNS
 from shoal.columns import DocumentBatch, Rows, VectorColumn
 from shoal.records.clusters.ids import NOISE_ID, PARTITION_END, id_in_partition
 from shoal.records.runs.execution import Execution
@@ -52,13 +53,21 @@ def _centroids(run: Execution, groups: GroupTables, feature: str | None, about: 
     table = table.drop_columns([name for name in ("vector",) if name in table.column_names])
     every = np.arange(table.num_rows, dtype=np.int64)
     rows_of_feature = every if feature is None else every[np.equal(table["feature"].to_numpy(), feature)]
-    rows = table.take(pa.array(rows_of_feature)).to_pylist()
+    rows = [_without_gaps(row) for row in table.take(pa.array(rows_of_feature)).to_pylist()]
     ids = [id_in_partition(row["cluster_id"], run.partition) for row in rows]
     payloads = [
         orjson.dumps({"is_centroid": True, **row, "cluster_id": id, **_own_fields(row, run.partition), **about})
         for row, id in zip(rows, ids, strict=True)
     ]
     return DocumentBatch(ids, payloads, {name: c for name, c in _vectors(groups, rows_of_feature) if len(c.rows)})
+
+
+def _without_gaps(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is not known of the label; why a model did not write it stands in the run."""
+    about = {name: row.get(name) for name in NAME_COLUMNS if name != "label_error" and row.get(name)}
+    if "label_details" in about:
+        about["label_details"] = orjson.loads(row["label_details"])
+    return {**{name: value for name, value in row.items() if name not in NAME_COLUMNS}, **about}
 
 
 def _own_fields(row: Mapping[str, Any], partition: str | None) -> dict[str, Any]:

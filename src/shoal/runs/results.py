@@ -7,6 +7,8 @@ from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
+import orjson
+import pyarrow.compute as pc
 
 from shoal.records.clusters.cluster import Cluster
 from shoal.records.clusters.labeling import merge_labeling, read_labeling
@@ -15,8 +17,10 @@ from shoal.records.runs.execution import Centroid, Execution, Representative
 from shoal.runs.grouping.groups import GroupTables
 from shoal.runs.identity.lasting import LastingGroups
 from shoal.runs.input import RunInput
+from shoal.runs.labels import label_fields
+from shoal.runs.layers import is_hierarchy
 
-__all__ = ["VERSIONS", "ClusterResult", "RunResult", "cluster_result", "run_result"]
+__all__ = ["VERSIONS", "ClusterResult", "RunResult", "cluster_result", "labeling_errors", "run_result"]
 
 VERSIONS: Final = {"shoal": version("shoal"), "python": platform.python_version(), "numpy": np.__version__} | {
     name: version(name) for name in ("scipy", "pyarrow")
@@ -50,6 +54,7 @@ class RunResult:
     seed: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    llm_labeling_errors: Sequence[str] = ()
     next_numbers: Mapping[str, int] = field(default_factory=dict)
     resumed_stages: Sequence[str] = ()
 
@@ -102,6 +107,7 @@ def run_result(
             *(*source.warnings, *groups.warnings, *lasting.warnings),
             *(*_warn_without_model(run, cluster), *run.warnings),
         ],
+        llm_labeling_errors=labeling_errors(run, groups),
         next_numbers=lasting.next_numbers,
         resumed_stages=resumed,
     )
@@ -109,12 +115,17 @@ def run_result(
 
 def _centroids(groups: GroupTables, sources: Sequence[Collection], source: RunInput) -> list[Centroid]:
     home = sources[0].collection_id if len(sources) == 1 else None
-    collection_of = dict(zip(source.ids, source.collection_ids, strict=True))
+    by_document = dict(zip(source.ids, source.collection_ids, strict=True))
+
+    def collection_of(id: str) -> str | None:
+        return home or by_document.get(id)
+
     return [
         Centroid(
             **{name: row[name] for name in _CENTROID_FIELDS if name in row},
+            **label_fields(row, collection_of),
             representative_ids=[
-                Representative(document_id=id, collection_id=home or collection_of.get(id))
+                Representative(document_id=id, collection_id=collection_of(id))
                 for id in row["representative_ids"] or ()
             ],
         )
@@ -122,7 +133,24 @@ def _centroids(groups: GroupTables, sources: Sequence[Collection], source: RunIn
     ]
 
 
-def cluster_result(sources: Sequence[Collection], source: RunInput, groups: GroupTables) -> ClusterResult:
+def labeling_errors(run: Execution, groups: GroupTables) -> list[str]:
+    """Return why clusters are not named by the model that was asked, as the wire has it: JSON texts of an error with
+    its clusters, those of other layers too. A run that assigned documents named nothing."""
+    if run.mode == "assign":
+        return []
+    errors = dict[str, list[str]]()
+    for table in (groups.centroids, *(table for name, table in groups.tables.items() if is_hierarchy(name))):
+        if "label_error" in table.column_names:
+            named = table.select(["cluster_id", "label_error"]).filter(pc.is_valid(table["label_error"]))
+            for row in named.to_pylist():
+                ids = errors.setdefault(row["label_error"], [])
+                ids += [row["cluster_id"]] if row["cluster_id"] not in ids else []
+    return [orjson.dumps({"error": error, "clusters": ids}).decode() for error, ids in errors.items()]
+
+
+def cluster_result(
+    run: Execution, sources: Sequence[Collection], source: RunInput, groups: GroupTables
+) -> ClusterResult:
     """Describe a cluster by the groups of its visible run."""
     metrics = {name: value for name, value in groups.metrics.items() if name != "davies_bouldin_index"}
     nested = [link for link in groups.relationships if link["relation"] != "same"]
@@ -136,6 +164,7 @@ def cluster_result(sources: Sequence[Collection], source: RunInput, groups: Grou
         hierarchy_detected=bool(nested),
         hierarchy_relationships=groups.relationships or None,
         child_cluster_ids=list(dict.fromkeys(link["child_cluster_id"] for link in nested)) or None,
+        llm_labeling_errors=labeling_errors(run, groups) or None,
         source_bucket_ids=list(dict.fromkeys(b for collection in sources for b in collection.source.buckets())),
     )
 

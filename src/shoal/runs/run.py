@@ -224,7 +224,7 @@ class Runner:
         self._states.publish(
             work.job,
             run_result(work.run, work.cluster, work.sources, source, lasting, resumed),
-            cluster_result(work.sources, source, groups),
+            cluster_result(work.run, work.sources, source, groups),
             lambda tx, run: self._flip_generations(tx, work, run, lasting),
             labels_from=lasting.labels_from,
             carry_labels=lasting.carry_labels,

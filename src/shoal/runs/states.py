@@ -189,12 +189,15 @@ class RunStates:
                 enriched_documents=enriched,
             )
             tx.release_subject(job.scope, job.job_id)
-            self._on_task(tx, job.scope, run, "COMPLETED", warnings=run.warnings, num_clusters=run.num_clusters)
+            status: Status = "COMPLETED_WITH_ERRORS" if run.llm_labeling_errors else "COMPLETED"
+            facts = {"warnings": run.warnings, "num_clusters": run.num_clusters}
+            errors = {"llm_labeling_errors": run.llm_labeling_errors} if run.llm_labeling_errors else {}
+            self._on_task(tx, job.scope, run, status, None, **facts, **errors)
             self._on_cluster(
                 tx,
                 job.scope,
                 run.cluster_id,
-                status="COMPLETED",
+                status=status,
                 completed_at=self._now(),
                 execution_time_seconds=seconds,
                 error=None,

@@ -15,7 +15,7 @@ from shoal.records.clusters.ids import has_cluster_prefix
 from shoal.records.queries.filters import And
 from shoal.records.queries.paging import Listing
 from shoal.records.runs.enrichment import EnrichmentIntent
-from shoal.records.runs.execution import Centroid, ClusterData, Execution
+from shoal.records.runs.execution import LABEL_FIELDS, ClusterData, Execution
 from shoal.records.scope import Scope
 from shoal.runs.history import runs_of
 from shoal.runs.intents import EnrichmentIntents
@@ -125,6 +125,7 @@ class Executions:
                 "parent_cluster_id": centroid.parent_cluster_id,
                 "feature": centroid.feature,
                 "attributes": centroid.attributes,
+                **{name: getattr(centroid, name) for name in LABEL_FIELDS},
             }
             for centroid in run.centroids or []
         ]
@@ -334,16 +335,12 @@ class Executions:
         intents = self._intents.of_run(scope, run.run_id)
         if intents:
             run = run.with_changes(enrichment=[_enrichment_progress(intent) for intent in intents])
-        if not run.centroids or not (run.label_overrides or vectors):
+        run = run.with_person_labels()
+        if not run.centroids or not vectors:
             return run
-        by_id = self._read_vectors(scope, run) if vectors and run.results_removed_at is None else {}
-
-        def with_label(centroid: Centroid) -> Centroid:
-            label = run.label_overrides.get(centroid.cluster_id, centroid.label)
-            vector = by_id.get(centroid.cluster_id)
-            return centroid.with_changes(label=label, centroid_vector=vector)
-
-        return run.with_changes(centroids=[with_label(centroid) for centroid in run.centroids])
+        by_id = self._read_vectors(scope, run) if run.results_removed_at is None else {}
+        centroids = [each.with_changes(centroid_vector=by_id.get(each.cluster_id)) for each in run.centroids]
+        return run.with_changes(centroids=centroids)
 
     def _read_vectors(self, scope: Scope, run: Execution) -> dict[str, list[float]]:
         table = self._artifacts.read(scope, run.run_id, "centroids")

@@ -49,7 +49,7 @@ TextFields = Annotated[list[Annotated[str, Field(min_length=1, max_length=512)]]
 """Fields of the documents that clusters are named from, such as `title` or `metadata.body`."""
 
 
-CandidateLabel = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
+CandidateLabel = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$")]
 
 
 def _check_candidates(labels: list[str] | dict[str, str]) -> list[str] | dict[str, str]:
@@ -62,7 +62,7 @@ def _check_candidates(labels: list[str] | dict[str, str]) -> list[str] | dict[st
 
 CandidateLabels = Annotated[
     Annotated[list[CandidateLabel], Field(min_length=1, max_length=255)]
-    | Annotated[dict[CandidateLabel, Annotated[str, Field(max_length=1000)]], Field(min_length=1, max_length=255)],
+    | Annotated[dict[CandidateLabel, Annotated[str, Field(max_length=500)]], Field(min_length=1, max_length=255)],
     AfterValidator(_check_candidates),
 ]
 """The labels to choose from, with a line about each where it is a mapping."""
@@ -100,7 +100,7 @@ class Labeling(Body):
     embedding_similarity_threshold: Number | None = Field(0.8, ge=0.5, le=1.0)
     cache_ttl_seconds: Annotated[int, Field(ge=0, le=2_592_000), Integral] | None = 604_800
     labeling_context: str | None = Field(None, max_length=2000)
-    custom_prompt: str | None = Field(None, max_length=100_000)
+    custom_prompt: str | None = Field(None, max_length=20_000)
     response_shape: ResponseShape | None = None
     parameters: ModelParameters | None = None
     candidate_labels: CandidateLabels | None = None

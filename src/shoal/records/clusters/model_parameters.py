@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 from pydantic_core import PydanticCustomError
@@ -13,10 +13,10 @@ __all__ = ["ModelParameters", "refuse_secrets"]
 
 _SECRET: Final = re.compile(r"(?i)(api[_-]?key|token|secret|password|credential|authorization|^key|headers?)s?$")
 _OPERATOR: Final = (
-    "is for the operator of the server, who connects models with their addresses and keys (docs/naming.md). "
+    "is for the operator of the server, who connects models with their addresses and keys (docs/language-models.md). "
     "Leave it out, and choose one of the connected models by provider and model_name."
 )
-Tokens = Annotated[int, Field(ge=16, le=32_768), Integral]
+Tokens = Annotated[int, Field(ge=64, le=8_192), Integral]
 Penalty = Annotated[float, Field(strict=True, ge=-2, le=2)]
 
 
@@ -47,11 +47,9 @@ class ModelParameters(Body):
     top_k: Annotated[int, Field(ge=1, le=1000), Integral] | None = None
     max_tokens: Tokens | None = None
     max_output_tokens: Tokens | None = None
-    max_completion_tokens: Tokens | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    seed: Annotated[int, Integral] | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1), Integral] | None = None
     json_output: Flag | None = None
     """Has no effect: answers are always JSON."""
     budget: Number | None = Field(None, ge=0, le=1_000_000)
@@ -69,10 +67,10 @@ class ModelParameters(Body):
     @property
     def output_tokens(self) -> int | None:
         """The most tokens of an answer, under whichever name it was sent."""
-        return self.max_tokens or self.max_output_tokens or self.max_completion_tokens
+        return self.max_tokens or self.max_output_tokens
 
     def sampling(self) -> dict[str, Any]:
         """Return what is passed on to the provider, without what only Shoal reads."""
-        own = {"budget", "shoal_provider", "shoal_model", "json_output", "max_output_tokens", "max_completion_tokens"}
+        own = {"budget", "shoal_provider", "shoal_model", "json_output", "max_output_tokens"}
         values = self.model_dump(exclude_none=True, exclude=own)
         return values if self.output_tokens is None else {**values, "max_tokens": self.output_tokens}

@@ -4,6 +4,7 @@ A schema is a small, closed subset of JSON Schema that every provider of models 
 that checking an answer costs no more than reading it.
 """
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Final
@@ -14,11 +15,12 @@ from pydantic_core import PydanticCustomError
 
 __all__ = ["ResponseShape", "shape_properties"]
 
-_MAX_BYTES: Final = 16_384
+_MAX_BYTES: Final = 8_000
 _MAX_WORDS: Final = 2_000
 _MAX_DEPTH: Final = 5
 _MAX_FIELDS: Final = 50
 _MAX_CHOICES: Final = 255
+_NAME: Final = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)
 _TYPES: Final = ("object", "array", "string", "number", "integer", "boolean")
 _COUNTS: Final = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
 _NUMBERS: Final = frozenset({"minimum", "maximum"})
@@ -111,6 +113,8 @@ def _check_object(schema: Mapping[str, Any], place: str, at: str, depth: int) ->
     if missing:
         raise ValueError(f"requires {missing[0]!r}, which is not among its properties{at}")
     for name, inner in fields.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"may name fields by letters, digits, - and _ alone{at}, and has {name[:80]!r}")
         _check(inner, f"{place}.{name}" if place else name, depth + 1)
 
 

@@ -44,7 +44,7 @@ __all__ = [
 RESERVED: Final = frozenset({"document_id", "collection_id", "vectors", "_internal", "_shoal"})
 """Payload keys reserved by Shoal; values that a caller sends under them are ignored."""
 
-RESULT_FIELDS: Final = frozenset({"cluster_id", "cluster_label"})
+RESULT_FIELDS: Final = frozenset({"cluster_id", "cluster_label", "label_source", "label_model", "label_details"})
 """Fields with results of a clustering by their names alone: their text never names clusters."""
 
 MAX_PAYLOAD_BYTES: Final = 2**20

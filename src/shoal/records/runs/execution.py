@@ -12,12 +12,16 @@ from shoal.records.task import Status
 
 __all__ = [
     "ACTIVE",
+    "LABEL_FIELDS",
     "MOVES",
+    "PERSON_LABEL",
     "STATUS_ON_TASK",
     "Centroid",
     "ClusterData",
     "ExecuteCluster",
     "Execution",
+    "LabelSource",
+    "ModelUsage",
     "PatchLabels",
     "PatchRunName",
     "Representative",
@@ -56,6 +60,30 @@ class Representative(Record):
     collection_id: str | None = None
 
 
+LabelSource = Literal["words", "value", "number", "model", "person"]
+"""Where a label comes from: words of the documents, their values, a number, a language model, or a person."""
+
+
+class ModelUsage(Record):
+    """What naming took of a language model, over all attempts of the run."""
+
+    model: str
+    """As `provider:model`."""
+    calls: int = 0
+    """Requests that were sent, those that failed included."""
+    cached: int = 0
+    """Answers that were at hand, for which nothing was sent."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float | None = None
+    """In US dollars; null where no price is known."""
+    unreported: int = 0
+    """Requests that ended without a report of their tokens; `highest_cost` counts them in full."""
+    highest_cost: float | None = None
+    budget: float | None = None
+    """What the run was allowed, in US dollars; null without a limit."""
+
+
 class Centroid(Record):
     """One cluster of a run, as ClusterExecutionCentroid plus the medoid and, for attribute groups, the value path."""
 
@@ -64,6 +92,17 @@ class Centroid(Record):
     label: str | None = None
     summary: str | None = None
     keywords: list[str] = Field(default_factory=list)
+    label_source: LabelSource = "words"
+    label_model: str | None = None
+    """The model that wrote the label, as `provider:model`."""
+    label_score: float | None = None
+    """Share of held-out documents that the label alone distinguishes from those of the nearest siblings, 0 to 1."""
+    label_coverage: float | None = None
+    """Share of these documents that the label fits, 0 to 1."""
+    label_evidence: list[Representative] = Field(default_factory=list)
+    """The documents that are cited for the label."""
+    label_details: dict[str, Any] | None = None
+    """What a model answered to `response_shape` beyond label, summary and keywords."""
     mean_cosine_similarity: float | None = None
     min_cosine_similarity: float | None = None
     representative_ids: list[Representative] = Field(default_factory=list)
@@ -76,11 +115,30 @@ class Centroid(Record):
     y: float | None = None
     z: float | None = None
 
+    def rename(self, labels: Mapping[str, str]) -> "Centroid":
+        """Return the cluster with the label that a person gave it, if there is one."""
+        label = labels.get(self.cluster_id)
+        return self if label is None else self.with_changes(label=label, **PERSON_LABEL)
+
     @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
     @property
     def cluster_label(self) -> str | None:
         """The label, under the name that artifacts have for it."""
         return self.label
+
+
+LABEL_FIELDS: Final = (
+    "label_source", "label_model", "label_score", "label_coverage", "label_evidence", "label_details",
+)  # fmt: skip
+"""The fields of a cluster that say where its label comes from."""
+PERSON_LABEL: Final[Mapping[str, Any]] = {
+    "label_source": "person",
+    "label_model": None,
+    "label_score": None,
+    "label_coverage": None,
+    "label_evidence": [],
+}
+"""What is known of a label that a person gave."""
 
 
 class StatusChange(Record):
@@ -138,6 +196,8 @@ class Execution(Record):
     next_numbers: dict[str, int] = Field(default_factory=dict)
     """For each group of clusters ("" for the top) the first number below it that no cluster up to this run had: numbers
     are never used again. Empty for runs of before ids lasted."""
+    llm_usage: ModelUsage | None = None
+    """What naming took of a language model; null where none was asked."""
     enriched_documents: int | None = None
     published: bool = False
     results_removed_at: Timestamp | None = None
@@ -152,6 +212,12 @@ class Execution(Record):
     """The worker that began it last."""
     history: list[StatusChange] = Field(default_factory=list)
     """Every move with its time, oldest first."""
+
+    def with_person_labels(self) -> "Execution":
+        """Return the run with the labels that people gave, which say so; measures of the replaced ones are left out."""
+        if not self.centroids or not self.label_overrides:
+            return self
+        return self.with_changes(centroids=[each.rename(self.label_overrides) for each in self.centroids])
 
     @property
     def labels(self) -> dict[str, str]:

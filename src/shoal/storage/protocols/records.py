@@ -34,6 +34,8 @@ Kind = Literal[
     "document_write",
     "enrichment",
     "migration",
+    "answer",
+    "spending",
 ]
 
 
