@@ -7,7 +7,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.records.runs.execution import PERSON_LABEL, Representative
+from shoal.records.clusters.label_source import Representative
+from shoal.records.runs.execution import PERSON_LABEL
 
 __all__ = ["label_fields", "set_labels"]
 

@@ -11,9 +11,10 @@ import orjson
 import pyarrow.compute as pc
 
 from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.label_source import Representative
 from shoal.records.clusters.labeling import merge_labeling, read_labeling
 from shoal.records.collection import Collection
-from shoal.records.runs.execution import Centroid, Execution, Representative
+from shoal.records.runs.execution import Centroid, Execution
 from shoal.runs.grouping.groups import GroupTables
 from shoal.runs.identity.lasting import LastingGroups
 from shoal.runs.input import RunInput

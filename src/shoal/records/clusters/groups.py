@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from shoal.records.base import Record
-from shoal.records.runs.execution import LabelSource, Representative
+from shoal.records.clusters.label_source import LabelSource, Representative
 
 __all__ = ["ClusterGroup", "ClusterGroups", "ClusterLayer"]
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, computed_field
 
 from shoal.records.base import Body, Flag, Integral, Number, Record, Timestamp
+from shoal.records.clusters.label_source import LabelSource, Representative
 from shoal.records.clusters.labeling import Labeling, TextFields
 from shoal.records.queries.filter_body import Filters
 from shoal.records.task import Status
@@ -20,11 +21,9 @@ __all__ = [
     "ClusterData",
     "ExecuteCluster",
     "Execution",
-    "LabelSource",
     "ModelUsage",
     "PatchLabels",
     "PatchRunName",
-    "Representative",
     "RunStatus",
     "StatusChange",
 ]
@@ -51,17 +50,6 @@ STATUS_ON_TASK: Final[Mapping[RunStatus, Status]] = {
     "canceled": "CANCELED",
 }
 """The corresponding state of tasks and clusters."""
-
-
-class Representative(Record):
-    """A document that stands for its cluster."""
-
-    document_id: str
-    collection_id: str | None = None
-
-
-LabelSource = Literal["words", "value", "number", "model", "person"]
-"""Where a label comes from: words of the documents, their values, a number, a language model, or a person."""
 
 
 class ModelUsage(Record):
