@@ -39,7 +39,12 @@ _ABBREVIATION = re.compile(
 _QUANTITY = re.compile(
     r"(?i)(?<=\d)[ \u00a0](?=(?:mm|cm|km|kg|mg|ml|lbs?|oz|inch|px|[kmgt]b|[kmg]?hz|mah|kwh?|mbps|gbps|dpi)\b)"
 )
-_ELISION = re.compile(r"(?i)\b(?:[ldjmtscn]|qu|dell|all|nell|sull|dall|un)'(?=[^\W\d_]{2})")
+_ELISION = re.compile(r"(?i)\b(?:[ldjmtsc]|qu|dell|all|nell|sull|dall|un)'(?=[^\W\d_]{2})")
+_HINT_OF_SPLIT = re.compile(r"[nN] [tT](?!\w)")
+_SPLIT_NEGATION = re.compile(
+    r"(?i)\b((?:is|are|was|were|do|does|did|ca|could|wo|would|should|has|have|had|ai|must|need|might|sha)n) t\b"
+)
+"""A contracted negation whose apostrophe became a space."""
 _INVISIBLE = re.compile(
     "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
@@ -69,6 +74,8 @@ def clean(text: str) -> str:
 
 
 def _plain(text: str) -> str:
+    if _HINT_OF_SPLIT.search(text):
+        text = _SPLIT_NEGATION.sub(r"\1't", text)
     if _HINT_OF_ADDRESS.search(text):
         text = _ADDRESS.sub(" . ", text)
     if _HINT_OF_MARKDOWN.search(text):

@@ -24,6 +24,8 @@ LONGEST_GLUED = 8
 LONGEST_REMARK = 6
 NEGATION_REACH = 6
 """Words negated by "isn't" at the beginning of a question ("isn't my new card working")."""
+NEGATED_AFTER, NEGATED_BEFORE = 4, 4
+"""Words after a negation, and before a trailing one, that it may negate if there are only function words between."""
 FEW_DOCUMENTS = 6
 """In a smaller cluster a phrase may occur in one document only."""
 
@@ -119,7 +121,9 @@ class _Words:
     strong: Bools
     """A content word that is neither a negation nor a particle."""
     reversed: Bools
-    """Negated by a word outside the phrase."""
+    """Negated by a word before it."""
+    negated_at: Ints
+    """The place of the word after it that negates it, else its own."""
     segment_begins: Bools
     segment_ends: Bools
 
@@ -169,8 +173,9 @@ def _words(table: TokenTable, common: Bools) -> _Words:
     negation = has(Role.NEGATION) | has(Role.TRAILING_NEGATION)
     measured = _before(has(Role.MEASURE), opens)
     degree = has(Role.DEGREE) & measured
-    content = (~has(Role.FUNCTION) & ~(common & ~negation)) | negation | degree
-    joined, particle, modifier = has(Role.JOINED), has(Role.PARTICLE), has(Role.MODIFIER)
+    tied = has(Role.TIED) & _before(has(Role.PHRASAL), opens)
+    content = (~has(Role.FUNCTION) & ~(common & ~negation)) | negation | degree | tied
+    joined, particle, modifier = has(Role.JOINED), has(Role.PARTICLE) | tied, has(Role.MODIFIER)
     inner_joint = np.roll(joined & ~opens, -1)
     asks = has(Role.CONTRACTED) & _after(has(Role.DETERMINER | Role.BARRIER), closes)
     return _Words(
@@ -179,12 +184,17 @@ def _words(table: TokenTable, common: Bools) -> _Words:
         segments=segments,
         content=content,
         begins=(content & ~particle & ~joined & ~measured & ~asks) | _after(content & measured, closes),
-        ends=content & ~inner_joint & ~has(Role.NEGATION) & ~modifier,
+        ends=content
+        & ~inner_joint
+        & ~has(Role.NEGATION)
+        & ~modifier
+        & ~_find_unfinished(roles, content, opens, closes),
         barrier=has(Role.BARRIER) & ~_before(has(Role.NEGATION), opens),
         joined=joined,
         opener=has(Role.OPENER),
         strong=content & ~negation & ~particle & ~degree & ~modifier,
         reversed=_find_reversed(roles, content, opens, closes),
+        negated_at=_find_trailing_negations(roles, content, closes),
         segment_begins=opens,
         segment_ends=closes,
     )
@@ -214,20 +224,38 @@ def _smallest_clusters(partitions: Sequence[Labels]) -> NDArray[np.float64]:
 
 
 def _find_reversed(roles: NDArray[np.int32], content: Bools, opens: Bools, closes: Bools) -> Bools:
-    """Find words that are negated from outside. A phrase that begins with one must include the negation.
+    """Find words that a word before them negates: a phrase that begins with one would say the opposite.
 
-    The word after "not" (function words skipped), the word before "nicht", and all that follows a negation which
-    begins a question ("isn't my new card working").
+    The word after "not" (function words and adverbs skipped), and all that follows a negation which begins a question
+    ("isn't my new card working").
     """
     negation = (roles & int(Role.NEGATION | Role.TRAILING_NEGATION)) > 0
+    skipped = ~content | ((roles & int(Role.ADVERB)) > 0)
     reach, out = _before(negation, opens), np.zeros(len(roles), np.bool_)
-    for _ in range(3):
+    for _ in range(NEGATED_AFTER):
         out |= reach
-        reach = _before(reach & ~content, opens)
-    trailing = _after((roles & int(Role.TRAILING_NEGATION)) > 0, closes)
-    out |= trailing | _after(trailing & ~content, closes)
+        reach = _before(reach & skipped, opens)
     questions = negation & (opens | _before((roles & int(Role.OPENER)) > 0, opens)) & _after(~content, closes)
     return out | _within(questions, opens)
+
+
+def _find_trailing_negations(roles: NDArray[np.int32], content: Bools, closes: Bools) -> Ints:
+    """Return for each word the place of the negation after it that reverses it ("Karte funktioniert seit heute nicht"),
+    function words and adverbs skipped; its own place for none."""
+    trailing = (roles & int(Role.TRAILING_NEGATION)) > 0
+    skipped = ~content | ((roles & int(Role.ADVERB)) > 0)
+    position = np.arange(len(roles))
+    at, reach = position.copy(), _after(trailing, closes)
+    for distance in range(1, NEGATED_BEFORE + 1):
+        at[reach & (at == position)] += distance
+        reach = _after(reach & skipped, closes)
+    return at
+
+
+def _find_unfinished(roles: NDArray[np.int32], content: Bools, opens: Bools, closes: Bools) -> Bools:
+    """Find trailing negations of the word after them: "wurde nicht" before "gebucht"."""
+    trailing = (roles & int(Role.TRAILING_NEGATION)) > 0
+    return trailing & _before(~content, opens) & _after(content, closes)
 
 
 def _within(starts: Bools, opens: Bools) -> Bools:
@@ -291,17 +319,10 @@ class _Sums:
         start, last = start[good], last[good]
         good = (self.rare[last + 1] == self.rare[start]) & (self.strong[last + 1] > self.strong[start])
         good &= self.barriers[last] <= self.barriers[np.minimum(start + 1, last)]
-        good &= self._not_cut_by_negation(start, last)
+        good &= (words.negated_at[start] <= last) & (words.negated_at[last] <= last)
         if length > LONGEST_TERM:
             good &= self.alone[last + 1] == self.alone[start]
         return np.asarray(start[good])
-
-    def _not_cut_by_negation(self, start: Ints, last: Ints) -> Bools:
-        """Exclude "carte ne fonctionne" before "pas", and "Karte funktioniert" before "nicht"."""
-        words = self.words
-        trailing = words.has(Role.TRAILING_NEGATION)
-        ahead = _after(trailing, words.segment_ends)
-        return np.asarray(~ahead[last] | trailing[last])
 
     def remarks(self, length: int) -> Ints:
         """Return the starts of remarks with this many words: whole segments, or whole questions at the end of one."""
@@ -311,6 +332,7 @@ class _Sums:
         start = np.flatnonzero((words.segment_begins | words.opener)[: n - length + 1])
         last = start + length - 1
         good = words.segment_ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
+        good &= (words.negated_at[start] <= last) & (words.negated_at[last] <= last)
         good &= ~(words.begins[start] & words.ends[last]) & (self.rare[last + 1] == self.rare[start])
         has_content = self.content[last + 1] > self.content[start]
         dangling = words.has(Role.DETERMINER | Role.PREPOSITION | Role.MODIFIER)
