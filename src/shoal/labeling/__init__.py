@@ -4,7 +4,7 @@
 the fields with text, `document_text` joins them, `text` cleans the result, `examples` abridges it for display.
 """
 
-from shoal.labeling.base import Brief, Budget, InputReader, Name, Namer, Partition, PhraseEncoder, main_parents
+from shoal.labeling.base import Brief, Budget, InputReader, Media, Name, Namer, Partition, PhraseEncoder, main_parents
 from shoal.labeling.document_text import document_text, trim_payload
 from shoal.labeling.examples import abridge
 from shoal.labeling.text import LONGEST_READ
@@ -12,6 +12,17 @@ from shoal.labeling.text_fields import choose_text_fields
 from shoal.labeling.words.namer import WordNamer, name_clusters, name_layers
 from shoal.labeling.words.volume import Volume
 
-__all__ = ["LONGEST_READ", "Brief", "Budget", "InputReader", "Name", "Namer", "Partition", "PhraseEncoder", "Volume"]
+__all__ = [
+    "LONGEST_READ",
+    "Brief",
+    "Budget",
+    "InputReader",
+    "Media",
+    "Name",
+    "Namer",
+    "Partition",
+    "PhraseEncoder",
+    "Volume",
+]
 __all__ += ["WordNamer", "abridge"]
 __all__ += ["choose_text_fields", "document_text", "main_parents", "name_clusters", "name_layers", "trim_payload"]

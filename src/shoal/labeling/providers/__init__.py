@@ -1,0 +1,17 @@
+"""Names of clusters by language models, with the extra `llm`.
+
+`connection` says which models there are, `instructions` what they are asked, `model_namer` is the namer; `calls/` asks.
+Nothing here is imported by `shoal.labeling` itself, and pydantic-ai only once a model is opened.
+"""
+
+from shoal.labeling.providers.answers import Answers, FileAnswers
+from shoal.labeling.providers.calls.limits import Limits
+from shoal.labeling.providers.calls.usage import Price, Usage
+from shoal.labeling.providers.connection import Connection, Providers
+from shoal.labeling.providers.estimate import Estimate, estimate
+from shoal.labeling.providers.instructions import Instructions, check_parameters, read_candidates
+from shoal.labeling.providers.model_namer import ModelNamer
+from shoal.labeling.providers.response_shape import check_shape
+
+__all__ = ["Answers", "Connection", "Estimate", "FileAnswers", "Instructions", "Limits", "ModelNamer", "Price"]
+__all__ += ["Providers", "Usage", "check_parameters", "check_shape", "estimate", "read_candidates"]

@@ -1,0 +1,190 @@
+"""Names of clusters by a language model; a cluster without a usable answer is named from its words."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as StillRunning
+from threading import Thread
+from typing import Any, Final, TypeVar
+
+from shoal.errors import InvalidField
+from shoal.labeling.base import Brief, Budget, Name, Namer, PhraseEncoder, Progress
+from shoal.labeling.providers.answers import Answers
+from shoal.labeling.providers.calls.account import Account
+from shoal.labeling.providers.calls.desk import Desk
+from shoal.labeling.providers.calls.model import LanguageModel
+from shoal.labeling.providers.calls.usage import Usage
+from shoal.labeling.providers.connection import Connection
+from shoal.labeling.providers.instructions import Instructions
+from shoal.labeling.providers.layer_naming import LayerNaming
+from shoal.labeling.words.namer import WordNamer
+
+__all__ = ["ModelNamer", "open_model"]
+
+_log: Final = logging.getLogger("shoal.naming")
+_WORDS: Final = 0.1
+"""The share of naming from words in the progress."""
+_POLL_SECONDS: Final = 0.1
+_T = TypeVar("_T")
+
+
+def open_model(connection: Connection) -> LanguageModel:
+    """Open a model. Raises InvalidField if the extra is not installed."""
+    from shoal.labeling.providers.calls.pydantic_model import PydanticModel
+
+    return PydanticModel(connection)
+
+
+class ModelNamer:
+    """Names clusters by a language model: one namer for a run, whose budget covers all its briefs.
+
+    No error of a model leaves it: `Name.error` says why a name is from words. Layers are named from the finest up, unless
+    the budget does not suffice for all; then from the one that is shown first.
+
+    Parameters
+    ----------
+    connection : Connection
+        The model.
+    instructions : Instructions
+        What it is asked for.
+    answers : Answers, optional
+        Where answers are kept, so that the same question is not paid for twice.
+    encoder : PhraseEncoder, optional
+        Notices labels that mean the same.
+    run : str
+        The id of the run, under which answers are kept if `instructions.cache_seconds` is 0.
+    spent : Usage
+        What earlier attempts of the same run used.
+    on_usage : callable, optional
+        Receives the total of the run after each call, from another thread.
+    fallback : Namer, optional
+        Names the clusters that the model does not; from their words by default.
+    open_model : callable
+        Opens the model in the event loop that uses it.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        instructions: Instructions | None = None,
+        answers: Answers | None = None,
+        *,
+        encoder: PhraseEncoder | None = None,
+        run: str = "",
+        spent: Usage = Usage(),
+        on_usage: Callable[[Usage], None] | None = None,
+        fallback: Namer | None = None,
+        open_model: Callable[[Connection], LanguageModel] = open_model,
+    ) -> None:
+        self._connection, self._instructions = connection, instructions or Instructions()
+        self._answers, self._encoder, self._run = answers, encoder, run
+        self._account = Account(connection.price, spent, on_usage)
+        self._fallback, self._open_model = fallback or WordNamer(), open_model
+
+    @property
+    def usage(self) -> Usage:
+        """What was used so far, `spent` included."""
+        return self._account.usage
+
+    @property
+    def connection(self) -> Connection:
+        """The model."""
+        return self._connection
+
+    def name(self, brief: Brief, budget: Budget, progress: Progress | None = None) -> list[list[Name]]:
+        """See `Namer`. `budget` is for all briefs of this namer together. Raises only what `progress` raises."""
+        report = progress or _silent
+        words = self._fallback.name(brief, Budget(), lambda fraction: report(_WORDS * fraction))
+        if brief.texts is None and brief.inputs is None:
+            return words
+        naming = LayerNaming(brief, words, self._instructions, self._connection.name, self._encoder)
+        problem = self._refusal(budget)
+        if problem:
+            return naming.refused(problem)
+        self._account.begin()
+        return _run_apart(lambda: self._name(naming, budget), lambda: report(_WORDS + (1.0 - _WORDS) * naming.fraction))
+
+    async def _name(self, naming: LayerNaming, budget: Budget) -> list[list[Name]]:
+        try:
+            model = self._open_model(self._connection)
+        except InvalidField as error:
+            return naming.refused(error.message)
+        except Exception as error:  # noqa: BLE001  # as `PydanticModel.ask`: a library's error does not fail a run
+            _log.exception("naming.open")
+            return naming.refused(f"The model could not be opened ({type(error).__name__}).")
+        desk = Desk(
+            model,
+            self._connection.name,
+            self._connection.limits,
+            self._account,
+            budget,
+            self._answers,
+            self._instructions.cache_seconds,
+            self._run,
+        )
+        try:
+            return await naming.run(desk, self._order(naming, budget))
+        finally:
+            await model.close()
+
+    def _refusal(self, budget: Budget) -> str:
+        """Say why nothing is asked; empty if it may be."""
+        limited = budget.cost is not None and budget.tokens is None and budget.calls is None
+        if self._connection.price is None and limited:
+            return f"No price is known for {self._connection.name}, so the budget has to be in tokens or calls."
+        return ""
+
+    def _order(self, naming: LayerNaming, budget: Budget) -> Sequence[int]:
+        return naming.order(bottom_up=self._suffices(naming, budget))
+
+    def _suffices(self, naming: LayerNaming, budget: Budget) -> bool:
+        """Whether the budget is likely to suffice for all layers."""
+        from shoal.labeling.providers.estimate import estimate
+
+        expected = estimate(self._connection, self._instructions, naming.counts())
+        tokens = expected.input_tokens + expected.output_tokens
+        return (
+            (budget.cost is None or expected.cost is None or expected.cost + self.usage.highest_cost <= budget.cost)
+            and (budget.tokens is None or tokens <= budget.tokens)
+            and (budget.calls is None or expected.calls + self.usage.calls <= budget.calls)
+        )
+
+
+def _silent(fraction: float) -> None:
+    """No-op progress callback."""
+
+
+def _run_apart(work: Callable[[], Any], poll: Callable[[], None]) -> Any:
+    """Run a coroutine in a thread with a loop of its own, since that of the caller may have one that is running.
+
+    `poll` is called in the thread of the caller; if it raises, the work is cancelled, and then that is raised.
+    """
+    loop, future = asyncio.new_event_loop(), Future[Any]()
+    task = loop.create_task(work())
+
+    def run() -> None:
+        try:
+            future.set_result(loop.run_until_complete(task))
+        except BaseException as error:  # noqa: BLE001  # raised again by `future.result`
+            future.set_exception(error)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    thread = Thread(target=run, name="shoal-naming", daemon=True)
+    thread.start()
+    try:
+        while True:
+            try:
+                result = future.result(_POLL_SECONDS)
+                poll()
+                return result
+            except StillRunning:
+                if future.done():
+                    raise
+            poll()
+    finally:
+        if not future.done():
+            loop.call_soon_threadsafe(task.cancel)
+        thread.join()
