@@ -17,7 +17,7 @@ from labeling.providers.fake_wires import Asked, read_request, wire_of, write_re
 
 __all__ = ["FakeProvider", "Reply", "answer_well"]
 
-_COMMON = {"the", "is", "my", "a", "an", "to", "of", "i", "in", "it", "and", "for", "what", "how", "can", "do", "you", "me"}
+_COMMON = {"the", "is", "my", "a", "an", "to", "of", "at", "i", "in", "it", "and", "for", "what", "how", "on", "please"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Asked", "Wire", "read_request", "write_reply", "wire_of"]
+__all__ = ["Asked", "Wire", "read_request", "wire_of", "write_reply"]
 
 Wire = str
 
@@ -58,9 +58,8 @@ def read_request(wire: Wire, path: str, body: Mapping[str, Any]) -> Asked:
         text = " ".join(_text(each["parts"]) for each in body["contents"])
         config = body.get("generationConfig", {})
         native = config.get("responseJsonSchema") or config.get("responseSchema")
-        tools = [
-            each.get("parametersJsonSchema", {}) for tool in body.get("tools", []) for each in tool["functionDeclarations"]
-        ]
+        functions = [each for tool in body.get("tools", []) for each in tool["functionDeclarations"]]
+        tools = [each.get("parametersJsonSchema", {}) for each in functions]
         stream = "stream" in path
     return Asked(wire, rules, text, native or (tools[0] if tools else {}), stream, bool(tools), body)
 
@@ -121,7 +120,9 @@ def _anthropic(asked: Asked, text: str, tokens: tuple[int, int], finish: str, re
     empty = {**block, "input": {}} if asked.tool else {**block, "text": ""}
     yield _event({"type": "content_block_start", "index": 0, "content_block": empty}, "content_block_start")
     for piece in _halves(text):
-        kind = {"type": "input_json_delta", "partial_json": piece} if asked.tool else {"type": "text_delta", "text": piece}
+        kind = {"type": "text_delta", "text": piece}
+        if asked.tool:
+            kind = {"type": "input_json_delta", "partial_json": piece}
         yield _event({"type": "content_block_delta", "index": 0, "delta": kind}, "content_block_delta")
     yield _event({"type": "content_block_stop", "index": 0}, "content_block_stop")
     end = {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage}
@@ -135,7 +136,9 @@ def _google(asked: Asked, text: str, tokens: tuple[int, int], finish: str, refus
     usage = {"promptTokenCount": tokens[0], "candidatesTokenCount": tokens[1], "totalTokenCount": sum(tokens)}
 
     def body(piece: str, last: bool) -> dict[str, Any]:
-        part: dict[str, Any] = {"functionCall": {"name": "answer", "args": _object(piece)}} if asked.tool else {"text": piece}
+        part: dict[str, Any] = {"text": piece}
+        if asked.tool:
+            part = {"functionCall": {"name": "answer", "args": _object(piece)}}
         candidate: dict[str, Any] = {"content": {"parts": [part], "role": "model"}, "index": 0}
         if last:
             candidate["finishReason"] = reason

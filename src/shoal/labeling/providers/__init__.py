@@ -4,10 +4,10 @@
 Nothing here is imported by `shoal.labeling` itself, and pydantic-ai only once a model is opened.
 """
 
-from shoal.labeling.providers.answers import Answers, FileAnswers
+from shoal.labeling.providers.calls.answers import Answers, FileAnswers
+from shoal.labeling.providers.calls.connection import Connection, Providers
 from shoal.labeling.providers.calls.limits import Limits
 from shoal.labeling.providers.calls.usage import Price, Usage
-from shoal.labeling.providers.connection import Connection, Providers
 from shoal.labeling.providers.estimate import Estimate, estimate
 from shoal.labeling.providers.instructions import Instructions, check_parameters, read_candidates
 from shoal.labeling.providers.model_namer import ModelNamer

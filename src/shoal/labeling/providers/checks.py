@@ -1,4 +1,4 @@
-"""Answers of a model, checked: what cannot be used is a fault in a few words, which the next try is told."""
+"""Answers of a model, checked: what cannot be used is a fault in a few words, which the next try gets to read."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shoal.labeling.providers.instructions import Instructions
-from shoal.labeling.providers.plain_text import capitalized, plain, same_label, words_of
+from shoal.labeling.providers.plain_text import capitalize, plain, same_label, words_of
 from shoal.labeling.providers.prompt import Kin
 from shoal.labeling.providers.response_shape import EVIDENCE, KEYWORDS, LABEL, SUMMARY, check_details
 from shoal.labeling.providers.samples import Sample
@@ -38,7 +38,7 @@ _VAGUE: Final = frozenset(
 _FENCE: Final = re.compile(r"(?s)\A\s*```\w*\s*(.*?)\s*```\s*\Z")
 
 
-class Fault(Exception):  # noqa: N818
+class Fault(Exception):
     """An answer that cannot be used. Its text follows "because"."""
 
 
@@ -102,7 +102,7 @@ def _label(answer: Mapping[str, Any], instructions: Instructions) -> str:
         return by_name[raw.casefold().strip()]
     if len(raw) > 10 * _LONGEST_LABEL:
         raise Fault(f"its label is longer than {_LONGEST_LABEL} characters")
-    label = capitalized(plain(raw))
+    label = capitalize(plain(raw))
     if not any(character.isalnum() for character in label):
         raise Fault("its label holds no word")
     if len(label) > _LONGEST_LABEL or len(label.split()) > _MOST_WORDS:
@@ -145,15 +145,17 @@ def _keywords(answer: Mapping[str, Any], sample: Sample) -> tuple[str, ...]:
     raw = answer.get(KEYWORDS, [])
     if not isinstance(raw, list) or len(raw) > _MANY_KEYWORDS:
         raise Fault("its keywords are not a list of 3 to 8")
-    keywords, seen = list[str](), set[tuple[str, ...]]()
+    keywords, distinct = list[str](), set[tuple[str, ...]]()
     texts = any(each.text for each in sample.members)
     for each in raw:
         keyword = plain(each) if isinstance(each, str) else ""
         usable = (
-            0 < len(keyword) <= _LONGEST_KEYWORD and any(map(str.isalnum, keyword)) and same_label(keyword) not in seen
+            0 < len(keyword) <= _LONGEST_KEYWORD
+            and any(map(str.isalnum, keyword))
+            and same_label(keyword) not in distinct
         )
         if usable and not (texts and sample.vocabulary.suspects(keyword)):
-            seen.add(same_label(keyword))
+            distinct.add(same_label(keyword))
             keywords.append(keyword)
     return tuple(keywords[:_MOST_KEYWORDS])
 

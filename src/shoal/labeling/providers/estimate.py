@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.usage import Tokens
-from shoal.labeling.providers.connection import Connection
 from shoal.labeling.providers.instructions import Instructions
 
 __all__ = ["Estimate", "estimate"]

@@ -1,7 +1,7 @@
 """Documents that read like instructions to a model, and what of their words a name must not repeat.
 
-No list of phrases is complete. It is one of three defences: documents are quoted as data, answers must fit a schema, and
-a word that only such documents, or a single document, use is not the name of a group.
+No list of phrases is complete. It is one of three defences: documents are quoted as data, answers must fit a schema,
+and a word that only such documents, or a single document, use is not the name of a group.
 """
 
 import re
@@ -14,33 +14,47 @@ from shoal.labeling.providers.plain_text import words_of
 __all__ = ["Vocabulary", "is_instruction", "read_vocabulary"]
 
 _PATTERNS: Final = (
-    r"\b(?:ignor\w*|disregard\w*|forget|overrid\w*|bypass\w*|skip)\b.{0,40}\b(?:previous|prior|above|earlier|preceding|all|any|your|"
-    r"these|those|everything|the|system)\b.{0,30}\b(?:instructions?|rules?|prompts?|context|text|messages?|documents?|directions?|"
-    r"guidelines?|constraints?|told|said|commands?)\b",
+    r"\b(?:ignor\w*|disregard\w*|forget|overrid\w*|bypass\w*|skip)\b.{0,40}\b(?:previous|prior|above|earlier|"
+    r"preceding|all|any|your|"
+    r"these|those|everything|the|system)\b.{0,30}\b(?:instructions?|rules?|prompts?|context|text|messages?|"
+    r"documents?|directions?|"
+    r"guidelines?|constraints?|tol[d]|said|commands?)\b",
     r"\b(?:ignor\w*|disregard\w*|forget) (?:all|everything|the) (?:above|before|previous|prior|else)\b",
-    r"\b(?:system|developer|hidden|secret|initial) (?:prompt|message|instructions?|mode|override)\b|\bprompt injection\b|\bjailbr[eo]a?k",
-    r"(?:^|[\s\"'\[<#|])(?:system|assistant|user|human|developer|instructions?)\s*[:>\]|]|<\|?\w{0,20}(?:im_start|im_end|endoftext|"
+    r"\b(?:system|developer|hidden|secret|initial) (?:prompt|message|instructions?|mode|override)\b|"
+    r"\bprompt injection\b|\bjailbr[eo]a?k",
+    r"(?:^|[\s\"'\[<#|])(?:system|assistant|user|human|developer|instructions?)\s*[:>\]|]|<\|"
+    r"?\w{0,20}(?:im_start|im_end|endoftext|"
     r"system|assistant|user)\|?>|\[/?inst\]|<</?sys>>|#{2,}\s*(?:instructions?|response|system|task)",
-    r"\b(?:you are|you're|act|behave|pretend)\b.{0,15}\b(?:now|as|to be|an?)\b.{0,30}\b(?:ai|assistant|model|bot|dan|llm|gpt|"
+    r"\b(?:you are|you're|act|behave|pretend)\b.{0,15}\b(?:now|as|to be|an?)\b.{0,30}\b(?:ai|assistant|model|"
+    r"bot|dan|llm|gpt|"
     r"unrestricted|jailbroken|pirate|hacker|system|evil)\b",
     r"\b(?:new|updated?|revised|real|actual|following|these|my|important|urgent|special|additional|further|original) "
     r"(?:system |hidden )?(?:instructions?|directives?|orders?|commands?|rules?)\b",
-    r"\b(?:respond|reply|answer|output|print|say|write|return|repeat|emit|echo|type|include|mention|insert|append|use|put)\b.{0,40}"
-    r"\b(?:only|exactly|verbatim|the (?:word|words|string|phrase|token|text|label|following|code)|with|instead|nothing (?:else|but)|"
+    r"\b(?:respond|reply|answer|output|print|say|write|return|repeat|emit|echo|type|include|mention|insert|"
+    r"append|use|put)\b.{0,40}"
+    r"\b(?:only|exactly|verbatim|the (?:word|words|string|phrase|token|text|label|following|code)|with|instead|"
+    r"nothing (?:else|but)|"
     r"json|canary|in your (?:answer|response|reply|summary))\b",
-    r"\b(?:name|names|label|labels?|call|title|rename|categori[sz]e|classify|tag|summary|keywords?|cluster)\b.{0,30}\b(?:this|the|"
-    r"that|every|each|all|its|your|these)?\s*(?:cluster|group|categor(?:y|ies)|topic|label|name|collection|set)s?\b.{0,40}"
+    r"\b(?:name|names|label|labels?|call|title|rename|categori[sz]e|classify|tag|summary|keywords?|"
+    r"cluster)\b.{0,30}\b(?:this|the|"
+    r"that|every|each|all|its|your|these)?\s*(?:cluster|group|categor(?:y|ies)|topic|label|name|collection|"
+    r"set)s?\b.{0,40}"
     r"(?:\b(?:as|is|be|must|should|shall|to|with|exactly|it)\b|[:=\"'])",
-    r"\b(?:cluster|group|label|categor(?:y|ies)|topic|summary|keywords?|answer|response|output|name)\b.{0,20}\b(?:must|should|shall|"
+    r"\b(?:cluster|group|label|categor(?:y|ies)|topic|summary|keywords?|answer|response|output|"
+    r"name)\b.{0,20}\b(?:must|should|shall|"
     r"has to|needs to|is to|will) (?:now )?(?:be|read|say|contain|include|equal|start)\b",
     r"[\"'](?:label|summary|keywords|evidence)[\"']\s*:|\b(?:label|evidence|summary|keywords)\s*[=:]\s*[\"'\[{]",
-    r"\b(?:language model|large model|llm|chatgpt|gpt-?\d|claude|gemini|ai (?:model|assistant|system)|(?:dear|hey|hello|note to|"
+    r"\b(?:language model|large model|llm|chatgpt|gpt-?\d|claude|gemini|ai (?:model|assistant|system)|(?:dear|"
+    r"hey|hello|note to|"
     r"attention|hi) (?:the )?(?:ai|assistant|model|bot|labell?er|annotator|llm|reader|system))\b",
-    r"\b(?:end|begin|start|close) (?:of )?(?:the )?(?:documents?|data|input|context|prompt|untrusted)\b|</?(?:documents?|data|context|"
+    r"\b(?:end|begin|start|close) (?:of )?(?:the )?(?:documents?|data|input|context|prompt|untrusted)\b|"
+    r"</?(?:documents?|data|context|"
     r"untrusted|rules|instructions?)>",
     r"(?:base64|rot13|decode|translate|reverse|spell)\b.{0,40}\b(?:and|then|this|the following|backwards?)\b",
-    r"\b(?:ignorier\w*|vergiss|missachte\w*)\b.{0,60}\b(?:anweisung\w*|regeln|vorherig\w*|oben\w*|alles)|\bignorez\b|\boublie[zr]?\b.{0,40}"
-    r"\binstructions?\b|\b(?:ignora|ignore|olvida|descarta|esquece|ignoreer|vergeet|dimentica|zignoruj|bortse|glem)\w*\b.{0,60}"
+    r"\b(?:ignorier\w*|vergiss|missachte\w*)\b.{0,60}\b(?:anweisung\w*|regeln|vorherig\w*|oben\w*|alles)|"
+    r"\bignorez\b|\boublie[zr]?\b.{0,40}"
+    r"\binstructions?\b|\b(?:ignora|ignore|olvida|descarta|esquece|ignoreer|vergeet|dimentica|zignoruj|bortse|"
+    r"glem)\w*\b.{0,60}"
     r"\b(?:instruc\w*|instruções|istruzioni|instructies|anterior\w*|precedent\w*|eerdere|polecenia|instruktion\w*)",
     r"игнорир\w*|забудь\w*.{0,40}(?:инструкц|указан|все)|忽略.{0,12}(?:指令|指示|说明|内容|规则)|无视|無視|以前の指示|이전.{0,6}(?:지시|명령)|무시"
     r"|تجاهل|התעלם|अनदेखा|bỏ qua|abaikan|görmezden|αγνό",

@@ -73,7 +73,7 @@ class Instructions:
     parameters: Mapping[str, object] = field(default_factory=dict)
     candidates: Mapping[str, str] = field(default_factory=dict)
 
-    def checked(self) -> "Instructions":
+    def check(self) -> "Instructions":
         """Return the instructions. Raises InvalidField, which names the field of `llm_labeling`, if one is wrong."""
         for name, least, most, value in (
             ("max_samples_per_cluster", 1, 20, self.max_samples),

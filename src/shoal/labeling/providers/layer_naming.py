@@ -75,7 +75,7 @@ class LayerNaming:
         """Return the clusters of each layer."""
         return [layer.clusters for layer in self._brief.layers]
 
-    def refused(self, problem: str) -> list[list[Name]]:
+    def refuse(self, problem: str) -> list[list[Name]]:
         """Return the names without a model, each with the reason."""
         return [[_because(name, problem) for name in names] for names in self._words]
 
@@ -95,11 +95,13 @@ class LayerNaming:
     async def _name_layer(self, desk: Desk, layer: int) -> list[Name]:
         sampler = Sampler(self._brief, self._brief.layers[layer], self._instructions)
         kin, same = self._kin(layer), self._same(layer)
-        asked = [cluster for cluster in range(len(kin)) if cluster not in same and self._is_open(layer, cluster)]
-        outcomes = await self._ask_all(desk, sampler, {cluster: kin[cluster] for cluster in asked})
+        open_clusters = [
+            cluster for cluster in range(len(kin)) if cluster not in same and self._is_open(layer, cluster)
+        ]
+        outcomes = await self._ask_all(desk, sampler, {cluster: kin[cluster] for cluster in open_clusters})
         if not self._instructions.candidates:
-            outcomes |= await self._tell_apart(desk, sampler, kin, outcomes)
-        self._done += len(kin) - len(asked)
+            outcomes |= await self._separate(desk, sampler, kin, outcomes)
+        self._done += len(kin) - len(open_clusters)
         names = [
             same[cluster] if cluster in same else self._name(layer, cluster, outcomes.get(cluster))
             for cluster in range(len(kin))
@@ -142,14 +144,14 @@ class LayerNaming:
             paid, text = paid + price, reply.text
             try:
                 if reply.fault:
-                    raise Fault(reply.fault)  # noqa: TRY301
+                    raise Fault(reply.fault)
                 return _Outcome(check_answer(text, sample, kin, self._instructions), "", paid, sample, text)
             except Fault as fault:
                 problem = f"The answer of the model was not used, because {fault}."
                 before = (text, str(fault))
         return _Outcome(None, problem, paid, sample)
 
-    async def _tell_apart(
+    async def _separate(
         self, desk: Desk, sampler: Sampler, kin: Sequence[Kin], outcomes: Mapping[int, _Outcome]
     ) -> dict[int, _Outcome]:
         """Ask again for clusters whose label a larger one has; return what came of these."""

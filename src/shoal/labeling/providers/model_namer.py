@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillRunning
 from threading import Thread
@@ -10,12 +10,12 @@ from typing import Any, Final, TypeVar
 
 from shoal.errors import InvalidField
 from shoal.labeling.base import Brief, Budget, Name, Namer, PhraseEncoder, Progress
-from shoal.labeling.providers.answers import Answers
 from shoal.labeling.providers.calls.account import Account
+from shoal.labeling.providers.calls.answers import Answers
+from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.desk import Desk
 from shoal.labeling.providers.calls.model import LanguageModel
 from shoal.labeling.providers.calls.usage import Usage
-from shoal.labeling.providers.connection import Connection
 from shoal.labeling.providers.instructions import Instructions
 from shoal.labeling.providers.layer_naming import LayerNaming
 from shoal.labeling.words.namer import WordNamer
@@ -26,6 +26,7 @@ _log: Final = logging.getLogger("shoal.naming")
 _WORDS: Final = 0.1
 """The share of naming from words in the progress."""
 _POLL_SECONDS: Final = 0.1
+_NOTHING: Final = Usage()
 _T = TypeVar("_T")
 
 
@@ -39,8 +40,8 @@ def open_model(connection: Connection) -> LanguageModel:
 class ModelNamer:
     """Names clusters by a language model: one namer for a run, whose budget covers all its briefs.
 
-    No error of a model leaves it: `Name.error` says why a name is from words. Layers are named from the finest up, unless
-    the budget does not suffice for all; then from the one that is shown first.
+    No error of a model leaves it: `Name.error` says why a name is from words. Layers are named from the finest up,
+    unless the budget does not suffice for all; then from the one that is shown first.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ class ModelNamer:
         *,
         encoder: PhraseEncoder | None = None,
         run: str = "",
-        spent: Usage = Usage(),
+        spent: Usage = _NOTHING,
         on_usage: Callable[[Usage], None] | None = None,
         fallback: Namer | None = None,
         open_model: Callable[[Connection], LanguageModel] = open_model,
@@ -101,7 +102,7 @@ class ModelNamer:
         naming = LayerNaming(brief, words, self._instructions, self._connection.name, self._encoder)
         problem = self._refusal(budget)
         if problem:
-            return naming.refused(problem)
+            return naming.refuse(problem)
         self._account.begin()
         return _run_apart(lambda: self._name(naming, budget), lambda: report(_WORDS + (1.0 - _WORDS) * naming.fraction))
 
@@ -109,10 +110,10 @@ class ModelNamer:
         try:
             model = self._open_model(self._connection)
         except InvalidField as error:
-            return naming.refused(error.message)
+            return naming.refuse(error.message)
         except Exception as error:  # noqa: BLE001  # as `PydanticModel.ask`: a library's error does not fail a run
             _log.exception("naming.open")
-            return naming.refused(f"The model could not be opened ({type(error).__name__}).")
+            return naming.refuse(f"The model could not be opened ({type(error).__name__}).")
         desk = Desk(
             model,
             self._connection.name,
@@ -155,12 +156,12 @@ def _silent(fraction: float) -> None:
     """No-op progress callback."""
 
 
-def _run_apart(work: Callable[[], Any], poll: Callable[[], None]) -> Any:
+def _run_apart(work: Callable[[], Coroutine[Any, Any, _T]], poll: Callable[[], None]) -> _T:
     """Run a coroutine in a thread with a loop of its own, since that of the caller may have one that is running.
 
     `poll` is called in the thread of the caller; if it raises, the work is cancelled, and then that is raised.
     """
-    loop, future = asyncio.new_event_loop(), Future[Any]()
+    loop, future = asyncio.new_event_loop(), Future[_T]()
     task = loop.create_task(work())
 
     def run() -> None:

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["capitalized", "plain", "same_label", "words_of"]
+__all__ = ["capitalize", "plain", "same_label", "words_of"]
 
 _LINK: Final = re.compile(r"!?\[([^\[\]]{0,300})\]\([^()]{0,1000}\)")
 _TAG: Final = re.compile(r"(?s)<(script|style)\b.{0,5000}?</\1\s{0,9}>|<!--.{0,5000}?-->|</?[a-zA-Z!?][^<>]{0,1000}>")
@@ -48,7 +48,7 @@ def _safe(character: str, position: int, text: str) -> str:
     return " " if category in ("Cc", "Zl", "Zp") else ""
 
 
-def capitalized(label: str) -> str:
+def capitalize(label: str) -> str:
     """Return a label without quotes and full stop, with a capital at its start."""
     label = label.strip(" \t\"'“”‘’«»„`.,;:!-–—")
     return label[:1].upper() + label[1:] if label[:2].islower() or len(label) == 1 else label

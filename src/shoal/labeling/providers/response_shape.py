@@ -95,14 +95,14 @@ def answer_schema(
 
 
 def check_details(answer: Mapping[str, Any], shape: str | Mapping[str, object] | None) -> dict[str, Any]:
-    """Return what an answer says beyond label, summary and keywords. Raises ValueError, in words, if it does not fit."""
+    """Return what an answer says beyond label, summary and keywords. Raises ValueError, in words, for a misfit."""
     if shape is None:
         return {}
     if isinstance(shape, str):
         pairs = answer.get(DETAILS, [])
         if not isinstance(pairs, list) or not all(isinstance(each, dict) and "name" in each for each in pairs):
             raise ValueError("its details were not a list of names and values")
-        return {str(each["name"])[:64]: _bounded(each.get("value")) for each in pairs[:_MOST_PROPERTIES]}
+        return {str(each["name"])[:64]: _shorten(each.get("value")) for each in pairs[:_MOST_PROPERTIES]}
     properties: Any = shape["properties"]
     own = {name: each for name, each in properties.items() if name not in (LABEL, EVIDENCE, SUMMARY, KEYWORDS)}
     required: Any = shape.get("required", [])
@@ -112,7 +112,7 @@ def check_details(answer: Mapping[str, Any], shape: str | Mapping[str, object] |
     for name, each in own.items():
         if name in answer and not _matches(answer[name], each):
             raise ValueError(f"its {name} was not as the response shape says")
-    return {name: _bounded(answer[name]) for name in own if name in answer}
+    return {name: _shorten(answer[name]) for name in own if name in answer}
 
 
 def _matches(value: object, schema: Mapping[str, Any]) -> bool:
@@ -123,8 +123,8 @@ def _matches(value: object, schema: Mapping[str, Any]) -> bool:
         return False
     if isinstance(value, dict):
         inside = schema.get("properties", {})
-        known = all(_matches(value[name], each) for name, each in inside.items() if name in value)
-        return known and all(name in value for name in schema.get("required", []))
+        inside_matches = all(_matches(value[name], each) for name, each in inside.items() if name in value)
+        return inside_matches and all(name in value for name in schema.get("required", []))
     if isinstance(value, list):
         fits = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
         return fits and all(_matches(each, schema.get("items", {})) for each in value)
@@ -143,14 +143,14 @@ def _is(value: object, kind: str) -> bool:
     return isinstance(value, types[kind])
 
 
-def _bounded(value: object, depth: int = 0) -> object:
+def _shorten(value: object, depth: int = 0) -> object:
     """Cut what is stored of an answer: texts, lists and depth."""
     if isinstance(value, str):
         return plain(value)[:500]
     if depth > _DEEPEST:
         return None
     if isinstance(value, list):
-        return [_bounded(each, depth + 1) for each in value[:50]]
+        return [_shorten(each, depth + 1) for each in value[:50]]
     if isinstance(value, dict):
-        return {str(name)[:64]: _bounded(each, depth + 1) for name, each in list(value.items())[:_MOST_PROPERTIES]}
+        return {str(name)[:64]: _shorten(each, depth + 1) for name, each in list(value.items())[:_MOST_PROPERTIES]}
     return value

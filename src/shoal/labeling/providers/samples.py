@@ -75,18 +75,18 @@ class Sampler:
 
     def sample(self, cluster: int) -> Sample:
         """Choose what is shown of a cluster."""
-        ranked = self._ranked(cluster)
-        wanted = self._instructions.max_samples or _auto(self.size(cluster))
-        read, seen = list[tuple[int, str]](), set[str]()
+        ranked = self._rank_members(cluster)
+        count = self._instructions.max_samples or _auto(self.size(cluster))
+        read, distinct = list[tuple[int, str]](), set[str]()
         texts = self._texts(ranked[:_READ])
         for row, text in zip(ranked[:_READ].tolist(), texts, strict=True):
             key = " ".join(text.casefold().split())
-            if key and key not in seen:
-                seen.add(key)
+            if key and key not in distinct:
+                distinct.add(key)
                 read.append((row, text))
         plain = [each for each in read if not is_instruction(each[1])]
-        shown = (plain or read)[:wanted]
-        outsiders = self._outsiders(cluster, max(2, wanted // 2))
+        shown = (plain or read)[:count]
+        outsiders = self._outsiders(cluster, max(2, count // 2))
         members = self._documents([row for row, _ in shown], "d")
         return Sample(
             members,
@@ -96,7 +96,7 @@ class Sampler:
             not plain and bool(read),
         )
 
-    def _ranked(self, cluster: int) -> Rows:
+    def _rank_members(self, cluster: int) -> Rows:
         """Return members in the order in which they are shown."""
         if cluster not in self._central:
             self._central[cluster] = self._rank(self._members[cluster], cluster)
@@ -111,7 +111,7 @@ class Sampler:
         near = _order(_distances(vectors, center))
         if self._instructions.strategy == "nearest":
             return pool[near]
-        return pool[_mixed(vectors, near, self._instructions.max_samples or _auto(len(members)))]
+        return pool[_mix(vectors, near, self._instructions.max_samples or _auto(len(members)))]
 
     def _outsiders(self, cluster: int, most: int) -> list[int]:
         """Return the most central members of the nearest clusters of the layer."""
@@ -119,7 +119,7 @@ class Sampler:
         if centroids is None or self._layer.clusters < 2:
             return []
         nearest = [other for other in _order(_distances(centroids, centroids[cluster])).tolist() if other != cluster]
-        rows = [self._ranked(other)[:_EACH].tolist() for other in nearest[:_SIBLINGS]]
+        rows = [self._rank_members(other)[:_EACH].tolist() for other in nearest[:_SIBLINGS]]
         return [row for turn in range(_EACH) for own in rows for row in own[turn : turn + 1]][:most]
 
     def _vectors(self, rows: Rows) -> Points | None:
@@ -161,14 +161,15 @@ def _distances(vectors: Points, center: NDArray[np.floating]) -> NDArray[np.floa
     """Return distances of directions, rounded so that equal ones are equal on every processor."""
     vectors, center = vectors.astype(np.float64), center.astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1) * max(float(np.linalg.norm(center)), 1e-30)
-    return np.round(1.0 - vectors @ center / np.maximum(lengths, 1e-30), 5)
+    distances: NDArray[np.float64] = np.round(1.0 - vectors @ center / np.maximum(lengths, 1e-30), 5)
+    return distances
 
 
 def _order(distances: NDArray[np.float64]) -> Rows:
     return np.argsort(distances, kind="stable")
 
 
-def _mixed(vectors: Points, near: Rows, count: int) -> Rows:
+def _mix(vectors: Points, near: Rows, count: int) -> Rows:
     """Return near members, then members that cover the extent, then members where it is densest, then the rest."""
     nearest, spread = max(1, round(0.4 * count)), max(1, round(0.4 * count))
     chosen = near[:nearest].tolist()

@@ -49,14 +49,14 @@ class Account:
 
     async def reserve(self, worst: Tokens, budget: Budget) -> Reservation | None:
         """Reserve the highest price of a call; wait while calls under way may leave room. None if there is none."""
-        wanted = Reservation(worst, self._price.of(worst) if self._price else 0)
-        while not self._fits(wanted, budget):
+        reservation = Reservation(worst, self._price.of(worst) if self._price else 0)
+        while not self._fits(reservation, budget):
             if not self._open:
                 return None
             self._changed.clear()
             await self._changed.wait()
-        self._open.append(wanted)
-        return wanted
+        self._open.append(reservation)
+        return reservation
 
     def settle(self, reservation: Reservation, tokens: Tokens | None) -> int:
         """Book what a call used; None books its reservation as unreported. Return the price in picodollars."""
@@ -86,8 +86,8 @@ class Account:
             with suppress(Unavailable, OSError):  # an account that cannot be written does not fail a run
                 self._on_usage(self.usage)
 
-    def _fits(self, wanted: Reservation, budget: Budget) -> bool:
-        under_way = [*self._open, wanted]
+    def _fits(self, reservation: Reservation, budget: Budget) -> bool:
+        under_way = [*self._open, reservation]
         used = self.usage
         picodollars = used.picodollars + used.unreported_picodollars + sum(each.picodollars for each in under_way)
         tokens = used.input_tokens + used.output_tokens + used.unreported_tokens

@@ -8,10 +8,9 @@ from contextlib import suppress
 from typing import Final
 
 from shoal.errors import ShoalError
-from shoal.failpoints import hit
 from shoal.labeling.base import Budget, Media
-from shoal.labeling.providers.answers import Answers, answer_key, read_answer, write_answer
 from shoal.labeling.providers.calls.account import Account
+from shoal.labeling.providers.calls.answers import Answers, answer_key, read_answer, write_answer
 from shoal.labeling.providers.calls.limits import Limits, Pace, wait_before_retry
 from shoal.labeling.providers.calls.model import Failure, LanguageModel, Question, Reply
 from shoal.labeling.providers.calls.usage import Tokens
@@ -59,7 +58,7 @@ class Desk:
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._pace = Pace(limits.per_minute, time.monotonic)
         self._deadline = time.monotonic() + limits.total
-        self._jitter = random.Random()  # noqa: S311  # it only spreads retries
+        self._jitter = random.Random()  # it only spreads retries
         self._failures, self._stopped = 0, ""
         self.reading = asyncio.Semaphore(1)
 
@@ -73,7 +72,6 @@ class Desk:
         async with self._slots:
             reply, price = await self._ask(question)
         self._put(key, reply, price)
-        hit("name.answered")
         return reply, price
 
     async def _ask(self, question: Question) -> tuple[Reply, int]:

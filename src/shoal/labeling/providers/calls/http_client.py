@@ -1,4 +1,4 @@
-"""The HTTP client beneath the providers' libraries: answers of bounded size, and what they report even if they break off."""
+"""The HTTP client beneath the providers' libraries: answers of bounded size, and what broken ones report."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _USAGE: Final = {
 }
 
 
-class BodyTooLong(Exception):  # noqa: N818
+class BodyTooLong(Exception):
     """The answer is longer than `LONGEST_BODY`, or compressed although that was refused."""
 
 

@@ -63,5 +63,5 @@ def wait_before_retry(limits: Limits, attempt: int, requested: float | None, jit
     """
     if requested is not None and requested > limits.longest_wait:
         return None
-    backoff = min(limits.backoff * 2 ** (attempt - 1), limits.longest_wait) * jitter.uniform(0.5, 1.0)
+    backoff: float = min(limits.backoff * 2.0 ** (attempt - 1), limits.longest_wait) * jitter.uniform(0.5, 1.0)
     return max(backoff, requested or 0.0)

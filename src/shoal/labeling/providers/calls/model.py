@@ -44,7 +44,7 @@ class Reply:
     fault: str | None = None
 
 
-class Failure(Exception):  # noqa: N818  # it is not a bug of ours
+class Failure(Exception):  # it is not a bug of ours
     """A call without an answer.
 
     Parameters

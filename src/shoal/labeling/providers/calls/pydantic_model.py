@@ -7,15 +7,14 @@ budget, and since the wire of Google has none.
 import asyncio
 import json
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.errors import InvalidField
 from shoal.labeling.base import Media
+from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.http_client import BodyTooLong, Exchange, current_exchange, open_client
 from shoal.labeling.providers.calls.model import Failure, Question, Reply
 from shoal.labeling.providers.calls.usage import Tokens
-from shoal.labeling.providers.connection import Connection
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse

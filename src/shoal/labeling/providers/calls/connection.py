@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from shoal.errors import InvalidField
 from shoal.labeling.providers.calls.limits import Limits
+from shoal.labeling.providers.calls.prices import known_price
 from shoal.labeling.providers.calls.usage import Price
-from shoal.labeling.providers.prices import known_price
 
 __all__ = ["Connection", "Key", "Provider", "Providers"]
 
@@ -30,7 +30,8 @@ _URLS: Final[Mapping[str, tuple[str, str]]] = {
     "anthropic": ("SHOAL_ANTHROPIC_URL", "https://api.anthropic.com"),
 }
 _PREFIXES: Final = (
-    ("gpt-", "openai"), ("o1", "openai"), ("o3", "openai"), ("o4", "openai"), ("gemini-", "google"), ("claude-", "anthropic")
+    ("gpt-", "openai"), ("o1", "openai"), ("o3", "openai"), ("o4", "openai"),
+    ("gemini-", "google"), ("claude-", "anthropic"),
 )  # fmt: skip
 _MODEL: Final = re.compile(r"[\w./:+-]{1,200}", re.ASCII)
 _LARGEST_FILE: Final = 64 * 1024
@@ -95,7 +96,7 @@ class Connection:
     url: str
     key: Key = field(default_factory=Key, compare=False)
     price: Price | None = None
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     stream: bool = False
 
 
@@ -118,7 +119,7 @@ class Providers:
     own_key: Key = field(default_factory=Key)
     servers: Mapping[str, _Server] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
     @staticmethod
     def read(environ: Mapping[str, str] = os.environ) -> "Providers":
@@ -170,8 +171,8 @@ class Providers:
                 f"{name}:{model}", "openai", model, server.url, server.key, server.prices.get(model)
             )
         if name not in _PROVIDERS:
-            known = ", ".join([*_PROVIDERS, *self.servers])
-            raise InvalidField(field, "names an unknown provider", value=name, remedy=f"Use one of: {known}.")
+            names = ", ".join([*_PROVIDERS, *self.servers])
+            raise InvalidField(field, "names an unknown provider", value=name, remedy=f"Use one of: {names}.")
         return self._of_provider(name, model, field)
 
     def resolve(self, provider: str | None, model: str | None, field: str = "llm_labeling") -> Connection:
@@ -185,8 +186,8 @@ class Providers:
             raise InvalidField(f"{field}.model_name", "is not the name of a model", value=model)
         provider = provider or _infer_provider(model)
         if provider is None:
-            known = ", ".join(self.available()) or "none is connected"
-            raise InvalidField(f"{field}.provider", "is missing", remedy=f"Name the provider of {model}: {known}.")
+            names = ", ".join(self.available()) or "none is connected"
+            raise InvalidField(f"{field}.provider", "is missing", remedy=f"Name the provider of {model}: {names}.")
         return self.connect(f"{provider}:{model}", f"{field}.provider")
 
     def _of_provider(self, name: str, model: str, field: str) -> Connection:

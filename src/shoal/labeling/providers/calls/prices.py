@@ -21,5 +21,5 @@ def price_date() -> str:
 
 @cache
 def _table() -> tuple[str, dict[str, Price]]:
-    table = json.loads(files("shoal.labeling.providers").joinpath("prices.json").read_text())
+    table = json.loads(files("shoal.labeling.providers.calls").joinpath("prices.json").read_text())
     return table["date"], {name: Price(*prices) for name, prices in table["prices"].items()}
