@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from shoal.labeling.text import LONGEST_READ, excerpt
+from shoal.labeling.text import LONGEST_READ, condense
 from shoal.labeling.text_fields import text_parts
 
 __all__ = ["document_text", "trim_payload"]
@@ -15,13 +15,13 @@ _BETWEEN: Final = "\n\n"
 def document_text(values: Sequence[object]) -> str:
     """Join the strings and lists of strings among `values` with empty lines; other values are ignored.
 
-    Texts of more than `LONGEST_READ` characters are cut to an excerpt, which is all that naming reads.
+    Texts of more than `LONGEST_READ` characters are condensed, which is all that naming reads.
     """
-    return excerpt(_BETWEEN.join(text for value in values if (text := _text(value))), LONGEST_READ)
+    return condense(_BETWEEN.join(text for value in values if (text := _text(value))))
 
 
 def trim_payload(payload: Mapping[str, object]) -> dict[str, object]:
-    """Cut each text of a payload to an excerpt, and empty lists without text.
+    """Condense each text of a payload, and empty lists without text.
 
     The choice of fields, and their text for naming, stay the same.
     """
@@ -37,11 +37,11 @@ def _trim(value: object) -> object:
 
 
 def _shorten_parts(parts: Sequence[str]) -> Sequence[str]:
-    """Return the parts of a list, or one excerpt if they are longer than naming reads."""
+    """Return the parts of a list, or one condensed text if they are longer than naming reads."""
     if sum(len(part) + len(_BETWEEN) for part in parts) <= LONGEST_READ:
         return parts
-    return [excerpt(_BETWEEN.join(parts), LONGEST_READ).strip()]
+    return [condense(_BETWEEN.join(parts)).strip()]
 
 
 def _text(value: object) -> str:
-    return excerpt(_BETWEEN.join(text_parts(value)), LONGEST_READ).strip()
+    return condense(_BETWEEN.join(text_parts(value))).strip()

@@ -5,18 +5,47 @@ import re
 import unicodedata
 from itertools import pairwise
 
-__all__ = ["ESCAPE", "LONGEST_EXCERPT", "LONGEST_READ", "LONGEST_TEXT", "clean", "excerpt"]
+__all__ = [
+    "ESCAPE",
+    "LONGEST_READ",
+    "LONGEST_TEXT",
+    "MOST_WORDS",
+    "SENTENCE",
+    "clean",
+    "condense",
+    "excerpt",
+    "strip_markup",
+]
 
 LONGEST_TEXT = 200
-"""Words read of one text."""
-LONGEST_EXCERPT = LONGEST_TEXT * 8
-"""Characters read of one text."""
-LONGEST_READ = LONGEST_TEXT * 100
-"""Characters of a text that are searched for these; most of them may be markup."""
+"""Words read of one text where there are many texts."""
+MOST_WORDS = 4_000
+"""Words read of one text where there are few."""
+_CHARACTERS = 8
+"""Characters per word in these limits, spaces and all."""
+LONGEST_READ = 20_000
+"""Characters of a text that are searched for these, without markup; much of them may be boilerplate."""
+_LONGEST_SOURCE = 1_000_000
+"""Characters of a text that are searched for these, with markup."""
 _HOLE = " . "
 """The replacement for removed text."""
 
-_MARKUP = re.compile(r"(?is)<(script|style)\b[^>]{0,500}>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|</?[a-z!][^<>]{0,500}>")
+SENTENCE = re.compile(r"[^.!?\n。！？]+[.!?\n。！？]*")
+_EMBEDDED = re.compile(r"(?is)<(script|style|head|svg|noscript)\b[^<>]{0,500}>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)")
+_MARKUP = re.compile(r"(?is)</?[a-z!][^<>]{0,500}>")
+_BRACES = re.compile(r"\{[^{}\"]*\}")
+"""The rules of a style sheet, if there is a colon inside; JSON has quotes."""
+_LONGEST_SELECTOR = 200
+_FENCE = re.compile(r"(?ms)^[ \t]{0,3}(```|~~~)[^\n]*\n.*?(?:^[ \t]{0,3}\1[ \t]*$|\Z)")
+_HINT_OF_MAIL = re.compile(r"\n[ \t]{0,3}>|\n-- ?\n|-{3,} ?\w|:[ \t]*\n|\n[A-Z]\w+: ")
+_QUOTED = re.compile(r"(?m)^[ \t]{0,3}>[^\n]*$")
+_FORWARDED = re.compile(
+    r"(?mi)^(?:-{3,} ?(?:original|forwarded|urspr|weitergeleitet|message d'origine|mensaje orig|messaggio orig)[^\n]*$"
+    r"|(?:on|am|le|el|il|op|em|den|dnia|w dniu)\b[^\n]{0,300}(?:\n[^\n]{0,100})?"
+    r"(?:wrote|schrieb|écrit|escribió|scritto|schreef|escreveu|skrev|napisał)[^\n]{0,100}:[ \t]*$"
+    r"|(?:from|von|de|da|van): [^\n]{0,300}\n(?:sent|date|gesendet|datum|envoyé|enviado|inviato|verzonden): )"
+)
+_SIGNATURE = re.compile(r"\n-- ?\n")
 _ADDRESS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|[\w.+-]+@[\w-]+\.[\w.-]+|&#?\w{2,8};")
 _IDENTIFIER = re.compile(r"(?a)\b(?![A-Za-z]+-?\d{1,2}\b)(?=[\w-]*\d)(?:[\w-]{6,}|[A-Za-z_][\w-]*\d{3,}[\w-]*)(?!\w)")
 _HINT_OF_ADDRESS, _DIGIT = re.compile(r"://|@|(?i:www)\.|&"), re.compile(r"(?a)\d")
@@ -53,27 +82,70 @@ _CUT_OFF_END, _CUT_OFF_START = re.compile(r"\s\S{0,40}\Z"), re.compile(r"\A\S{0,
 _APOSTROPHE = re.compile("[\u2018\u2019\u02bc\u00b4`]")
 
 
-def clean(text: str) -> str:
+def clean(text: str, words: int = LONGEST_TEXT, codes: frozenset[str] = frozenset()) -> str:
     """Reduce a text to plain words: without markup, addresses, identifiers and invisible characters, with a full stop
     at the end of a sentence, line, field or list item, and none after an abbreviation.
 
-    Of a long text about 200 words are kept, from its head, middle and tail. Removed text leaves a full stop, so that no
-    phrase spans the gap.
+    Of a long text about this many `words` are kept, from its head, middle and tail. Removed text leaves a full stop, so
+    that no phrase spans the gap. Identifiers in `codes` (case-folded) stay.
     """
-    text = excerpt(text, LONGEST_READ)
-    if "&" in text:
-        text = html.unescape(text)
-    if "<" in text:
-        text = _MARKUP.sub(" . ", _INLINE.sub("", text))
-    text = excerpt(text, LONGEST_EXCERPT)
+    text = excerpt(strip_markup(text), words * _CHARACTERS)
     if "\x1b" in text:
         text = ESCAPE.sub(" . ", text)
     if not text.isascii():
         text = _APOSTROPHE.sub("'", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
-    return _plain(_in_lines(text) if _HINT_OF_LINES.search(text) else text)
+    return _plain(_in_lines(text) if _HINT_OF_LINES.search(text) else text, codes)
 
 
-def _plain(text: str) -> str:
+def strip_markup(text: str) -> str:
+    """Remove HTML, style sheets, blocks of code and quoted mails; what is nothing but these stays.
+
+    A longer text is condensed.
+    """
+    text = condense(text)
+    if "&" in text:
+        text = html.unescape(text)
+    if "<" in text:
+        text = _MARKUP.sub(" . ", _INLINE.sub("", _EMBEDDED.sub(" . ", text)))
+    if "{" in text:
+        text = _without_styles(text)
+    if "```" in text or "~~~" in text:
+        prose = _FENCE.sub(" . ", text)
+        text = prose if prose.strip(" .\n") else text
+    return _without_quotes(text) if "\n" in text else text
+
+
+def condense(text: str) -> str:
+    """Cut a text to at most `LONGEST_READ` characters: repeated sentences, style sheets and scripts are removed first,
+    and of the rest head, middle and tail are kept. What is condensed stays the same if condensed again."""
+    if len(text) <= LONGEST_READ:
+        return text
+    text = excerpt(text, _LONGEST_SOURCE)
+    text = _EMBEDDED.sub(" . ", text) if "<" in text else text
+    return excerpt("".join(dict.fromkeys(SENTENCE.findall(text))), LONGEST_READ)
+
+
+def _without_styles(text: str) -> str:
+    """Remove the rules of style sheets, with the selectors before them on the same line."""
+    parts, end = list[str](), 0
+    for match in _BRACES.finditer(text):
+        if ":" not in match[0]:
+            continue
+        line = max(text.rfind("\n", end, match.start()) + 1, match.start() - _LONGEST_SELECTOR, end)
+        parts += [text[end:line], " . "]
+        end = match.end()
+    return "".join([*parts, text[end:]])
+
+
+def _without_quotes(text: str) -> str:
+    """Remove quoted mails, and signatures behind the usual mark, unless nothing else is left."""
+    if not _HINT_OF_MAIL.search(text):
+        return text
+    own = _SIGNATURE.split(_QUOTED.sub("\n", _FORWARDED.split(text, maxsplit=1)[0]), maxsplit=1)[0]
+    return own if any(map(str.isalpha, own)) else text
+
+
+def _plain(text: str, codes: frozenset[str]) -> str:
     if _HINT_OF_SPLIT.search(text):
         text = _SPLIT_NEGATION.sub(r"\1't", text)
     if _HINT_OF_ADDRESS.search(text):
@@ -81,7 +153,9 @@ def _plain(text: str) -> str:
     if _HINT_OF_MARKDOWN.search(text):
         text = _HASH.sub(" . ", _EMPHASIS.sub("", _LINK.sub(r"\1 . ", text)))
     if _DIGIT.search(text):
-        text = _QUANTITY.sub("", _IDENTIFIER.sub(" . ", text))
+        text = _QUANTITY.sub(
+            "", _IDENTIFIER.sub(lambda match: match[0] if match[0].casefold() in codes else " . ", text)
+        )
     if "." in text:
         text = _ABBREVIATION.sub(lambda match: match[1] or match[2] or match[3], text)
     return _ELISION.sub("", text) if "'" in text else text

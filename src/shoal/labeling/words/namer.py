@@ -8,13 +8,13 @@ import numpy as np
 from shoal.columns import Labels, Points
 from shoal.labeling.base import Brief, Budget, Name, Partition, Progress, main_parents
 from shoal.labeling.examples import abridge
-from shoal.labeling.text import LONGEST_EXCERPT, clean
+from shoal.labeling.text import clean
 from shoal.labeling.words.boilerplate import drop_boilerplate
 from shoal.labeling.words.candidates import Candidate, find_candidates, keywords
 from shoal.labeling.words.labels import Kin, Label, choose_labels, prefer_own, rank_candidates
 from shoal.labeling.words.numerals import topical_numerals
 from shoal.labeling.words.phrases import Phrases, count_phrases
-from shoal.labeling.words.sample import rows_to_read
+from shoal.labeling.words.sample import rows_to_read, words_per_text
 from shoal.labeling.words.scores import breadth, nearest_clusters, score_phrases
 from shoal.labeling.words.tokens import TokenTable, tokenize
 from shoal.labeling.words.values import NamedByValue, Values, find_values, name_by_values
@@ -83,8 +83,9 @@ def name_layers(
         return _by_values(values, layers, chosen)
     first = _base(layers, chosen)
     rows, cells, count = rows_to_read(texts, [layer.labels for layer in layers], first)
-    read = drop_boilerplate([texts[row] for row in rows], cells, LONGEST_EXCERPT)
-    table = tokenize(read, lambda fraction: report(0.6 * fraction), topical_numerals(read, cells, count))
+    read = drop_boilerplate([texts[row] for row in rows], cells)
+    numerals = topical_numerals(read, cells, count)
+    table = tokenize(read, lambda fraction: report(0.6 * fraction), numerals, most=words_per_text(len(read)))
     report(0.6)
     parts = [Partition(layer.labels[rows], layer.clusters, layer.centroids) for layer in layers]
     if not len(table):

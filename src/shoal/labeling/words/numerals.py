@@ -1,4 +1,4 @@
-"""Numerals that characterise a topic: form 1099, HTTP 404, the report of 2024."""
+"""Numerals and codes that characterise a topic: form 1099, HTTP 404, the report of 2024, error 0x80070057, the A320."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,11 @@ from shoal.columns import Labels
 
 __all__ = ["topical_numerals"]
 
-_NUMERAL = re.compile(r"(?a)(?<![\w.,:/-])\d{2,5}(?!\w|[.,:/-]\d)")
+_DIGIT = re.compile(r"(?a)\d")
+_NUMERAL = re.compile(
+    r"(?a)(?<![\w.,:/#@-])(?:\d{2,5}|0x[0-9a-fA-F]{2,8}|[A-Za-z]{1,6}-?\d{1,5}[A-Za-z]?|\d{1,4}-?[A-Za-z]{1,4})"
+    r"(?!\w|[.,:/-]\d|-\w)"
+)
 _READ = 20_000
 """Characters of a text."""
 _FEWEST = 2
@@ -17,10 +21,11 @@ _SHARE_OF_CLUSTER, _SHARE_OF_NUMERAL = 0.3, 0.6
 
 
 def topical_numerals(texts: Sequence[str], labels: Labels, clusters: int) -> frozenset[str]:
-    """Find the numerals that characterise a cluster.
+    """Find the numerals and codes that characterise a cluster, case-folded.
 
-    A numeral of two to five digits does if at least two documents, and 30 %, of a cluster contain it, and at least 60 %
-    of all documents that contain it are in that cluster. Parts of dates, times, amounts and codes never do.
+    One of two to five digits, or a short one of letters and digits, does if at least two documents, and 30 %, of a
+    cluster contain it, and at least 60 % of all documents that contain it are in that cluster. Parts of dates, times
+    and amounts never do, nor do hashes and long numbers.
 
     Parameters
     ----------
@@ -34,7 +39,9 @@ def topical_numerals(texts: Sequence[str], labels: Labels, clusters: int) -> fro
     sizes = np.bincount(labels, minlength=clusters)
     counts: dict[str, dict[int, int]] = {}
     for text, cluster in zip(texts, labels.tolist(), strict=True):
-        for numeral in set(_NUMERAL.findall(text[:_READ])):
+        if not _DIGIT.search(text):
+            continue
+        for numeral in {code.casefold() for code in _NUMERAL.findall(text[:_READ])}:
             of_cluster = counts.setdefault(numeral, {})
             of_cluster[cluster] = of_cluster.get(cluster, 0) + 1
     return frozenset(numeral for numeral, of_cluster in counts.items() if _is_topical(of_cluster, sizes.tolist()))

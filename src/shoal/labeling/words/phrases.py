@@ -334,6 +334,9 @@ class _Sums:
         good = words.segment_ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
         good &= (words.negated_at[start] <= last) & (words.negated_at[last] <= last)
         good &= ~(words.begins[start] & words.ends[last]) & (self.rare[last + 1] == self.rare[start])
+        # "Is my card here?" is a question; "is wrong" is what a removed number left of a sentence.
+        verb = words.opener & ~words.has(Role.BARRIER)
+        good &= ~(verb & _after(words.content, words.segment_ends))[start]
         has_content = self.content[last + 1] > self.content[start]
         dangling = words.has(Role.DETERMINER | Role.PREPOSITION | Role.MODIFIER)
         if length == 1:

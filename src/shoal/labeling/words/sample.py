@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels
-from shoal.labeling.text import LONGEST_TEXT
+from shoal.labeling.text import LONGEST_TEXT, MOST_WORDS
 
-__all__ = ["DOCUMENTS_PER_CLUSTER", "TOKEN_BUDGET", "rows_to_read"]
+__all__ = ["DOCUMENTS_PER_CLUSTER", "TOKEN_BUDGET", "WHOLE_TEXTS", "rows_to_read", "words_per_text"]
 
 DOCUMENTS_PER_CLUSTER = 2_000
 TOKEN_BUDGET = 6_000_000
 """Words read in total: bounds the memory to about 1 GB, whatever the size of the set."""
+WHOLE_TEXTS = 1_000_000
+"""Words up to which whole texts are read; beyond, LONGEST_TEXT of each."""
 FEWEST_DOCUMENTS = 30
 """Documents read of each cluster even beyond the budget."""
 
@@ -47,6 +49,11 @@ def rows_to_read(
         ]
         read = np.unique(np.concatenate([read, *few]))
     return read, cells[read], count
+
+
+def words_per_text(texts: int) -> int:
+    """Return the number of words read of each of this many texts: all of a text, where there are few."""
+    return min(max(WHOLE_TEXTS // max(texts, 1), LONGEST_TEXT), MOST_WORDS)
 
 
 def _cells(layers: Sequence[Labels], chosen: int) -> tuple[Labels, int]:

@@ -108,11 +108,12 @@ def tokenize(
     progress: Callable[[float], None] | None = None,
     numerals: frozenset[str] = frozenset(),
     stop_words: frozenset[str] = frozenset(),
+    most: int = LONGEST_TEXT,
 ) -> TokenTable:
-    """Split `texts` into words. `progress` receives the fraction done, and may raise to stop.
+    """Split `texts` into words, at most `most` of each. `progress` receives the fraction done, and may raise to stop.
 
-    Numerals are not words and end a segment, except those in `numerals`. No name contains a word of `stop_words`
-    (case-folded), except negations.
+    Numerals are not words and end a segment, nor are identifiers, except those in `numerals` (case-folded). No name
+    contains a word of `stop_words` (case-folded), except negations.
     """
     numbers = _WordNumbers(numerals)
     split = learn_splitter(texts)
@@ -121,12 +122,12 @@ def tokenize(
     for i, text in enumerate(texts):
         if progress is not None and i % _REPORT_EVERY == 0:
             progress(i / len(texts))
-        before, text = len(flat), clean(text)
+        before, text = len(flat), clean(text, most, numerals)
         if text.isascii():
             cut = [numbers[word] for word, _ in _CUT_ASCII.findall(text)]
         else:
             cut = [numbers[word] for word in _cut(text, split)]
-        flat.extend(_shorten(cut))
+        flat.extend(_shorten(cut, most))
         flat.append(-1)
         sizes[i] = len(flat) - before
     documents = np.repeat(np.arange(len(texts)), sizes)
@@ -141,11 +142,11 @@ def _cut(text: str, split: Callable[[str], list[str]]) -> list[str]:
     return [part for word in words for part in (split(word) if _UNSPACED.match(word) else (word,))]
 
 
-def _shorten(words: list[int]) -> list[int]:
-    """Keep at most LONGEST_TEXT words, a third each from the head, the middle and the tail."""
-    if len(words) <= LONGEST_TEXT:
+def _shorten(words: list[int], most: int) -> list[int]:
+    """Keep at most this many words, a third each from the head, the middle and the tail."""
+    if len(words) <= most:
         return words
-    third = LONGEST_TEXT // 3
+    third = most // 3
     middle = (len(words) - third) // 2
     return [*words[:third], -1, *words[middle : middle + third], -1, *words[-third:]]
 

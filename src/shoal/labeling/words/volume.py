@@ -4,13 +4,16 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shoal.labeling.text import LONGEST_EXCERPT, LONGEST_TEXT
-from shoal.labeling.words.sample import DOCUMENTS_PER_CLUSTER, TOKEN_BUDGET
+from shoal.labeling.text import LONGEST_TEXT
+from shoal.labeling.words.boilerplate import LONG_TEXT
+from shoal.labeling.words.sample import DOCUMENTS_PER_CLUSTER, TOKEN_BUDGET, WHOLE_TEXTS
 
 __all__ = ["Volume"]
 
 _WORD_BYTES = 400
 """Memory for a word while phrases are counted: its place, its spans, their scores. Measured: 205 to 350."""
+_WORD_LENGTH = 5
+"""Characters."""
 _DOCUMENT_BYTES = 300
 """Memory for a document while equal texts are detected."""
 _LONG_COPIES = 1.5
@@ -39,7 +42,7 @@ class Volume:
             size = sys.getsizeof(text)
             documents, held = documents + 1, held + size
             words += min(len(text) / 2 if not text.isascii() else len(text) / 5 + 1, LONGEST_TEXT)
-            long += size if len(text) > LONGEST_EXCERPT else 0
+            long += size if len(text) > LONG_TEXT else 0
         return cls(documents, held, words, long)
 
     def scale(self, documents: int) -> "Volume":
@@ -52,7 +55,8 @@ class Volume:
         read = 1.0
         if clusters is not None and self.documents:
             read = min(1.0, clusters * DOCUMENTS_PER_CLUSTER / self.documents)
-        words = min(self.words * read, TOKEN_BUDGET)
+        whole = min(self.long_bytes * read / _WORD_LENGTH, WHOLE_TEXTS)
+        words = max(min(self.words * read, TOKEN_BUDGET), whole)
         long = self.long_bytes * read * min(1.0, TOKEN_BUDGET / max(self.words * read, 1.0))
         return words * _WORD_BYTES + self.documents * _DOCUMENT_BYTES + long * _LONG_COPIES
 
