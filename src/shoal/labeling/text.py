@@ -47,6 +47,8 @@ _FORWARDED = re.compile(
 )
 _SIGNATURE = re.compile(r"\n-- ?\n")
 _ADDRESS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|[\w.+-]+@[\w-]+\.[\w.-]+|&#?\w{2,8};")
+_PATH = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[\\/]|~?/|\.{1,2}[\\/])(?:[\w.@-]+[\\/])+[\w.@-]*")
+_HINT_OF_PATH = re.compile(r"[\\/][\w.@-]+[\\/]")
 _IDENTIFIER = re.compile(r"(?a)\b(?![A-Za-z]+-?\d{1,2}\b)(?=[\w-]*\d)(?:[\w-]{6,}|[A-Za-z_][\w-]*\d{3,}[\w-]*)(?!\w)")
 _HINT_OF_ADDRESS, _DIGIT = re.compile(r"://|@|(?i:www)\.|&"), re.compile(r"(?a)\d")
 _INLINE = re.compile(
@@ -150,6 +152,8 @@ def _plain(text: str, codes: frozenset[str]) -> str:
         text = _SPLIT_NEGATION.sub(r"\1't", text)
     if _HINT_OF_ADDRESS.search(text):
         text = _ADDRESS.sub(" . ", text)
+    if _HINT_OF_PATH.search(text):
+        text = _PATH.sub(" . ", text)
     if _HINT_OF_MARKDOWN.search(text):
         text = _HASH.sub(" . ", _EMPHASIS.sub("", _LINK.sub(r"\1 . ", text)))
     if _DIGIT.search(text):

@@ -100,7 +100,7 @@ def _find_shared(units: Sequence[Units], labels: Labels) -> Units:
 def _contains(shared: Units, units: Units) -> NDArray[np.bool_]:
     if not len(shared):
         return np.zeros(len(units), np.bool_)
-    return shared[np.minimum(np.searchsorted(shared, units), len(shared) - 1)] == units
+    return np.asarray(shared[np.minimum(np.searchsorted(shared, units), len(shared) - 1)] == units)
 
 
 @dataclass(slots=True)
