@@ -13,6 +13,10 @@ from shoal.runs.config.planning import Planning
 from shoal.runs.enrichment import Enrichment
 from shoal.runs.generations import Generations
 from shoal.runs.intents import EnrichmentIntents
+from shoal.runs.models.answers import AnswerStore
+from shoal.runs.models.connected import ConnectedModels
+from shoal.runs.models.spending import Spendings
+from shoal.runs.naming import GroupNaming
 from shoal.runs.relabeling import Relabelings
 from shoal.runs.run import Runner
 from shoal.runs.states import RunStates
@@ -106,6 +110,9 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
         emptied=stores.checkpoint,
     )
     keys = Keys(metadata, namespaces, audit, now)
+    models = ConnectedModels.read(settings)
+    spendings = Spendings(metadata, now, settings.llm_month_budget)
+    answers = AnswerStore(metadata, now, retention)
     planning = Planning(
         metadata,
         documents_store,
@@ -113,6 +120,8 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
         memory_limit=lambda: run_memory_mib(settings, several=keys.has_several_organizations()) * 2**20,
         threads=settings.threads,
         run_seconds=settings.run_seconds,
+        models=models,
+        spendings=spendings,
     )
     clusters = Clusters(metadata, documents_store, states, removals, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
@@ -132,6 +141,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
             relabelings,
             generations,
             idempotency,
+            answers,
             artifacts,
             checkpoints,
             now,
@@ -153,7 +163,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
             generations,
             checkpoints,
             now,
-            WordNamer(),
+            GroupNaming(WordNamer(), models, documents_store, answers, spendings),
             threads=settings.threads,
             worth_seconds=settings.checkpoint_seconds,
         ),

@@ -102,6 +102,14 @@ class Settings:
     """Size limit of a file that `shoal cluster` and `shoal import` fetch from an address, in MiB."""
     import_seconds: float = 60.0
     """Processor time for reading a file, plus a second for each MiB of it."""
+    llm: str = ""
+    """Language models that may name clusters: `provider:model` or `provider:*`, separated by commas; empty for none."""
+    models: str = ""
+    """A TOML file with servers of models, prices and limits."""
+    llm_run_budget: float = 5.0
+    """The most that naming may cost in a run, in US dollars; 0 for no limit."""
+    llm_month_budget: float = 0.0
+    """The most that naming may cost an organisation in a month (UTC), in US dollars; 0 for no limit."""
     threads: int = 0
     """Threads of a run; 0 takes all cores."""
     audit_days: int = 90

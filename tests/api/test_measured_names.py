@@ -47,7 +47,7 @@ def centroids(client: httpx.Client) -> dict[str, dict[str, Any]]:
 
 def test_a_label_by_a_model_says_which_and_how_well_it_fits(filled: httpx.Client, services: Services) -> None:
     create(filled)
-    services.runner._namer = ModelLike()
+    services.runner.naming.words = ModelLike()
     execute(filled, services)
 
     shown = centroids(filled)["cl_0"]
@@ -66,7 +66,7 @@ def test_a_label_by_a_model_says_which_and_how_well_it_fits(filled: httpx.Client
 
 def test_every_layer_says_where_its_labels_come_from(filled: httpx.Client, services: Services) -> None:
     create(filled, method="auto")
-    services.runner._namer = ModelLike()
+    services.runner.naming.words = ModelLike()
     execute(filled, services)
     layers = filled.get("/clusters/groups/groups").json()["layers"]
     assert {group["label_source"] for layer in layers for group in layer["groups"]} == {"model"}
@@ -74,7 +74,7 @@ def test_every_layer_says_where_its_labels_come_from(filled: httpx.Client, servi
 
 def test_a_failure_of_the_model_is_an_error_of_the_run_that_completes(filled: httpx.Client, services: Services) -> None:
     create(filled)
-    services.runner._namer = ModelLike(1, 2)
+    services.runner.naming.words = ModelLike(1, 2)
     run = execute(filled, services)
 
     errors = [orjson.loads(error) for error in run["llm_labeling_errors"]]
@@ -90,7 +90,7 @@ def test_a_failure_of_the_model_is_an_error_of_the_run_that_completes(filled: ht
     )
     assert [centroids(filled)[id]["label_source"] for id in ("cl_0", "cl_1", "cl_2")] == ["model", "words", "words"]
 
-    services.runner._namer = ModelLike()
+    services.runner.naming.words = ModelLike()
     execute(filled, services)
     assert filled.get("/clusters/groups").json()["llm_labeling_errors"] in (None, [])
     assert filled.get("/clusters/groups").json()["status"] == "COMPLETED"
@@ -100,7 +100,7 @@ def test_a_label_by_a_person_stays_and_says_so_whatever_the_model_answers(
     filled: httpx.Client, services: Services
 ) -> None:
     create(filled)
-    services.runner._namer = ModelLike()
+    services.runner.naming.words = ModelLike()
     run = execute(filled, services)
     filled.patch(f"/clusters/groups/executions/{run['run_id']}/labels", json={"labels": {"cl_1": "By hand"}})
     execute(filled, services)

@@ -195,7 +195,7 @@ def test_a_run_that_crashed_after_naming_does_not_call_the_namer_again(
 ) -> None:
     put_documents(client, two_features())
     create(client, config={**TWO, "multi_feature_strategy": "independent"} if independent else {})
-    services.runner._namer = namer = CountedNamer()
+    services.runner.naming.words = namer = CountedNamer()
     client.post("/clusters/groups/execute").raise_for_status()
     attempt(services, Watched("publish"))
     briefs = namer.briefs

@@ -15,6 +15,8 @@ from shoal.jobs.worker import BEAT_SECONDS
 from shoal.records.collection import Collection, CollectionSource
 from shoal.records.scope import Scope
 from shoal.runs.config.planning import Planning
+from shoal.runs.models.connected import ConnectedModels
+from shoal.runs.models.spending import Spendings
 from shoal.runs.states import RunStates
 from shoal.services.clusters import Clusters
 from shoal.services.removals import Removals
@@ -38,7 +40,15 @@ class Simulation:
         rng, clock, artifacts = random.Random(seed), Clock(), Artifacts()
         states = RunStates(store, clock.now, max_queued=6)
         documents = Documents().as_store()
-        planning = Planning(store, documents, lambda: 1 << 40, memory_limit=lambda: 1 << 40, threads=1)
+        planning = Planning(
+            store,
+            documents,
+            lambda: 1 << 40,
+            memory_limit=lambda: 1 << 40,
+            threads=1,
+            models=ConnectedModels(),
+            spendings=Spendings(store, clock.now),
+        )
         removals = Removals(
             store, documents, artifacts.as_store(), Checkpoints().as_store(), clock.now, contextlib.nullcontext
         )

@@ -104,6 +104,9 @@ class Brief:
         The vectors of the documents, in the space of the centroids.
     inputs : InputReader, optional
         Reads what a model is shown of a document; None shows it the text.
+    settled : sequence of mapping
+        For each layer the labels of clusters that a person has named, by number; empty for none. No model is asked
+        for these, and no other cluster gets such a label.
     """
 
     texts: Sequence[str] | None
@@ -111,6 +114,7 @@ class Brief:
     chosen: int = 0
     points: Points | None = None
     inputs: InputReader | None = None
+    settled: Sequence[Mapping[int, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

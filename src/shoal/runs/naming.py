@@ -1,18 +1,140 @@
 """Names for the groups of a run: a separate stage, so that a resumed run does not call the namer again."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shoal.analysis.naming import LayerNames, write_briefs, write_names
+from shoal.columns import Points
+from shoal.engine.features.spaces import concatenate_features
 from shoal.engine.plan import Progress
 from shoal.labeling import Brief, Budget, Namer
-from shoal.runs.grouping.groups import Groups
+from shoal.labeling.providers import Connection, ModelNamer, Usage
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.labeling import Labeling
+from shoal.records.collection import Collection
+from shoal.records.runs.execution import Execution, ModelUsage
+from shoal.records.scope import Scope
+from shoal.runs.config.naming_cost import labeling_of
+from shoal.runs.grouping.groups import Clustering, Groups
+from shoal.runs.identity.identify import Identity
 from shoal.runs.input import RunInput
+from shoal.runs.models.answers import AnswerStore
+from shoal.runs.models.connected import ConnectedModels, instructions_of
+from shoal.runs.models.inputs import input_reader
+from shoal.runs.models.spending import Spendings
+from shoal.storage.protocols.documents import DocumentReader
 
-__all__ = ["briefs_of", "name"]
+__all__ = ["GroupNaming", "NamedRun", "briefs_of", "name"]
+
+_log = logging.getLogger("shoal.naming")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRun:
+    """The run whose groups are named."""
+
+    scope: Scope
+    run: Execution
+    cluster: Cluster
+    sources: Sequence[Collection]
+
+
+class GroupNaming:
+    """Names groups by the model that a run asks for, else from words.
+
+    Parameters
+    ----------
+    words : Namer
+        Names what no model names.
+    models : ConnectedModels
+    documents : DocumentReader
+        What a model is shown.
+    answers, spendings
+        What is kept of answers and costs.
+    """
+
+    def __init__(
+        self,
+        words: Namer,
+        models: ConnectedModels,
+        documents: DocumentReader,
+        answers: AnswerStore,
+        spendings: Spendings,
+    ) -> None:
+        self.words, self._models, self._documents = words, models, documents
+        self._answers, self._spendings = answers, spendings
+
+    def name(
+        self, work: NamedRun, groups: Groups, source: RunInput, identity: Identity, progress: Progress
+    ) -> list[Sequence[LayerNames]]:
+        """Name the clusters of each clustering; none for groups named by their values, or as in an earlier run.
+
+        Raises Cancelled from `progress`.
+        """
+        clusterings = groups.clusterings(source)
+        labeling = labeling_of(work.cluster, work.run.request)
+        connection = self._models.choose(labeling).connection if labeling.enabled and clusterings else None
+        if connection is None:
+            return name(briefs_of(groups, source), self.words, Budget(), progress)
+        settled = settle(clusterings, identity)
+        briefs = [
+            self._write_briefs(work, clustering, own, labeling)
+            for clustering, own in zip(clusterings, settled, strict=True)
+        ]
+        return self._ask(work, briefs, labeling, connection, progress)
+
+    def warn(self, cluster: Cluster, run: Execution) -> list[str]:
+        """Warn that a model was asked for, and why there is none."""
+        labeling = labeling_of(cluster, run.request)
+        choice = self._models.choose(labeling)
+        if not labeling.enabled or choice.connection is not None:
+            return []
+        return [f"llm_labeling is enabled, but {choice.reason}: the labels were made from the documents' own words."]
+
+    def _ask(
+        self,
+        work: NamedRun,
+        briefs: Sequence[Sequence[Brief]],
+        labeling: Labeling,
+        connection: Connection,
+        progress: Progress,
+    ) -> list[Sequence[LayerNames]]:
+        limit = self._spendings.reserve(work.scope, work.run, self._models.run_budget(labeling, connection))
+        account = _Account(self._spendings, work, connection, limit)
+        namer = ModelNamer(
+            connection,
+            instructions_of(labeling),
+            self._answers.of_run(work.scope, work.run.run_id),
+            run=work.run.run_id,
+            spent=account.spent,
+            on_usage=account.book_calls,
+            fallback=self.words,
+        )
+        try:
+            names = name(briefs, namer, Budget(cost=limit), progress)
+        finally:
+            account.book(namer.usage)
+        failed = sum(name.error is not None for brief in names for layers in brief for own in layers for name in own)
+        usage = account.booked.model_dump(include={"model", "calls", "cached", "input_tokens", "output_tokens", "cost"})
+        _log.info("run.named", extra={"run_id": work.run.run_id, "clusters_without_model": failed, **usage})
+        return names
+
+    def _write_briefs(
+        self, work: NamedRun, clustering: Clustering, settled: Sequence[Mapping[int, str]], labeling: Labeling
+    ) -> list[Brief]:
+        """Write the briefs of one clustering with what a model is shown."""
+        mappings = [] if labeling.labeling_inputs is None else labeling.labeling_inputs.input_mappings
+        keys = {source.collection_id: source.storage_key for source in work.sources}
+        inputs = input_reader(self._documents, work.scope, keys, clustering.source, mappings)
+        points = _points(clustering, work.cluster)
+        layers, *levels = write_briefs(clustering.found, clustering.source.texts)
+        shown = [replace(layers, settled=settled), *levels]
+        return [replace(brief, points=points, inputs=inputs) for brief in shown]
 
 
 def briefs_of(groups: Groups, source: RunInput) -> list[list[Brief]]:
-    """Write the briefs for each clustering of a run.
+    """Write the briefs for each clustering of a run, for a namer that reads texts alone.
 
     There are none for groups named by their values, or named as in an earlier run.
     """
@@ -26,6 +148,62 @@ def name(
     return [write_names(own, namer, budget, _share(progress, number, len(briefs))) for number, own in enumerate(briefs)]
 
 
+def settle(clusterings: Sequence[Clustering], identity: Identity) -> list[list[dict[int, str]]]:
+    """Return for each layer of each clustering the clusters that a person has named, with their labels: no model is
+    paid for them."""
+    labels = {} if identity.earlier is None or not identity.comparable else identity.earlier.label_overrides
+    settled, first = list[list[dict[int, str]]](), 0
+    for number, clustering in enumerate(clusterings):
+        clusters, paths = clustering.found.outcome.clusters, len(clustering.found.paths())
+        layers = identity.ids.of_clustering(number, first, clusters, paths - clusters).layers
+        settled.append([{place: labels[id] for place, id in enumerate(ids) if id in labels} for ids in layers])
+        first += paths
+    return settled
+
+
+class _Account:
+    """Books what a run uses of a model while it is named."""
+
+    def __init__(self, spendings: Spendings, work: NamedRun, connection: Connection, limit: float | None) -> None:
+        self._spendings, self._work = spendings, work
+        earlier = work.run.llm_usage
+        start = ModelUsage(model=connection.name)
+        kept = earlier if earlier is not None and earlier.model == connection.name else start
+        self.booked = kept.with_changes(budget=limit, priced=connection.price is not None)
+        self.spent = Usage(**{name: getattr(kept, name) for name in _COUNTS})
+
+    def book_calls(self, total: Usage) -> None:
+        """Book the total after a call; answers that were at hand are booked with the next call, or in the end."""
+        if total.calls != self.booked.calls:
+            self.book(total)
+
+    def book(self, total: Usage) -> None:
+        """Book the total of the run so far."""
+        after = self.booked.with_changes(**{name: getattr(total, name) for name in _COUNTS})
+        self._spendings.book(self._work.scope, self._work.run.run_id, self.booked, after)
+        self.booked = after
+
+
+_COUNTS = (
+    "calls", "cached", "input_tokens", "output_tokens", "picodollars", "unreported", "unreported_tokens",
+    "unreported_picodollars",
+)  # fmt: skip
+"""The fields that a Usage and a ModelUsage share."""
+
+
 def _share(progress: Progress, number: int, count: int) -> Progress:
     """Scale the progress of one clustering to its share of the stage."""
     return lambda stage, fraction: progress(stage, (number + fraction) / count)
+
+
+def _points(clustering: Clustering, cluster: Cluster) -> Points | None:
+    """Return the vectors of the documents in the space of the centroids; None where preprocessing has left it."""
+    blocks = clustering.source.blocks
+    if cluster.preprocessing_steps or not blocks:
+        return None
+    if len(blocks) == 1:
+        return next(iter(blocks.values()))
+    weights = cluster.feature_weights or dict.fromkeys(blocks, 1 / len(blocks))
+    if cluster.multi_feature_strategy == "weighted":
+        return None
+    return concatenate_features(blocks, weights, normalize=bool(cluster.normalize_features))

@@ -10,9 +10,7 @@ import numpy as np
 import orjson
 import pyarrow.compute as pc
 
-from shoal.records.clusters.cluster import Cluster
 from shoal.records.clusters.label_source import Representative
-from shoal.records.clusters.labeling import merge_labeling, read_labeling
 from shoal.records.collection import Collection
 from shoal.records.runs.execution import Centroid, Execution
 from shoal.runs.grouping.groups import GroupTables
@@ -79,11 +77,11 @@ class ClusterResult:
 
 def run_result(
     run: Execution,
-    cluster: Cluster,
     sources: Sequence[Collection],
     source: RunInput,
     lasting: LastingGroups,
     resumed: Sequence[str],
+    naming_warnings: Sequence[str] = (),
 ) -> RunResult:
     """Describe a run by its groups; `resumed` names the stages that an earlier attempt had finished."""
     groups, counted = lasting.groups, len(source.ids)
@@ -106,7 +104,7 @@ def run_result(
         versions=VERSIONS,
         warnings=[
             *(*source.warnings, *groups.warnings, *lasting.warnings),
-            *(*_warn_without_model(run, cluster), *run.warnings),
+            *(*naming_warnings, *run.warnings),
         ],
         llm_labeling_errors=labeling_errors(run, groups),
         next_numbers=lasting.next_numbers,
@@ -168,13 +166,3 @@ def cluster_result(
         llm_labeling_errors=labeling_errors(run, groups) or None,
         source_bucket_ids=list(dict.fromkeys(b for collection in sources for b in collection.source.buckets())),
     )
-
-
-def _warn_without_model(run: Execution, cluster: Cluster) -> list[str]:
-    """Warn that labels by a language model were requested while none is connected."""
-    if not merge_labeling(cluster.llm_labeling, read_labeling(run.request.get("llm_labeling"))).enabled:
-        return []
-    return [
-        "llm_labeling is enabled, but no language model is connected to this server: the labels were made from the "
-        "documents' own words."
-    ]

@@ -14,7 +14,6 @@ from shoal.engine.plan import Progress, StageCache
 from shoal.errors import Cancelled, Conflict, Corrupt, InsufficientStorage, RunFailed, ShoalError, Unavailable
 from shoal.failpoints import hit
 from shoal.jobs.worker import MAX_ATTEMPTS
-from shoal.labeling import Budget, Namer
 from shoal.records.clusters.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.runs.execution import ACTIVE, Execution
@@ -29,7 +28,7 @@ from shoal.runs.grouping.groups import GroupTables, NewGroups
 from shoal.runs.identity.identify import Identity, Past, identify, keep_ids
 from shoal.runs.identity.lasting import LastingGroups
 from shoal.runs.input import RunInput, read_input
-from shoal.runs.naming import briefs_of, name
+from shoal.runs.naming import GroupNaming, NamedRun
 from shoal.runs.output import output_batches
 from shoal.runs.relabeling import Relabelings
 from shoal.runs.results import VERSIONS, cluster_result, run_result
@@ -82,14 +81,14 @@ class Runner:
         generations: Generations,
         checkpoints: CheckpointStore,
         now: Callable[[], datetime],
-        namer: Namer,
+        naming: GroupNaming,
         *,
         threads: int = 0,
         worth_seconds: float = 1.0,
     ) -> None:
         self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
         self._checkpoints, self._worth = checkpoints, worth_seconds
-        self._namer = namer
+        self.naming = naming
         self._enrichment, self._relabelings = enrichment, relabelings
         self._generations, self._threads = generations, threads
         self._collections = Repository(
@@ -149,7 +148,8 @@ class Runner:
             groups_found = stages("group", lambda: self._group(work, source, progress, stages))
             identity = self._identify(work, source, groups_found)
             hit("run.identified")
-            names = stages("name", lambda: name(briefs_of(groups_found, source), self._namer, Budget(), progress))
+            named = NamedRun(work.scope, work.run, work.cluster, work.sources)
+            names = stages("name", lambda: self.naming.name(named, groups_found, source, identity, progress))
             progress("publish", 0.0)
             groups = groups_found.tables(source, identity.ids, names)
             self._publish(work, source, LastingGroups.of(groups, identity), stages.resumed)
@@ -223,7 +223,7 @@ class Runner:
         hit("run.before_flip")
         self._states.publish(
             work.job,
-            run_result(work.run, work.cluster, work.sources, source, lasting, resumed),
+            run_result(work.run, work.sources, source, lasting, resumed, self.naming.warn(work.cluster, work.run)),
             cluster_result(work.run, work.sources, source, groups),
             lambda tx, run: self._flip_generations(tx, work, run, lasting),
             labels_from=lasting.labels_from,

@@ -14,6 +14,7 @@ from shoal.repositories.audit import Audit
 from shoal.repositories.retention_clock import RetentionClock
 from shoal.runs.generations import Generations
 from shoal.runs.history import runs_of
+from shoal.runs.models.answers import AnswerStore
 from shoal.runs.relabeling import Relabelings
 from shoal.runs.states import RunStates
 from shoal.services.idempotency import REPLY_LIFETIME, Idempotency
@@ -53,6 +54,7 @@ class Housekeeping:
         relabelings: Relabelings,
         generations: Generations,
         idempotency: Idempotency,
+        answers: AnswerStore,
         artifacts: RunFiles,
         checkpoints: RunFiles,
         now: Callable[[], datetime],
@@ -63,7 +65,7 @@ class Housekeeping:
         self._states, self._removals, self._retention = states, removals, retention
         self._relabelings, self._idempotency = relabelings, idempotency
         self._generations, self._artifacts, self._checkpoints = generations, artifacts, checkpoints
-        self._now, self._keep_runs = now, keep_runs
+        self._answers, self._now, self._keep_runs = answers, now, keep_runs
 
     def tidy(self) -> TidyReport:
         """Remove superseded outputs, results beyond `keep_runs`, and leftovers of crashed, cancelled and deleted runs;
@@ -82,6 +84,7 @@ class Housekeeping:
         self._removals.finish_all(scope)
         self._relabelings.finish_all(scope)
         self._idempotency.forget(scope)
+        self._answers.drop_expired(scope)
         self._documents.forget_writes(scope, self._retention() - 2 * REPLY_LIFETIME)
         # From the documents, since the collection itself may be gone.
         generated = self._documents.list_generated_collections(scope)

@@ -63,13 +63,33 @@ class ModelUsage(Record):
     """Answers that were at hand, for which nothing was sent."""
     input_tokens: int = 0
     output_tokens: int = 0
-    cost: float | None = None
-    """In US dollars; null where no price is known."""
+    picodollars: int = 0
+    """The price of these tokens; exact in any order of adding."""
     unreported: int = 0
-    """Requests that ended without a report of their tokens; `highest_cost` counts them in full."""
-    highest_cost: float | None = None
+    """Requests that ended without a report of their tokens."""
+    unreported_tokens: int = 0
+    unreported_picodollars: int = 0
+    """What these may have taken at most; it counts towards a budget."""
+    priced: bool = True
+    """Whether a price of the model is known."""
     budget: float | None = None
     """What the run was allowed, in US dollars; null without a limit."""
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's documented use
+    @property
+    def cost(self) -> float | None:
+        """In US dollars; null where no price is known."""
+        return self.picodollars / 10**12 if self.priced else None
+
+    @property
+    def highest_picodollars(self) -> int:
+        """The cost if every request without a report was billed in full."""
+        return self.picodollars + self.unreported_picodollars
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, sent and received."""
+        return self.input_tokens + self.output_tokens + self.unreported_tokens
 
 
 class Centroid(Record):

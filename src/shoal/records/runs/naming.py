@@ -20,7 +20,7 @@ class KeptAnswer(Record):
 class Reservation(Record):
     """What an active run may spend in total, and has spent, in picodollars."""
 
-    namespace_id: str | None
+    namespace_id: str
     limit: int
     spent: int = 0
 

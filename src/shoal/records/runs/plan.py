@@ -27,6 +27,15 @@ class RunPlan(Record):
     """For results, output documents and what is kept in case of a crash."""
     disk_free_bytes: int
     llm_calls: int
+    """Requests to a language model, if nothing is at hand from earlier runs."""
+    llm_model: str | None = None
+    """The model that would name the clusters, as `provider:model`; null for labels from words."""
+    llm_input_tokens: int = 0
+    llm_output_tokens: int = 0
+    llm_cost: float | None = None
+    """In US dollars; null where no model is asked, or no price is known."""
+    llm_budget: float | None = None
+    """What naming may cost, in US dollars; null without a limit. Clusters beyond it are named from words."""
     fits: bool
     """Whether execute would accept it."""
     notes: list[str] = Field(default_factory=list)

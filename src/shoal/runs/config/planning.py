@@ -23,7 +23,10 @@ from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.config.cluster_config import feature_name
 from shoal.runs.config.engine_plan import plan_of
+from shoal.runs.config.naming_cost import NamingCost, plan_naming
 from shoal.runs.config.text_fields import resolve_text_fields
+from shoal.runs.models.connected import ConnectedModels
+from shoal.runs.models.spending import Spendings
 from shoal.runs.text import volume_of_run
 from shoal.storage.protocols.documents import DocumentReader
 from shoal.storage.protocols.transactions import RecordStore
@@ -65,6 +68,8 @@ class Planning:
         The number of threads of a run, 0 for all processors.
     run_seconds
         The time limit of any run, in seconds; 0 for no limit.
+    models, spendings
+        The language models that runs may use, and what they may cost.
     """
 
     def __init__(
@@ -76,9 +81,11 @@ class Planning:
         memory_limit: Callable[[], int],
         threads: int,
         run_seconds: float = 0.0,
+        models: ConnectedModels,
+        spendings: Spendings,
     ) -> None:
         self._documents, self._free, self._memory_limit, self._threads = documents, free_bytes, memory_limit, threads
-        self._run_seconds = run_seconds
+        self._run_seconds, self._models, self._spendings = run_seconds, models, spendings
         self._collections = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
@@ -98,7 +105,9 @@ class Planning:
         naming = self._naming(scope, cluster, request, documents_filter, counts)
         held = _BASE_BYTES + documents * _ROW_BYTES + naming.bytes
         memory = int(held + cost.bytes)
+        by_model = self._by_model(scope, cluster, request, documents)
         seconds = wall_seconds(cost, self._threads) + naming.cpu_seconds + documents * _OUTPUT_SECONDS
+        seconds += by_model.seconds
         seconds = round(seconds + 0.1, 1)
         in_time = not 0 < self._run_seconds < seconds
         notes = [*self._memory_notes(cluster, request, documents, sizes, held, limit), *_disk_notes(disk, free)]
@@ -107,8 +116,6 @@ class Planning:
                 f"It would take about {seconds:,.0f} s; a run may take {self._run_seconds:,.0f} s. Set a sample_size, "
                 "fewer starts or steps, or a cheaper algorithm. The operator of the server can raise SHOAL_RUN_SECONDS."
             )
-        if cluster.llm_labeling is not None and cluster.llm_labeling.enabled:
-            notes.append("No language model is connected: labels come from the documents' own words.")
         return RunPlan(
             cluster_id=cluster.cluster_id,
             mode=str(request.get("mode", "full")),
@@ -121,9 +128,14 @@ class Planning:
             memory_limit_bytes=limit,
             disk_bytes=disk,
             disk_free_bytes=free,
-            llm_calls=0,
+            llm_calls=by_model.llm_calls,
+            llm_model=by_model.llm_model,
+            llm_input_tokens=by_model.llm_input_tokens,
+            llm_output_tokens=by_model.llm_output_tokens,
+            llm_cost=by_model.llm_cost,
+            llm_budget=by_model.llm_budget,
             fits=memory <= limit and disk <= free and in_time,
-            notes=notes,
+            notes=[*notes, *by_model.notes],
         )
 
     def _longest(self, seconds: float) -> float:
@@ -149,6 +161,16 @@ class Planning:
             text.naming_seconds(clusters, estimate_layer_count(plan.algorithm)),
             text.held_bytes + text.naming_bytes(count if isinstance(count, int) else None),
         )
+
+    def _by_model(self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], documents: int) -> NamingCost:
+        """Estimate what a language model would take for the names."""
+        layers = [0]
+        if cluster.cluster_type == "vector":
+            plan = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads)
+            apart = len(cluster.feature_uris or [""]) if cluster.multi_feature_strategy == "independent" else 1
+            clusters = estimate_cluster_count(plan.algorithm, plan.params, documents)
+            layers = [round(min(clusters, documents))] * estimate_layer_count(plan.algorithm) * apart
+        return plan_naming(self._models, self._spendings, scope, cluster, request, layers, documents)
 
     def _counts(self, scope: Scope, cluster: Cluster, documents_filter: Filter) -> list[tuple[str, int]]:
         """Return the storage key of each collection, and how many of its documents match."""

@@ -1,0 +1,81 @@
+"""What names by a language model would take of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from shoal.labeling.providers import estimate
+from shoal.records.clusters.cluster import Cluster
+from shoal.records.clusters.labeling import Labeling, merge_labeling, read_labeling
+from shoal.records.scope import Scope
+from shoal.runs.models.connected import ConnectedModels, instructions_of
+from shoal.runs.models.spending import Spendings
+
+__all__ = ["NamingCost", "labeling_of", "plan_naming"]
+
+_SECONDS_A_CALL: Final = 2.0
+"""Of waiting for an answer of a few words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamingCost:
+    """The fields of a RunPlan about a language model, under the same names, with `seconds` and notes."""
+
+    llm_calls: int = 0
+    llm_model: str | None = None
+    llm_input_tokens: int = 0
+    llm_output_tokens: int = 0
+    llm_cost: float | None = None
+    llm_budget: float | None = None
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def labeling_of(cluster: Cluster, request: Mapping[str, Any]) -> Labeling:
+    """Return the configuration of naming of a run: that of the cluster, as the run overrides it."""
+    return merge_labeling(cluster.llm_labeling, read_labeling(request.get("llm_labeling")))
+
+
+def plan_naming(
+    models: ConnectedModels,
+    spendings: Spendings,
+    scope: Scope,
+    cluster: Cluster,
+    request: Mapping[str, Any],
+    clusters: list[int],
+    documents: int,
+) -> NamingCost:
+    """Estimate the calls, tokens and cost of naming so many clusters of each layer."""
+    labeling = labeling_of(cluster, request)
+    if not labeling.enabled:
+        return NamingCost()
+    choice = models.choose(labeling)
+    if choice.connection is None:
+        reason = choice.reason[:1].upper() + choice.reason[1:]
+        return NamingCost(notes=[f"{reason}: labels come from the documents' own words."])
+    connection = choice.connection
+    if cluster.cluster_type == "attribute" or request.get("mode") == "assign":
+        return NamingCost(llm_model=connection.name)
+    expected = estimate(connection, instructions_of(labeling), clusters, documents=documents)
+    limits = [models.run_budget(labeling, connection), spendings.left(scope)]
+    budget = min((max(limit, 0.0) for limit in limits if limit is not None), default=None)
+    return NamingCost(
+        llm_calls=expected.calls,
+        llm_model=connection.name,
+        llm_input_tokens=expected.input_tokens,
+        llm_output_tokens=expected.output_tokens,
+        llm_cost=expected.cost,
+        llm_budget=budget,
+        seconds=expected.calls * _SECONDS_A_CALL / max(connection.limits.concurrency, 1),
+        notes=_notes(connection.name, expected.cost, budget),
+    )
+
+
+def _notes(model: str, cost: float | None, budget: float | None) -> list[str]:
+    if cost is None or budget is None or cost <= budget:
+        return []
+    return [
+        f"Names by {model} would cost about ${cost:,.2f}; the run may spend ${budget:,.2f}. Clusters beyond it are "
+        "named from their documents' own words. The operator of the server can raise SHOAL_LLM_RUN_BUDGET and "
+        "SHOAL_LLM_MONTH_BUDGET."
+    ]
