@@ -19,9 +19,9 @@ from shoal.runs.config.naming_cost import labeling_of
 from shoal.runs.grouping.groups import Clustering, Groups
 from shoal.runs.identity.identify import Identity
 from shoal.runs.input import RunInput
+from shoal.runs.model_inputs import input_reader
 from shoal.runs.models.answers import AnswerStore
 from shoal.runs.models.connected import ConnectedModels, instructions_of
-from shoal.runs.models.inputs import input_reader
 from shoal.runs.models.spending import Spendings
 from shoal.storage.protocols.documents import DocumentReader
 
