@@ -163,7 +163,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
             generations,
             checkpoints,
             now,
-            GroupNaming(WordNamer(), models, documents_store, answers, spendings),
+            GroupNaming(WordNamer(), models, metadata, documents_store, answers, spendings),
             threads=settings.threads,
             worth_seconds=settings.checkpoint_seconds,
         ),

@@ -5,7 +5,7 @@ read on each scrape: so the numbers are right for any number of workers and surv
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
@@ -92,14 +92,42 @@ class _Installation(Collector):
         stages = SummaryMetricFamily(
             "shoal_stage_seconds", "Time that runs spent in a stage.", labels=["stage", "algorithm"]
         )
+        model = _ModelMetrics()
         for (name, *labels), (count, total) in sorted(counters.items()):
-            if name == "runs":
+            if name == "llm":
+                model.add(labels, total)
+            elif name == "runs":
                 runs.add_metric(labels, count)
             elif name == "recoveries":
                 recoveries.add_metric([], count)
             elif name == "stage":
                 stages.add_metric(labels, count_value=count, sum_value=total)
-        yield from (runs, recoveries, stages)
+        yield from (runs, recoveries, stages, *model.families())
+
+
+class _ModelMetrics:
+    """What names by language models took, by model."""
+
+    def __init__(self) -> None:
+        self._calls = CounterMetricFamily("shoal_llm_calls", "Requests to a language model.", labels=["model"])
+        self._cached = CounterMetricFamily("shoal_llm_cached", "Answers that were at hand.", labels=["model"])
+        self._failed = CounterMetricFamily("shoal_llm_failures", "Clusters it did not name.", labels=["model"])
+        self._cost = CounterMetricFamily("shoal_llm_cost_dollars", "By Shoal's price table.", labels=["model"])
+        self._tokens = CounterMetricFamily("shoal_llm_tokens", "As reported.", labels=["model", "kind"])
+
+    def add(self, labels: Sequence[str], total: float) -> None:
+        """Add a counter of `runs/models/spending.py`."""
+        name, model = labels
+        if name in ("input_tokens", "output_tokens"):
+            self._tokens.add_metric([model, name.removesuffix("_tokens")], total)
+        elif name == "picodollars":
+            self._cost.add_metric([model], total / 10**12)
+        else:
+            {"calls": self._calls, "cached": self._cached, "failures": self._failed}[name].add_metric([model], total)
+
+    def families(self) -> tuple[Metric, ...]:
+        """Return all metrics."""
+        return self._calls, self._cached, self._failed, self._cost, self._tokens
 
 
 def _gauge(name: str, description: str, value: float) -> Metric:

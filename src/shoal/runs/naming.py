@@ -9,21 +9,23 @@ from shoal.columns import Points
 from shoal.engine.features.spaces import concatenate_features
 from shoal.engine.plan import Progress
 from shoal.labeling import Brief, Budget, Namer
-from shoal.labeling.providers import Connection, ModelNamer, Usage
+from shoal.labeling.providers import Connection, ModelNamer
 from shoal.records.clusters.cluster import Cluster
 from shoal.records.clusters.labeling import Labeling
 from shoal.records.collection import Collection
-from shoal.records.runs.execution import Execution, ModelUsage
+from shoal.records.runs.execution import Execution
 from shoal.records.scope import Scope
 from shoal.runs.config.naming_cost import labeling_of
 from shoal.runs.grouping.groups import Clustering, Groups
 from shoal.runs.identity.identify import Identity
 from shoal.runs.input import RunInput
 from shoal.runs.model_inputs import input_reader
+from shoal.runs.models.account import RunAccount
 from shoal.runs.models.answers import AnswerStore
 from shoal.runs.models.connected import ConnectedModels, instructions_of
 from shoal.runs.models.spending import Spendings
 from shoal.storage.protocols.documents import DocumentReader
+from shoal.storage.protocols.transactions import RecordStore
 
 __all__ = ["GroupNaming", "NamedRun", "briefs_of", "name"]
 
@@ -48,6 +50,7 @@ class GroupNaming:
     words : Namer
         Names what no model names.
     models : ConnectedModels
+    store : RecordStore
     documents : DocumentReader
         What a model is shown.
     answers, spendings
@@ -58,10 +61,12 @@ class GroupNaming:
         self,
         words: Namer,
         models: ConnectedModels,
+        store: RecordStore,
         documents: DocumentReader,
         answers: AnswerStore,
         spendings: Spendings,
     ) -> None:
+        self._store = store
         self.words, self._models, self._documents = words, models, documents
         self._answers, self._spendings = answers, spendings
 
@@ -101,21 +106,31 @@ class GroupNaming:
         progress: Progress,
     ) -> list[Sequence[LayerNames]]:
         limit = self._spendings.reserve(work.scope, work.run, self._models.run_budget(labeling, connection))
-        account = _Account(self._spendings, work, connection, limit)
+        account = RunAccount(
+            self._store,
+            self._answers,
+            self._spendings,
+            work.scope,
+            work.run,
+            connection.name,
+            limit=limit,
+            priced=connection.price is not None,
+        )
         namer = ModelNamer(
             connection,
             instructions_of(labeling),
-            self._answers.of_run(work.scope, work.run.run_id),
+            account,
             run=work.run.run_id,
             spent=account.spent,
-            on_usage=account.book_calls,
+            on_usage=account.note,
             fallback=self.words,
         )
         try:
             names = name(briefs, namer, Budget(cost=limit), progress)
         finally:
-            account.book(namer.usage)
+            account.settle(namer.usage)
         failed = sum(name.error is not None for brief in names for layers in brief for own in layers for name in own)
+        self._spendings.count_failures(connection.name, failed)
         usage = account.booked.model_dump(include={"model", "calls", "cached", "input_tokens", "output_tokens", "cost"})
         _log.info("run.named", extra={"run_id": work.run.run_id, "clusters_without_model": failed, **usage})
         return names
@@ -159,36 +174,6 @@ def settle(clusterings: Sequence[Clustering], identity: Identity) -> list[list[d
         settled.append([{place: labels[id] for place, id in enumerate(ids) if id in labels} for ids in layers])
         first += paths
     return settled
-
-
-class _Account:
-    """Books what a run uses of a model while it is named."""
-
-    def __init__(self, spendings: Spendings, work: NamedRun, connection: Connection, limit: float | None) -> None:
-        self._spendings, self._work = spendings, work
-        earlier = work.run.llm_usage
-        start = ModelUsage(model=connection.name)
-        kept = earlier if earlier is not None and earlier.model == connection.name else start
-        self.booked = kept.with_changes(budget=limit, priced=connection.price is not None)
-        self.spent = Usage(**{name: getattr(kept, name) for name in _COUNTS})
-
-    def book_calls(self, total: Usage) -> None:
-        """Book the total after a call; answers that were at hand are booked with the next call, or in the end."""
-        if total.calls != self.booked.calls:
-            self.book(total)
-
-    def book(self, total: Usage) -> None:
-        """Book the total of the run so far."""
-        after = self.booked.with_changes(**{name: getattr(total, name) for name in _COUNTS})
-        self._spendings.book(self._work.scope, self._work.run.run_id, self.booked, after)
-        self.booked = after
-
-
-_COUNTS = (
-    "calls", "cached", "input_tokens", "output_tokens", "picodollars", "unreported", "unreported_tokens",
-    "unreported_picodollars",
-)  # fmt: skip
-"""The fields that a Usage and a ModelUsage share."""
 
 
 def _share(progress: Progress, number: int, count: int) -> Progress:

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from shoal.labeling import trim_payload
-from shoal.records.clusters.labeling import Labeling
+from shoal.records.clusters.labeling import InputMapping, Labeling
 from shoal.records.clusters.requests import CreateCluster, PatchCluster, VectorConfig
 from shoal.records.queries.filters import MATCH_ALL
 from shoal.records.queries.paging import Page
@@ -54,11 +54,19 @@ def warn_about_labeling(labeling: Labeling | None) -> list[str]:
     """Warn about naming inputs that are not fields of documents."""
     inputs = labeling.labeling_inputs if labeling else None
     return [
-        f"llm_labeling.labeling_inputs.input_mappings[{position}] has no effect: "
-        + (f"source_type {mapping.source_type!r} is not available." if mapping.path else "it has no path.")
+        f"llm_labeling.labeling_inputs.input_mappings[{position}] has no effect: {problem}"
         for position, mapping in enumerate(inputs.input_mappings if inputs else [])
-        if mapping.source_type not in (None, "payload") or not mapping.path
+        if (problem := _problem_of_input(mapping, bool(labeling and labeling.enabled)))
     ]
+
+
+def _problem_of_input(mapping: InputMapping, enabled: bool) -> str | None:
+    kind = mapping.source_type or "payload"
+    if kind == "payload":
+        return None if mapping.path else "it has no path."
+    if not enabled:
+        return f"source_type {kind!r} is for language models, and llm_labeling is not enabled."
+    return "it has no override." if kind == "literal" and mapping.override is None else None
 
 
 def warn_about_patch(body: PatchCluster) -> list[str]:

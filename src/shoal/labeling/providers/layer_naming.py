@@ -119,7 +119,7 @@ class LayerNaming:
         """Ask for one cluster; no error of reading or asking leaves here."""
         try:
             async with desk.reading:
-                sample = sampler.sample(cluster)
+                sample = await asyncio.to_thread(sampler.sample, cluster)  # it may read a store
             if sample.hostile and not self._instructions.candidates:
                 return _Outcome(error="All its documents read like instructions to a model.", sample=sample)
             if not any(each.text or each.media for each in sample.members):

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from shoal.failpoints import hit
 from shoal.records.runs.execution import ACTIVE, Execution, ModelUsage
 from shoal.records.runs.naming import Reservation, Spending
 from shoal.records.scope import Scope
@@ -63,9 +62,11 @@ class Spendings:
 
         return self._store.transact(reserve)
 
-    def book(self, scope: Scope, run_id: str, before: ModelUsage, after: ModelUsage) -> None:
-        """Book what a run has used more, with the run, in one transaction. It is booked whatever became of the run:
-        it is paid."""
+    def booking(
+        self, scope: Scope, run_id: str, before: ModelUsage, after: ModelUsage
+    ) -> Callable[[Transaction], None]:
+        """Return the transaction body that books what a run has used more, with the run. It is booked whatever became
+        of the run: it is paid."""
 
         def book(tx: Transaction) -> None:
             executions = self._executions.within(tx)
@@ -77,8 +78,12 @@ class Spendings:
                 if more > 0:
                     tx.count("llm", name, after.model, amount=float(more))
 
-        self._store.transact(book)
-        hit("name.booked")
+        return book
+
+    def count_failures(self, model: str, clusters: int) -> None:
+        """Count clusters that a model did not name, for operators."""
+        if clusters:
+            self._store.transact(lambda tx: tx.count("llm", "failures", model, amount=float(clusters)))
 
     def _left(self, tx: Transaction, scope: Scope, run_id: str) -> float | None:
         """Return what is left of the month but for reservations of other active runs."""

@@ -65,13 +65,13 @@ class Desk:
     async def answer(self, question: Question) -> tuple[Reply, int]:
         """Return an answer and what was paid for it now, in picodollars. Raises Failure."""
         key = answer_key(self._name, question, self._scope)
-        kept = self._get(key)
+        kept = await asyncio.to_thread(self._get, key)
         if kept is not None:
             self._account.book_cached()
             return kept, 0
         async with self._slots:
             reply, price = await self._ask(question)
-        self._put(key, reply, price)
+        await asyncio.to_thread(self._put, key, reply, price)
         return reply, price
 
     async def _ask(self, question: Question) -> tuple[Reply, int]:
