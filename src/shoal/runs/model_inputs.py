@@ -112,7 +112,7 @@ def _of_blob(document: StoredDocument, mapping: InputMapping) -> object:
     value = _find(document, path)
     if value is None and base:
         value = [each.get(inner) for each in _mappings_in(_find(document, base))]
-    media = [found for text in _texts_in(value) if (found := _decode(text)) is not None]
+    media = [each for each in map(_decode, _texts_in(value)) if each is not None]
     return media[:_MAX_MEDIA]
 
 
