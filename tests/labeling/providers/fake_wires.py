@@ -160,5 +160,5 @@ def _halves(text: str) -> list[str]:
 def _object(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}

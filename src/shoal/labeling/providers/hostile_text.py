@@ -40,9 +40,11 @@ _PATTERNS: Final = (
     r"that|every|each|all|its|your|these)?\s*(?:cluster|group|categor(?:y|ies)|topic|label|name|collection|"
     r"set)s?\b.{0,40}"
     r"(?:\b(?:as|is|be|must|should|shall|to|with|exactly|it)\b|[:=\"'])",
-    r"\b(?:cluster|group|label|categor(?:y|ies)|topic|summary|keywords?|answer|response|output|"
-    r"name)\b.{0,20}\b(?:must|should|shall|"
+    r"\b(?:cluster|group|label|categor(?:y|ies)|topic|title|theme|heading|summary|keywords?|answer|response|"
+    r"output|name)\b.{0,20}\b(?:must|should|shall|"
     r"has to|needs to|is to|will) (?:now )?(?:be|read|say|contain|include|equal|start)\b",
+    r"\b(?:models?|ais?|bots?|assistants?|llms?|labell?ers?)\b.{0,20}\b(?:must|should|shall|has to|have to|"
+    r"needs? to|will)\b",
     r"[\"'](?:label|summary|keywords|evidence)[\"']\s*:|\b(?:label|evidence|summary|keywords)\s*[=:]\s*[\"'\[{]",
     r"\b(?:language model|large model|llm|chatgpt|gpt-?\d|claude|gemini|ai (?:model|assistant|system)|(?:dear|"
     r"hey|hello|note to|"

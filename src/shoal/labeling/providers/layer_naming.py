@@ -121,7 +121,7 @@ class LayerNaming:
             async with desk.reading:
                 sample = await asyncio.to_thread(sampler.sample, cluster)  # it may read a store
             if sample.hostile and not self._instructions.candidates:
-                return _Outcome(error="All its documents read like instructions to a model.", sample=sample)
+                return _Outcome(error="Nearly all its documents read like instructions to a model.", sample=sample)
             if not any(each.text or each.media for each in sample.members):
                 return _Outcome(error="Its documents hold nothing to show a model.", sample=sample)
             return await self._try(desk, sample, kin, before)

@@ -26,6 +26,8 @@ _SIBLINGS, _EACH = 3, 2
 _LONGEST_MEDIA: Final = 5 * 2**20
 _MOST_MEDIA: Final = 8
 _FEWEST, _MOST = 3, 20
+_ORDINARY: Final = 0.2
+"""A model is asked if at least so many members do not read like instructions to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Document:
 class Sample:
     """What is shown of a cluster, and the words of more of its members.
 
-    `hostile` says that every member that was looked at reads like an instruction to a model.
+    `hostile` says that nearly every member that was looked at reads like an instruction to a model.
     """
 
     members: Sequence[Document]
@@ -93,7 +95,7 @@ class Sampler:
             self._documents(outsiders, "x"),
             read_vocabulary([text for _, text in read], STOP_WORDS),
             self.size(cluster),
-            not plain and bool(read),
+            bool(read) and len(plain) < max(min(len(read), 2), _ORDINARY * len(read)),
         )
 
     def _rank_members(self, cluster: int) -> Rows:

@@ -1,6 +1,7 @@
 """The HTTP client beneath the providers' libraries: answers of bounded size, and what broken ones report."""
 
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
@@ -12,7 +13,9 @@ from shoal.labeling.providers.calls.usage import Tokens
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["LONGEST_BODY", "BodyTooLong", "Exchange", "current_exchange", "open_client"]
+__all__ = ["LONGEST_BODY", "BodyTooLong", "Exchange", "Redirected", "current_exchange", "open_client"]
+
+_LOGGERS: Final = ("httpcore2", "httpx2", "openai", "anthropic", "google_genai", "google.genai")
 
 LONGEST_BODY: Final = 512 * 1024
 """Bytes of an answer; thirty times the longest label, summary and keywords in any encoding."""
@@ -20,6 +23,10 @@ _USAGE: Final = {
     "input": re.compile(rb'"(?:prompt_tokens|input_tokens|promptTokenCount)"\s*:\s*(\d{1,9})\b'),
     "output": re.compile(rb'"(?:completion_tokens|output_tokens|candidatesTokenCount)"\s*:\s*(\d{1,9})\b'),
 }
+
+
+class Redirected(Exception):
+    """The provider sends the call elsewhere, where it must not take a key."""
 
 
 class BodyTooLong(Exception):
@@ -53,8 +60,15 @@ current_exchange: Final[ContextVar[Exchange | None]] = ContextVar("exchange", de
 
 
 def open_client(timeout: float, concurrency: int) -> "httpx2.AsyncClient":
-    """Open a client that follows no redirect, which could take a key elsewhere, and asks for plain bodies."""
+    """Open a client that follows no redirect, which could take a key elsewhere, and asks for plain bodies.
+
+    The libraries' own log lines below warnings are turned off: they hold headers, addresses and documents.
+    """
     import httpx2
+
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))
 
     class _Bounded(httpx2.AsyncByteStream):
         """Reads at most `LONGEST_BODY` bytes of a body, and notes them in the exchange."""
@@ -77,6 +91,8 @@ def open_client(timeout: float, concurrency: int) -> "httpx2.AsyncClient":
         exchange = current_exchange.get() or Exchange()
         exchange.status = response.status_code
         exchange.body.clear()
+        if response.has_redirect_location:  # the providers' libraries would follow
+            raise Redirected
         if response.headers.get("content-encoding", "identity") != "identity":
             exchange.too_long = True
             raise BodyTooLong

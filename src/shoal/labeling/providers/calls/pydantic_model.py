@@ -189,7 +189,7 @@ def _failure(error: Exception, exchange: Exchange) -> Failure:
         return _http_failure(error.status_code, error.provider_error_code, error.retry_after)
     if _is_timeout(error):
         return Failure("The provider did not answer in time.", passing=True, tokens=tokens)
-    if exchange.status is not None and exchange.status >= 400:
+    if exchange.status is not None and exchange.status >= 300:
         return _http_failure(exchange.status, None, None)
     if isinstance(error, ModelHTTPError):
         return Failure("The provider broke off its answer.", passing=True, tokens=tokens)
