@@ -45,6 +45,9 @@ _PATTERNS: Final = (
     r"has to|needs to|is to|will) (?:now )?(?:be|read|say|contain|include|equal|start)\b",
     r"\b(?:models?|ais?|bots?|assistants?|llms?|labell?ers?)\b.{0,20}\b(?:must|should|shall|has to|have to|"
     r"needs? to|will)\b",
+    r"\b(?:name|label|call|title|rename|categori[sz]e|classify|tag|describe|summari[sz]e)\b.{0,12}\b(?:this|the|that|every|"
+    r"each|all)\s+(?:whole |entire )?(?:cluster|group|category|topic|set|documents?|texts?)s?\b",
+    r"\b(?:begin|end) [0-9a-f]{4,}\b",
     r"[\"'](?:label|summary|keywords|evidence)[\"']\s*:|\b(?:label|evidence|summary|keywords)\s*[=:]\s*[\"'\[{]",
     r"\b(?:language model|large model|llm|chatgpt|gpt-?\d|claude|gemini|ai (?:model|assistant|system)|(?:dear|"
     r"hey|hello|note to|"

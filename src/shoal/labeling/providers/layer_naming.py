@@ -64,6 +64,7 @@ class LayerNaming:
         self._brief, self._words, self._instructions = brief, words, instructions
         self._model, self._encoder = model, encoder
         self._names: dict[int, list[Name]] = {}
+        self._reading = asyncio.Lock()
         self._done, self._all = 0, max(sum(layer.clusters for layer in brief.layers), 1)
 
     @property
@@ -118,8 +119,8 @@ class LayerNaming:
     ) -> _Outcome:
         """Ask for one cluster; no error of reading or asking leaves here."""
         try:
-            async with desk.reading:
-                sample = await asyncio.to_thread(sampler.sample, cluster)  # it may read a store
+            async with self._reading:
+                sample = await asyncio.to_thread(sampler.sample, cluster)
             if sample.hostile and not self._instructions.candidates:
                 return _Outcome(error="Nearly all its documents read like instructions to a model.", sample=sample)
             if not any(each.text or each.media for each in sample.members):

@@ -171,6 +171,7 @@ def _run_apart(work: Callable[[], Coroutine[Any, Any, _T]], poll: Callable[[], N
             future.set_exception(error)
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
     thread = Thread(target=run, name="shoal-naming", daemon=True)

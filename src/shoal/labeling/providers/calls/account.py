@@ -41,11 +41,11 @@ class Account:
         self._price, self._on_usage = price, on_usage
         self.usage = spent
         self._open: list[Reservation] = []
-        self._changed = asyncio.Event()
+        self._changed, self._writing = asyncio.Event(), asyncio.Lock()
 
     def begin(self) -> None:
         """Prepare for the calls of another event loop; reservations of an earlier one are void."""
-        self._open, self._changed = [], asyncio.Event()
+        self._open, self._changed, self._writing = [], asyncio.Event(), asyncio.Lock()
 
     async def reserve(self, worst: Tokens, budget: Budget) -> Reservation | None:
         """Reserve the highest price of a call; wait while calls under way may leave room. None if there is none."""
@@ -80,11 +80,15 @@ class Account:
         """Count an answer that was at hand."""
         self._book(Usage(cached=1))
 
+    async def report(self) -> None:
+        """Hand the total to `on_usage`, off the event loop. If it cannot be written, that does not fail a run."""
+        if self._on_usage is not None:
+            async with self._writing:
+                with suppress(Unavailable, OSError):
+                    await asyncio.to_thread(self._on_usage, self.usage)
+
     def _book(self, used: Usage) -> None:
         self.usage += used
-        if self._on_usage is not None:
-            with suppress(Unavailable, OSError):  # an account that cannot be written does not fail a run
-                self._on_usage(self.usage)
 
     def _fits(self, reservation: Reservation, budget: Budget) -> bool:
         under_way = [*self._open, reservation]

@@ -21,7 +21,7 @@ _LARGEST: Final = 256 * 1024
 
 
 class Answers(Protocol):
-    """Keeps answers of a model. It is called from another thread than the namer, one call at a time."""
+    """Keeps answers of a model. It is called from other threads than that of the namer, one call at a time."""
 
     def get(self, key: str) -> str | None:
         """Return the answer that was kept under a key, a hash of all that it depends on; None if it has expired."""

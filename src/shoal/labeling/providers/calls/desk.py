@@ -60,18 +60,18 @@ class Desk:
         self._deadline = time.monotonic() + limits.total
         self._jitter = random.Random()  # it only spreads retries
         self._failures, self._stopped = 0, ""
-        self.reading = asyncio.Semaphore(1)
+        self._keeping = asyncio.Lock()
 
     async def answer(self, question: Question) -> tuple[Reply, int]:
         """Return an answer and what was paid for it now, in picodollars. Raises Failure."""
         key = answer_key(self._name, question, self._scope)
-        kept = await asyncio.to_thread(self._get, key)
+        kept = await self._get(key)
         if kept is not None:
             self._account.book_cached()
             return kept, 0
         async with self._slots:
             reply, price = await self._ask(question)
-        await asyncio.to_thread(self._put, key, reply, price)
+        await self._put(key, reply, price)
         return reply, price
 
     async def _ask(self, question: Question) -> tuple[Reply, int]:
@@ -114,6 +114,7 @@ class Desk:
             raise
         finally:
             price = self._account.settle(reservation, tokens)
+            await self._account.report()
         return reply, price
 
     def _note(self, failure: Failure) -> None:
@@ -124,20 +125,22 @@ class Desk:
         elif self._failures >= self._limits.failures:
             self._stopped = self._stopped or f"{failure.sentence} After {self._failures} such calls no more were made."
 
-    def _get(self, key: str) -> Reply | None:
+    async def _get(self, key: str) -> Reply | None:
         """A store that fails does not fail a run: it only holds nothing."""
         if self._answers is None:
             return None
         try:
-            kept = self._answers.get(key)
+            async with self._keeping:
+                kept = await asyncio.to_thread(self._answers.get, key)
         except (ShoalError, OSError):
             return None
         return None if kept is None else read_answer(kept)
 
-    def _put(self, key: str, reply: Reply, price: int) -> None:
+    async def _put(self, key: str, reply: Reply, price: int) -> None:
         if self._answers is not None:
             with suppress(ShoalError, OSError):
-                self._answers.put(key, write_answer(reply, price), self._seconds)
+                async with self._keeping:
+                    await asyncio.to_thread(self._answers.put, key, write_answer(reply, price), self._seconds)
 
 
 def worst_case(question: Question) -> Tokens:
