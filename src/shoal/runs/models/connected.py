@@ -94,8 +94,8 @@ class ConnectedModels:
         return any(name == uri or (uri.endswith(_ANY) and name.startswith(uri[:-1])) for uri in self.allowed)
 
     def _refuse(self, provider: str | None, model: str | None) -> Choice:
-        asked = ":".join(part for part in (provider, model) if part)
-        what = f"the model {asked!r} is not connected" if asked else "llm_labeling names no model"
+        requested = ":".join(part for part in (provider, model) if part)
+        what = f"the model {requested!r} is not connected" if requested else "llm_labeling names no model"
         return Choice(reason=f"{what} (connected: {', '.join(self.allowed)})")
 
 
