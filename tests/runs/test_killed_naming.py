@@ -14,7 +14,7 @@ from server_process import ServerProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 CLUSTERS, ANSWERED = 8, 4
-TOPICS = ("luggage", "credit", "jazz", "garden", "pizza", "tooth", "visa", "router")
+TOPICS = ("luggage", "credit", "jazz", "garden", "pizza", "tooth", "passport", "router")
 
 
 def documents() -> list[dict[str, object]]:
