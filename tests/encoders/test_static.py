@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from shoal.encoders.batches import text_batches
-from shoal.encoders.static import LONGEST_WINDOW, StaticEncoder
-from shoal.encoders.table import BUNDLED_TABLE, bundled_table, read_table
+from shoal.encoders.static import StaticEncoder
+from shoal.encoders.sums import LONGEST_WINDOW
+from shoal.encoders.table import BUNDLED_TABLE, load_bundled_table, read_table
 
 TEXTS = [
     "How do I return a broken kettle?",
@@ -77,7 +78,7 @@ def test_encoding_can_be_stopped(encoder: StaticEncoder) -> None:
 
 
 def test_the_bundled_table_is_the_published_one(encoder: StaticEncoder) -> None:
-    table = bundled_table()
+    table = load_bundled_table()
     assert (encoder.name, encoder.dimension) == ("static@1", 256)
     assert np.array_equal(read_table(BUNDLED_TABLE.read_bytes()).vectors, table.vectors)
     assert np.abs(table.vectors).max() * LONGEST_WINDOW < 2**31

@@ -1,6 +1,6 @@
 """The encoder in the box: the mean of one vector for each word, learned from a sentence encoder's answers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
@@ -11,16 +11,13 @@ from shoal.columns import Points
 from shoal.encoders.base import Progress
 from shoal.encoders.batches import text_batches
 from shoal.encoders.pieces import split_pieces
-from shoal.encoders.table import PieceTable, bundled_table
+from shoal.encoders.sums import add_rows, unit_rows
+from shoal.encoders.table import PieceTable, load_bundled_table
 from shoal.encoders.words import TextWords, split_words
 
 __all__ = ["StaticEncoder"]
 
-LONGEST_WINDOW = 2048
-"""Words that an int32 can add up: each number of a vector is below 2**20."""
 MOST_WORDS_KEPT = 200_000
-EXACT_BITS = 22
-"""Squares of whole numbers below 2**22 add up exactly in float64, for up to 512 of them."""
 
 
 class StaticEncoder:
@@ -37,7 +34,7 @@ class StaticEncoder:
     uri = "static"
 
     def __init__(self, table: PieceTable | None = None) -> None:
-        self.table = table or bundled_table()
+        self.table = table or load_bundled_table()
         self.pieces: dict[str, list[int]] = {}
 
     @property
@@ -71,11 +68,7 @@ class StaticEncoder:
 
     def sum_vectors(self, words: TextWords) -> NDArray[np.int64]:
         """The exact sum of the vectors of each text's words."""
-        table = self.word_vectors(words.distinct)
-        sums = np.zeros((len(words.bounds) - 1, self.dimension), np.int64)
-        for rows, part in windows(words):
-            sums[rows] += part @ table
-        return sums
+        return add_rows(self.word_vectors(words.distinct), words.places, words.bounds)
 
     def word_vectors(self, words: Sequence[str]) -> NDArray[np.int32]:
         """(w, d), the sum of a word's pieces."""
@@ -87,38 +80,9 @@ class StaticEncoder:
         return np.asarray(counts @ self.table.vectors)
 
     def split(self, word: str) -> list[int]:
-        known = self.pieces.get(word)
-        if known is None:
+        pieces = self.pieces.get(word)
+        if pieces is None:
             if len(self.pieces) >= MOST_WORDS_KEPT:
                 self.pieces.clear()
-            known = self.pieces[word] = split_pieces(word, self.table.vocabulary)
-        return known
-
-
-def windows(words: TextWords) -> Iterator[tuple[NDArray[np.int64], csr_array]]:
-    """How often each word occurs, window after window; the rows that still have words, and their counts."""
-    lengths = np.diff(words.bounds)
-    start = 0
-    while (rows := np.flatnonzero(lengths > start)).size:
-        first = words.bounds[rows] + start
-        last = np.minimum(first + LONGEST_WINDOW, words.bounds[rows + 1])
-        yield rows, window_counts(words, first, last)
-        start += LONGEST_WINDOW
-
-
-def window_counts(words: TextWords, first: NDArray[np.int64], last: NDArray[np.int64]) -> csr_array:
-    bounds = np.concatenate([[0], np.cumsum(last - first)])
-    offsets = np.repeat(first - bounds[:-1], last - first)
-    places = words.places[offsets + np.arange(bounds[-1])]
-    return csr_array(
-        (np.ones(len(places), np.int32), places, bounds.astype(np.int32)), (len(first), len(words.distinct))
-    )
-
-
-def unit_rows(sums: NDArray[np.int64]) -> Points:
-    """Rows of norm 1; the squares are whole numbers that float64 adds exactly, so the order of additions is free."""
-    rows = sums.astype(np.float64)
-    _, bits = np.frexp(np.abs(rows).max(axis=1, initial=0.0))
-    rows = np.rint(np.ldexp(rows, -np.maximum(bits - EXACT_BITS, 0)[:, None]))
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    return np.asarray(rows / np.maximum(norms, 1)[:, None], np.float32)
+            pieces = self.pieces[word] = split_pieces(word, self.table.vocabulary)
+        return pieces

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shoal.errors import Corrupt
 
-__all__ = ["BUNDLED_SHA256", "BUNDLED_TABLE", "PieceTable", "bundled_table", "read_table"]
+__all__ = ["BUNDLED_SHA256", "BUNDLED_TABLE", "PieceTable", "load_bundled_table", "read_table"]
 
 BUNDLED_TABLE: Final = Path(__file__).parent / "bundled" / "table.arrow"
 BUNDLED_SHA256: Final = "1a4b4afe3c50ca565770e1a25193ba1622a657ff09a32b5506d9c446ba8b4a1b"
@@ -28,7 +28,7 @@ class PieceTable:
 
 
 @cache
-def bundled_table() -> PieceTable:
+def load_bundled_table() -> PieceTable:
     """The table in the package; read once a process.
 
     Returns
