@@ -60,8 +60,8 @@ class ContentCache:
         -------
         dict of bytes to bytes
         """
-        wanted = list(dict.fromkeys(keys))
-        return self._transact(lambda connection: dict(self._read(connection, wanted))) or {}
+        distinct = list(dict.fromkeys(keys))
+        return self._transact(lambda connection: dict(self._read(connection, distinct))) or {}
 
     def put_many(self, values: Mapping[bytes, bytes], seconds: float | None = None) -> None:
         """Keep values; silently not those that find no room, or no disk.

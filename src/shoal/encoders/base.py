@@ -19,11 +19,6 @@ class Encoder(Protocol):
     """Turns texts into vectors. The same text gives the same vector, whatever other texts are encoded with it."""
 
     @property
-    def uri(self) -> str:
-        """What `open_encoder` opens, such as `static` or `openai:text-embedding-3-small`."""
-        ...
-
-    @property
     def name(self) -> str:
         """The encoder and its version, as results record it, such as `static@1`."""
         ...

@@ -12,7 +12,7 @@ from shoal.content_cache import ContentCache
 from shoal.encoders.base import Encoder, Progress
 from shoal.encoders.batches import text_batches
 
-__all__ = ["CachedEncoder", "cached"]
+__all__ = ["CachedEncoder", "cache_vectors"]
 
 CHEAP: Final = ("static", "corpus", "model2vec")
 """Faster to compute than to look up."""
@@ -20,7 +20,7 @@ FILE: Final = "vectors.sqlite"
 MOST_TEXTS: Final = 512
 
 
-def cached(encoder: Encoder, folder: Path, largest: int = 2 << 30) -> Encoder:
+def cache_vectors(encoder: Encoder, folder: Path, largest: int = 2 << 30) -> Encoder:
     """An encoder that keeps its vectors in a folder, unless it is faster than a disk.
 
     Parameters
@@ -34,7 +34,7 @@ def cached(encoder: Encoder, folder: Path, largest: int = 2 << 30) -> Encoder:
     -------
     Encoder
     """
-    if encoder.uri.partition(":")[0] in CHEAP:
+    if encoder.name.partition("@")[0].partition(":")[0] in CHEAP:
         return encoder
     return CachedEncoder(encoder, ContentCache(folder / FILE, largest))
 
@@ -51,10 +51,6 @@ class CachedEncoder:
     def __init__(self, encoder: Encoder, cache: ContentCache) -> None:
         self.encoder = encoder
         self.cache = cache
-
-    @property
-    def uri(self) -> str:
-        return self.encoder.uri
 
     @property
     def name(self) -> str:

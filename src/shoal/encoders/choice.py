@@ -3,9 +3,8 @@
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from stopwordsiso import stopwords
 
@@ -18,12 +17,30 @@ SAMPLE: Final = 1_000
 CHARACTERS: Final = 1_000
 KNOWN: Final = 0.6
 """Of the words of English texts 0.85 to 0.98 are whole words of the table, of German or Spanish ones under 0.5."""
-OTHERS: Final = ("de", "fr", "es", "it", "pt", "nl", "sv", "da", "no", "fi", "pl", "cs", "ro", "hu", "tr", "id", "vi", "ca")
+OTHERS: Final = (
+    "de",
+    "fr",
+    "es",
+    "it",
+    "pt",
+    "nl",
+    "sv",
+    "da",
+    "no",
+    "fi",
+    "pl",
+    "cs",
+    "ro",
+    "hu",
+    "tr",
+    "id",
+    "vi",
+    "ca",
+)
 """Languages in Latin script that share words with English."""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """An encoder, and a sentence for people if it isn't the usual one."""
 
     uri: str
@@ -47,7 +64,7 @@ def choose_encoder(texts: Sequence[str]) -> Choice:
         return Choice("static")
     return Choice(
         "corpus",
-        "Most texts do not look English, so their vectors were learned from the words of these texts alone (encoder corpus). "
+        "Most texts do not look English, so their vectors were learned from these texts alone (encoder corpus). "
         "A model for their language groups them better: choose one by encoder, such as sentence-transformers:MODEL.",
     )
 
@@ -60,13 +77,13 @@ def sample(texts: Sequence[str]) -> list[str]:
 
 def distinct_words(text: str) -> list[str]:
     """Words with a letter; digits are of no language."""
-    return [word for word in split_words([text]).distinct if not word.isdigit()]
+    return [word for word in split_words([text]).distinct if word and not word.isdigit()]
 
 
 def looks_english(words: Counter[str]) -> bool:
     """Whether most words are in the table, and no other language has more of its commonest words here."""
-    known = sum(count for word, count in words.items() if word in load_bundled_table().vocabulary)
-    if known < KNOWN * words.total():
+    count = sum(number for word, number in words.items() if word in load_bundled_table().vocabulary)
+    if count < KNOWN * words.total():
         return False
     english = count_common(words, "en")
     return all(count_common(words, language) <= english for language in OTHERS)

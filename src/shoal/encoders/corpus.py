@@ -161,7 +161,8 @@ class CorpusEncoder:
 def learning_texts(texts: Sequence[str]) -> list[str]:
     """Distinct texts in an order of their own, so that the order of rows decides nothing; a bounded number of them."""
     distinct = sorted(set(texts), key=lambda text: (zlib.crc32(text.encode("utf-8", "replace")), text))
-    chosen, characters = [], 0
+    chosen: list[str] = []
+    characters = 0
     for text in distinct[:MOST_TEXTS]:
         characters += len(text)
         if chosen and characters > MOST_CHARACTERS:
@@ -205,9 +206,11 @@ def unit_csr(rows: csr_array) -> csr_array:
 
 def main_directions(rows: csr_array, most: int, advance: Progress) -> NDArray[np.float64]:
     """(f, d): the first right singular vectors, by a randomized SVD with a fixed seed, and with fixed signs."""
-    size = max(min(most, rows.shape[0], rows.shape[1]), 1)
+    size = min(most, *rows.shape)
+    if not size:
+        return np.zeros((rows.shape[1], 1))
     width = min(size + SPARE, *rows.shape)
-    basis = np.random.default_rng(0).standard_normal((rows.shape[1], max(width, 1)))
+    basis = np.random.default_rng(0).standard_normal((rows.shape[1], width))
     transposed = csr_array(rows.T)
     for number in range(ROUNDS):
         basis, _ = np.linalg.qr(transposed @ (rows @ basis))

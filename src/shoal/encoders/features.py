@@ -32,9 +32,7 @@ def word_features(word: str) -> list[str]:
     return features
 
 
-def count_features(
-    words: Sequence[str], vocabulary: Mapping[str, int]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def count_features(words: Sequence[str], vocabulary: Mapping[str, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The known features of each word, as numbers, and where each word's begin and end.
 
     Parameters

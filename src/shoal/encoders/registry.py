@@ -1,13 +1,13 @@
 """Encoders by URI, such as `static` or `openai:MODEL@URL`."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from shoal.encoders.base import Encoder, Parts
+from shoal.encoders.base import Encoder, FittedEncoder, Parts, Progress
 from shoal.errors import InvalidField
 
-__all__ = ["ENCODERS", "estimate_encoding", "open_encoder", "restore_encoder"]
+__all__ = ["ENCODERS", "estimate_encoding", "fit_encoder", "needs_fit", "open_encoder", "restore_encoder"]
 
 
 def open_static(address: str) -> Encoder:
@@ -22,43 +22,17 @@ def open_corpus(address: str) -> Encoder:
     return CorpusEncoder()
 
 
-def open_sentence_transformers(address: str) -> Encoder:
-    from shoal.encoders.sentence_transformers import open_model
-
-    return open_model(address)
-
-
-def open_model2vec(address: str) -> Encoder:
-    from shoal.encoders.model2vec import open_model
-
-    return open_model(address)
-
-
-def open_onnx(address: str) -> Encoder:
-    from shoal.encoders.onnx import open_folder
-
-    return open_folder(address)
-
-
-def open_endpoint(address: str) -> Encoder:
-    from shoal.encoders.endpoint import open_model
-
-    return open_model(address)
-
-
 ENCODERS: Final[dict[str, tuple[str, Callable[[str], Encoder]]]] = {
     "static": ("", open_static),
     "corpus": ("", open_corpus),
-    "sentence-transformers": ("MODEL_OR_FOLDER", open_sentence_transformers),
-    "model2vec": ("MODEL_OR_FOLDER", open_model2vec),
-    "onnx": ("FOLDER", open_onnx),
-    "openai": ("MODEL or MODEL@URL", open_endpoint),
 }
 """What follows the colon, if anything does, and what opens it; nothing is imported before it is asked for."""
 TEXTS_A_SECOND: Final = {"static": 25_000.0, "corpus": 8_000.0, "model2vec": 10_000.0, "openai": 200.0}
 MODEL_TEXTS_A_SECOND: Final = 30.0
 USUAL_CHARACTERS: Final = 100
 FIXED_BYTES: Final = 200_000_000
+MOST_CHARACTERS: Final = 20_000_000
+"""That are read at a time."""
 
 
 def open_encoder(uri: str) -> Encoder:
@@ -85,14 +59,16 @@ def open_encoder(uri: str) -> Encoder:
     expected, opener = ENCODERS[kind]
     if bool(expected) != bool(address):
         usual = f"{kind}:{expected}" if expected else kind
-        raise InvalidField("encoder", "is not complete" if expected else "has too much", value=uri, remedy=f"Write {usual}.")
+        raise InvalidField(
+            "encoder", "is not complete" if expected else "has too much", value=uri, remedy=f"Write {usual}."
+        )
     return opener(address)
 
 
 def suggest(kind: str) -> str:
     near = difflib.get_close_matches(kind.lower(), ENCODERS, 1)
-    known = ", ".join(f"{name}:{rest}" if rest else name for name, (rest, _) in ENCODERS.items())
-    return f"{f'Did you mean {near[0]}? ' if near else ''}Known are {known}."
+    names = ", ".join(f"{name}:{rest}" if rest else name for name, (rest, _) in ENCODERS.items())
+    return f"{f'Did you mean {near[0]}? ' if near else ''}Known are {names}."
 
 
 def restore_encoder(uri: str, parts: Parts) -> Encoder:
@@ -113,12 +89,33 @@ def restore_encoder(uri: str, parts: Parts) -> Encoder:
     return CorpusEncoder.restore(parts) if uri == CorpusEncoder.uri else open_encoder(uri)
 
 
-def estimate_encoding(uri: str, count: int, characters: int) -> tuple[float, int]:
+def needs_fit(encoder: Encoder) -> bool:
+    """Whether an encoder learns from the texts before it encodes any."""
+    return isinstance(encoder, FittedEncoder)
+
+
+def fit_encoder(encoder: Encoder, texts: Sequence[str], progress: Progress | None = None) -> Encoder:
+    """An encoder that has learned from these texts; one that needs no fit, unchanged.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    texts : sequence of str
+    progress : callable, optional
+
+    Returns
+    -------
+    Encoder
+    """
+    return encoder.fit(texts, progress) if isinstance(encoder, FittedEncoder) else encoder
+
+
+def estimate_encoding(encoder: Encoder, count: int, characters: int) -> tuple[float, int]:
     """What encoding will cost on this machine, roughly.
 
     Parameters
     ----------
-    uri : str
+    encoder : Encoder
     count : int
         Texts.
     characters : int
@@ -127,7 +124,8 @@ def estimate_encoding(uri: str, count: int, characters: int) -> tuple[float, int
     Returns
     -------
     float, int
-        Seconds of one core, and bytes beside the vectors.
+        Seconds of one core, and bytes beside the texts and vectors.
     """
-    rate = TEXTS_A_SECOND.get(uri.partition(":")[0], MODEL_TEXTS_A_SECOND)
-    return max(count, characters / USUAL_CHARACTERS) / rate, FIXED_BYTES + 2 * min(characters, 100_000_000)
+    kind = encoder.name.partition("@")[0].partition(":")[0]
+    rate = TEXTS_A_SECOND.get(kind, MODEL_TEXTS_A_SECOND)
+    return max(count, characters / USUAL_CHARACTERS) / rate, FIXED_BYTES + 2 * min(characters, MOST_CHARACTERS)
