@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from shoal.intake import FileReaders, Limits
 from shoal.jobs.limits import run_memory_mib
-from shoal.labeling import WordNamer
+from shoal.labeling import WordNamer, read_stop_words
 from shoal.repositories.audit import Audit
 from shoal.repositories.retention_clock import RetentionClock
 from shoal.runs.config.planning import Planning
@@ -163,7 +163,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
             generations,
             checkpoints,
             now,
-            GroupNaming(WordNamer(), models, metadata, documents_store, answers, spendings),
+            GroupNaming(_word_namer(settings), models, metadata, documents_store, answers, spendings),
             threads=settings.threads,
             worth_seconds=settings.checkpoint_seconds,
         ),
@@ -181,3 +181,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
         bulk=bulk,
         disk=disk,
     )
+
+
+def _word_namer(settings: Settings) -> WordNamer:
+    return WordNamer(stop_words=read_stop_words(settings.stop_words or None, "SHOAL_STOP_WORDS"))

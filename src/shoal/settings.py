@@ -112,6 +112,8 @@ class Settings:
     """The most that naming may cost an organisation in a month (UTC), in US dollars; 0 for no limit."""
     threads: int = 0
     """Threads of a run; 0 takes all cores."""
+    stop_words: str = ""
+    """A file of words that no name of a cluster contains, beside the function words of each language."""
     audit_days: int = 90
     """How long rows of the audit log are kept, in days."""
     audit_rows: int = 1_000_000

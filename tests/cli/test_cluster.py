@@ -77,6 +77,18 @@ def test_the_folder_holds_members_centroids_and_summary(here: Command, parquet: 
     assert [entry["size"] for entry in content["clusters"]] == [20, 20, 20]
 
 
+def test_no_name_contains_a_word_of_the_stop_words_file(here: Command, parquet: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("rain  # the weather\n")
+
+    done = here("cluster", parquet, "--clusters", 3, "--stop-words", tmp_path / "words.txt", "--out", "out")
+    refused = here("cluster", parquet, "--stop-words", "nowhere.txt")
+
+    assert done.code == 0
+    words = [word for c in summary(tmp_path / "out")["clusters"] for word in (c["label"], *c["keywords"])]
+    assert words and not any("rain" in word.casefold().split() for word in words)
+    assert refused.code == 2 and "--stop-words: cannot be read" in refused.err
+
+
 def test_hdbscan_separates_the_topics(here: Command, parquet: Path, documents: pa.Table, tmp_path: Path) -> None:
     here("cluster", parquet, "--out", "found", "--algorithm", "hdbscan", "--param", "min_cluster_size=5")
 

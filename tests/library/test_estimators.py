@@ -154,3 +154,13 @@ def test_a_column_of_vectors_is_fitted_as_its_rows(column: Any) -> None:
 def test_a_missing_text_is_reported() -> None:
     with pytest.raises(shoal.ShoalError, match="text: must have one value per vector"):
         shoal.KMeans(3).fit(ROWS, text=TEXTS[1:])
+
+
+def test_stop_words_are_in_no_name_and_wrong_ones_are_refused() -> None:
+    stop = {word.casefold() for word in ABOUT[0].split()}
+
+    fitted = shoal.KMeans(3, stop_words=stop).fit(ROWS, text=TEXTS)
+
+    assert not any(stop & set(name.casefold().split()) for name in fitted.cluster_names_)
+    with pytest.raises(InvalidField, match="stop_words"):
+        shoal.KMeans(3, stop_words="nowhere.txt").fit(ROWS, text=TEXTS)

@@ -28,6 +28,7 @@ def analyse(
     origin: NDArray[np.float64] | None = None,
     namer: Namer | None = None,
     budget: Budget | None = None,
+    stop_words: frozenset[str] = frozenset(),
 ) -> Analysis:
     """Cluster the points, number the clusters by rank, and name them from the texts.
 
@@ -44,6 +45,8 @@ def analyse(
         As for `compute`.
     namer, budget
         What names the clusters, and what it may cost. None counts the documents' own words, which is free.
+    stop_words : frozenset of str
+        Case-folded words that no name from the documents' words contains.
 
     Raises
     ------
@@ -53,5 +56,7 @@ def analyse(
         From `progress`.
     """
     clusters = find_clusters(points, texts, plan, progress, places_before, origin=origin)
-    names = write_names(write_briefs(clusters, texts), namer or WordNamer(), budget or Budget(), progress)
+    names = write_names(
+        write_briefs(clusters, texts), namer or WordNamer(stop_words=stop_words), budget or Budget(), progress
+    )
     return build_analysis(ids, texts, clusters, rank_clusters(clusters), names)

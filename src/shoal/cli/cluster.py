@@ -55,6 +55,7 @@ def cluster(
     ] = True,
     map: Annotated[bool, typer.Option(help="Draw the map (x, y) and look for near-duplicates.")] = True,
     labels: Annotated[bool, typer.Option(help="Name the clusters from texts.")] = True,
+    stop_words: Annotated[Path | None, typer.Option(help="A file of words that no name contains.")] = None,
     all: Annotated[bool, typer.Option("--all", help="Print every cluster, not the first 40.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only estimate the cost: time, memory, disk.")] = False,
     tree: Annotated[bool, typer.Option("--tree", help="Show broad groups and the clusters in them.")] = False,
@@ -73,6 +74,7 @@ def cluster(
     from shoal.cli.where import parse_where
     from shoal.files.paths.addresses import check_is_local, parse_place
     from shoal.files.paths.shards import results_name
+    from shoal.labeling import read_stop_words
     from shoal.library.from_columns import ClusterOptions
     from shoal.library.from_file import cluster_file, plan_file
     from shoal.library.output.write_targets import check_target
@@ -100,6 +102,7 @@ def cluster(
         seed=seed,
         threads=threads,
         map=map,
+        stop_words=read_stop_words(stop_words, "--stop-words"),
     )
     request = Request(
         path=file,
@@ -140,6 +143,7 @@ def cluster(
         reproduced_options |= {
             "--sample": [sample],
             "--seed": [None if seed == ClusterOptions().seed else seed],
+            "--stop-words": [stop_words],
             "--out": [out],
         }
         flags = {"--no-normalize": not normalize, "--no-labels": not labels, "--no-map": not map}

@@ -21,7 +21,7 @@ from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import MAX_SEED, ignore_progress
 from shoal.engine.rows.geometry import check_points, unit_rows
 from shoal.errors import InvalidField
-from shoal.labeling import Name, name_clusters
+from shoal.labeling import Name, name_clusters, read_stop_words
 from shoal.library.input.arguments import series_to_frame, split_vectors
 from shoal.library.input.conversion import to_texts
 from shoal.precision import Split, center_on_mean, is_rest_significant, split_float32
@@ -44,6 +44,7 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     normalize: bool
     random_state: int | np.random.RandomState | None
     n_jobs: int | None
+    stop_words: Iterable[str] | str | None
 
     @abstractmethod
     def _algorithm_params(self) -> tuple[str, dict[str, Any]]:
@@ -75,7 +76,7 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             scikit-learn refuses the rows.
         """
         rows = validate_data(self, _to_rows(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
-        texts = to_texts(text, len(rows))
+        texts, stop_words = to_texts(text, len(rows)), read_stop_words(self.stop_words)
         self._origin = self._find_origin(split_float32(rows))
         points = self._prepare(rows)
         algorithm, params_given = self._algorithm_params()
@@ -86,7 +87,7 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 points, params, seed=self._draw_seed(), threads=self._thread_count(), progress=ignore_progress
             )
         self._store_fit(points, result)
-        self._name_clusters(texts)
+        self._name_clusters(texts, stop_words)
         return self
 
     def fit_predict(self, X: object, y: object = None, *, text: Iterable[object] | None = None) -> Integers:  # noqa: N803
@@ -184,12 +185,14 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         means = cluster_means(points, labels, clusters)
         self.cluster_centers_ = means.astype(np.float32) if self._origin is None else means + self._origin
 
-    def _name_clusters(self, texts: list[str] | None) -> None:
+    def _name_clusters(self, texts: list[str] | None, stop_words: frozenset[str]) -> None:
         clusters = len(self.cluster_centers_)
         names = [Name(f"Cluster {number}", ()) for number in range(clusters)]
         if texts is not None:
             centers = self.cluster_centers_.astype(np.float32)
-            names = name_clusters(texts, self.labels_.astype(np.int32), clusters, centroids=centers)
+            names = name_clusters(
+                texts, self.labels_.astype(np.int32), clusters, centroids=centers, stop_words=stop_words
+            )
         self.cluster_names_ = [name.label for name in names]
         self.cluster_keywords_ = [name.keywords for name in names]
 

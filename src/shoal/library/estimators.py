@@ -4,6 +4,7 @@ As everywhere in Shoal, directions are compared (`normalize=True`), which is wha
 of scikit-learn compare rows as they are, which is one flag away.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ class KMeans(Clusterer):
         Seed, or where to draw it from at each fit. None is a fixed seed: every fit gives the same clusters.
     n_jobs : int or None, default None
         Threads; None and negative numbers use all cores. The result does not depend on it.
+    stop_words : sequence of str or path, default None
+        Words that no name or keyword contains, or a text file with a word on each line.
 
     Attributes
     ----------
@@ -75,6 +78,7 @@ class KMeans(Clusterer):
         normalize: bool = True,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
+        stop_words: Iterable[str] | str | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -84,6 +88,7 @@ class KMeans(Clusterer):
         self.normalize = normalize
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.stop_words = stop_words
 
     def _algorithm_params(self) -> tuple[str, dict[str, Any]]:
         names = ("n_clusters", "init", "n_init", "max_iter", "tol")
@@ -128,6 +133,8 @@ class HDBSCAN(Clusterer):
         Seed, or where to draw it from at each fit. None is a fixed seed: every fit gives the same clusters.
     n_jobs : int or None, default None
         Threads; None and negative numbers use all cores. The result does not depend on it.
+    stop_words : sequence of str or path, default None
+        Words that no name or keyword contains, or a text file with a word on each line.
 
     Attributes
     ----------
@@ -161,6 +168,7 @@ class HDBSCAN(Clusterer):
         normalize: bool = True,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
+        stop_words: Iterable[str] | str | None = None,
     ) -> None:
         self.min_cluster_size = min_cluster_size
         self.min_samples = min_samples
@@ -174,6 +182,7 @@ class HDBSCAN(Clusterer):
         self.normalize = normalize
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.stop_words = stop_words
 
     def _algorithm_params(self) -> tuple[str, dict[str, Any]]:
         names = (
@@ -208,6 +217,8 @@ class AutoCluster(Clusterer):
         Seed, or where to draw it from at each fit. None is a fixed seed: every fit gives the same clusters.
     n_jobs : int or None, default None
         Threads; None and negative numbers use all cores. The result does not depend on it.
+    stop_words : sequence of str or path, default None
+        Words that no name or keyword contains, or a text file with a word on each line.
 
     Attributes
     ----------
@@ -242,6 +253,7 @@ class AutoCluster(Clusterer):
         normalize: bool = True,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
+        stop_words: Iterable[str] | str | None = None,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.min_cluster_size = min_cluster_size
@@ -250,6 +262,7 @@ class AutoCluster(Clusterer):
         self.normalize = normalize
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.stop_words = stop_words
 
     def _algorithm_params(self) -> tuple[str, dict[str, Any]]:
         names = ("n_neighbors", "min_cluster_size", "noise_level", "n_clusters")

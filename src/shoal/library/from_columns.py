@@ -49,6 +49,8 @@ class ClusterOptions:
     threads: int = 0
     map: bool = True
     """Whether to compute a map, and near-duplicates with it."""
+    stop_words: frozenset[str] = frozenset()
+    """Case-folded words that no name contains."""
 
 
 def cluster_columns(
@@ -105,7 +107,7 @@ def cluster_columns(
     checksums = row_checksums(points, normalize=options.normalize)
     plan, plan_warnings = _decide_plan(points, options, progress)
     places = None if like is None else _find_earlier_places(ids, like)
-    analysis = analyse(ids, points, texts, plan, progress, places, origin=origin)
+    analysis = analyse(ids, points, texts, plan, progress, places, origin=origin, stop_words=options.stop_words)
     if order is not None:
         analysis, checksums = _restore_order(analysis, order), checksums[np.argsort(order)]
     return Clustering(

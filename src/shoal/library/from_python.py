@@ -16,7 +16,7 @@ from shoal.errors import InvalidField
 from shoal.files.ids.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
 from shoal.files.paths.addresses import Places, is_address, parse_place
-from shoal.labeling import document_text
+from shoal.labeling import document_text, read_stop_words
 from shoal.library.clustering import Clustering, Kept
 from shoal.library.from_columns import ClusterOptions, cluster_columns
 from shoal.library.from_file import cluster_file
@@ -47,7 +47,7 @@ _LABEL: Final = "data"
 _MAX_NAMES: Final = 64
 _ARGUMENTS: Final = (
     "data", "vector", "text", "id", "algorithm", "n_clusters", "normalize", "centroid_method", "sample_size", "seed",
-    "threads", "encoding", "like", "progress",
+    "threads", "stop_words", "encoding", "like", "progress",
 )  # fmt: skip
 
 
@@ -66,6 +66,7 @@ def cluster(
     sample_size: int | None = None,
     seed: int = 42,
     threads: int = 0,
+    stop_words: Iterable[str] | str | os.PathLike[str] | None = None,
     encoding: str | None = None,
     like: Clustering | None = None,
     progress: Progress | bool = False,
@@ -109,6 +110,8 @@ def cluster(
         The same data, parameters and seed give the same clusters.
     threads : int, default 0
         Number of threads; 0 uses all cores. The result does not depend on it.
+    stop_words : sequence of str or path, optional
+        Words that no name or keyword contains, or a text file with a word on each line.
     encoding : str, optional
         Encoding of a text file that is not UTF-8, such as "cp1252" for CSV files saved by Excel. Only for files.
     like : Clustering, optional
@@ -157,6 +160,7 @@ def cluster(
         sample_size=None if sample_size is None else parse_integer("sample_size", sample_size, 1),
         seed=parse_integer("seed", seed, 0),
         threads=parse_integer("threads", threads, 0),
+        stop_words=read_stop_words(stop_words),
     )
     on_progress = _print_progress if progress is True else ignore_progress if progress is False else progress
     data = _combine_with_texts(data, vector)

@@ -26,14 +26,19 @@ _BROAD = 4
 """Ratio of clusters in the finest layer from which a layer is broad, and named from the labels of its parts."""
 
 
+@dataclass(frozen=True, slots=True)
 class WordNamer:
     """Names clusters by the words of their own documents. It is free, so it ignores the budget."""
+
+    stop_words: frozenset[str] = frozenset()
+    """Case-folded words that no name contains, besides the function words of each language."""
 
     def name(self, brief: Brief, budget: Budget, progress: Progress | None = None) -> list[list[Name]]:
         """See `Namer`."""
         if brief.texts is None:
             return [[Name.of_number(number) for number in range(layer.clusters)] for layer in brief.layers]
-        return name_layers(brief.texts, brief.layers, chosen=brief.chosen, progress=progress)
+        stop_words = self.stop_words
+        return name_layers(brief.texts, brief.layers, chosen=brief.chosen, progress=progress, stop_words=stop_words)
 
 
 def name_clusters(
@@ -43,19 +48,26 @@ def name_clusters(
     *,
     centroids: Points | None = None,
     progress: Progress | None = None,
+    stop_words: frozenset[str] = frozenset(),
 ) -> list[Name]:
     """Name each of the `clusters` from the words of its own documents.
 
     `texts` (n) and `labels` (n,) are aligned; -1 is noise and not read. `centroids` (k, d) are as in `Partition`. Equal
     texts count once for a cluster, and of large clusters an even sample is read. A cluster without a readable word is
-    called "Cluster N". `progress` receives the fraction that is done and may raise to stop. The same input gives the
-    same names.
+    called "Cluster N". `progress` receives the fraction that is done and may raise to stop. `stop_words` (case-folded)
+    are in no name. The same input gives the same names.
     """
-    return name_layers(texts, [Partition(labels, clusters, centroids)], progress=progress)[0]
+    partition = Partition(labels, clusters, centroids)
+    return name_layers(texts, [partition], progress=progress, stop_words=stop_words)[0]
 
 
 def name_layers(
-    texts: Sequence[str], layers: Sequence[Partition], *, chosen: int = 0, progress: Progress | None = None
+    texts: Sequence[str],
+    layers: Sequence[Partition],
+    *,
+    chosen: int = 0,
+    progress: Progress | None = None,
+    stop_words: frozenset[str] = frozenset(),
 ) -> list[list[Name]]:
     """Name the clusters of several layers, coarse to fine, and read the texts once for all of them.
 
@@ -75,6 +87,8 @@ def name_layers(
         The position of the layer that people see first.
     progress : callable
         Receives the fraction that is done, and may raise to stop.
+    stop_words : frozenset of str
+        Case-folded words that no name contains, besides the function words of each language.
     """
     report = progress or _silent
     values = find_values(texts)
@@ -85,7 +99,8 @@ def name_layers(
     rows, cells, count = rows_to_read(texts, [layer.labels for layer in layers], first)
     read = drop_boilerplate([texts[row] for row in rows], cells)
     numerals = topical_numerals(read, cells, count)
-    table = tokenize(read, lambda fraction: report(0.6 * fraction), numerals, most=words_per_text(len(read)))
+    most = words_per_text(len(read))
+    table = tokenize(read, lambda fraction: report(0.6 * fraction), numerals, stop_words, most)
     report(0.6)
     parts = [Partition(layer.labels[rows], layer.clusters, layer.centroids) for layer in layers]
     if not len(table):
@@ -104,6 +119,7 @@ def name_layers(
         ]
         for labels, candidates in named_layers
     ]
+    read = [text if stop_words.isdisjoint(text.casefold().split()) else "" for text in read] if stop_words else read
     return [_in_full(names, layer, part, read) for names, layer, part in zip(named, layers, parts, strict=True)]
 
 

@@ -303,9 +303,9 @@ class _Sums:
 
     def __init__(self, words: _Words, rare: Bools, glued: Bools) -> None:
         self.words = words
-        self.rare, self.barriers, self.strong, self.content, self.alone = (
+        self.rare, self.stopped, self.barriers, self.strong, self.content, self.alone = (
             np.concatenate([[0], np.cumsum(mask)])
-            for mask in (rare, words.barrier, words.strong, words.content, ~glued)
+            for mask in (rare, words.has(Role.STOPPED), words.barrier, words.strong, words.content, ~glued)
         )
 
     def terms(self, length: int) -> Ints:
@@ -317,7 +317,8 @@ class _Sums:
         last = start + length - 1
         good = words.ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
         start, last = start[good], last[good]
-        good = (self.rare[last + 1] == self.rare[start]) & (self.strong[last + 1] > self.strong[start])
+        good = (self.rare[last + 1] == self.rare[start]) & (self.stopped[last + 1] == self.stopped[start])
+        good &= self.strong[last + 1] > self.strong[start]
         good &= self.barriers[last] <= self.barriers[np.minimum(start + 1, last)]
         good &= (words.negated_at[start] <= last) & (words.negated_at[last] <= last)
         if length > LONGEST_TERM:
@@ -334,6 +335,7 @@ class _Sums:
         good = words.segment_ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
         good &= (words.negated_at[start] <= last) & (words.negated_at[last] <= last)
         good &= ~(words.begins[start] & words.ends[last]) & (self.rare[last + 1] == self.rare[start])
+        good &= self.stopped[last + 1] == self.stopped[start]
         # "Is my card here?" is a question; "is wrong" is what a removed number left of a sentence.
         verb = words.opener & ~words.has(Role.BARRIER)
         good &= ~(verb & _after(words.content, words.segment_ends))[start]

@@ -53,6 +53,8 @@ class Role(IntFlag):
     """May stand between a negation and what it reverses."""
     PHRASAL = 262144
     TIED = 524288
+    STOPPED = 1048576
+    """A stop word of the user: no phrase contains it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ def _role(form: str, language: Language, stop_words: frozenset[str], trailing: f
     if form in language.function or ("'" in form and base in language.function) or (len(form) < 2 and not glued):
         role |= Role.FUNCTION
     if form in stop_words:
-        role |= Role.FUNCTION | Role.BARRIER
+        role |= Role.FUNCTION | Role.STOPPED
     for words, flag in (
         (language.barriers, Role.BARRIER),
         (language.openers, Role.OPENER),
