@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels
 from shoal.labeling.words.common_words import evenly_used
+from shoal.labeling.words.negation import after, before, find_reversed, find_trailing_negations, find_unfinished
 from shoal.labeling.words.tokens import Role, TokenTable
 
 __all__ = ["Phrases", "count_phrases"]
@@ -22,10 +23,6 @@ LONGEST_TERM = 5
 LONGEST_GLUED = 8
 """In scripts without spaces a token is one character."""
 LONGEST_REMARK = 6
-NEGATION_REACH = 6
-"""Words negated by "isn't" at the beginning of a question ("isn't my new card working")."""
-NEGATED_AFTER, NEGATED_BEFORE = 4, 4
-"""Words after a negation, and before a trailing one, that it may negate if there are only function words between."""
 FEW_DOCUMENTS = 6
 """In a smaller cluster a phrase may occur in one document only."""
 
@@ -171,47 +168,29 @@ def _words(table: TokenTable, common: Bools) -> _Words:
     opens[1:] = segments[1:] != segments[:-1]
     closes = np.roll(opens, -1)
     negation = has(Role.NEGATION) | has(Role.TRAILING_NEGATION)
-    measured = _before(has(Role.MEASURE), opens)
+    measured = before(has(Role.MEASURE), opens)
     degree = has(Role.DEGREE) & measured
-    tied = has(Role.TIED) & _before(has(Role.PHRASAL), opens)
+    tied = has(Role.TIED) & before(has(Role.PHRASAL), opens)
     content = (~has(Role.FUNCTION) & ~(common & ~negation)) | negation | degree | tied
     joined, particle, modifier = has(Role.JOINED), has(Role.PARTICLE) | tied, has(Role.MODIFIER)
     inner_joint = np.roll(joined & ~opens, -1)
-    asks = has(Role.CONTRACTED) & _after(has(Role.DETERMINER | Role.BARRIER), closes)
+    asks = has(Role.CONTRACTED) & after(has(Role.DETERMINER | Role.BARRIER), closes)
     return _Words(
         stems=stems,
         roles=roles,
         segments=segments,
         content=content,
-        begins=(content & ~particle & ~joined & ~measured & ~asks) | _after(content & measured, closes),
-        ends=content
-        & ~inner_joint
-        & ~has(Role.NEGATION)
-        & ~modifier
-        & ~_find_unfinished(roles, content, opens, closes),
-        barrier=has(Role.BARRIER) & ~_before(has(Role.NEGATION), opens),
+        begins=(content & ~particle & ~joined & ~measured & ~asks) | after(content & measured, closes),
+        ends=content & ~inner_joint & ~has(Role.NEGATION) & ~modifier & ~find_unfinished(roles, content, opens, closes),
+        barrier=has(Role.BARRIER) & ~before(has(Role.NEGATION), opens),
         joined=joined,
         opener=has(Role.OPENER),
         strong=content & ~negation & ~particle & ~degree & ~modifier,
-        reversed=_find_reversed(roles, content, opens, closes),
-        negated_at=_find_trailing_negations(roles, content, closes),
+        reversed=find_reversed(roles, content, opens, closes),
+        negated_at=find_trailing_negations(roles, content, closes),
         segment_begins=opens,
         segment_ends=closes,
     )
-
-
-def _before(mask: Bools, opens: Bools) -> Bools:
-    """Return the words whose left neighbour in the segment is in the mask."""
-    out = np.roll(mask, 1)
-    out[opens] = False
-    return out
-
-
-def _after(mask: Bools, closes: Bools) -> Bools:
-    """Return the words whose right neighbour in the segment is in the mask."""
-    out = np.roll(mask, -1)
-    out[closes] = False
-    return out
 
 
 def _smallest_clusters(partitions: Sequence[Labels]) -> NDArray[np.float64]:
@@ -221,49 +200,6 @@ def _smallest_clusters(partitions: Sequence[Labels]) -> NDArray[np.float64]:
         sizes = np.bincount(labels[labels >= 0], minlength=1).astype(np.float64)
         smallest = np.minimum(smallest, np.where(labels >= 0, sizes[np.maximum(labels, 0)], np.inf))
     return smallest
-
-
-def _find_reversed(roles: NDArray[np.int32], content: Bools, opens: Bools, closes: Bools) -> Bools:
-    """Find words that a word before them negates: a phrase that begins with one would say the opposite.
-
-    The word after "not" (function words and adverbs skipped), and all that follows a negation which begins a question
-    ("isn't my new card working").
-    """
-    negation = (roles & int(Role.NEGATION | Role.TRAILING_NEGATION)) > 0
-    skipped = ~content | ((roles & int(Role.ADVERB)) > 0)
-    reach, out = _before(negation, opens), np.zeros(len(roles), np.bool_)
-    for _ in range(NEGATED_AFTER):
-        out |= reach
-        reach = _before(reach & skipped, opens)
-    questions = negation & (opens | _before((roles & int(Role.OPENER)) > 0, opens)) & _after(~content, closes)
-    return out | _within(questions, opens)
-
-
-def _find_trailing_negations(roles: NDArray[np.int32], content: Bools, closes: Bools) -> Ints:
-    """Return for each word the place of the negation after it that reverses it ("Karte funktioniert seit heute nicht"),
-    function words and adverbs skipped; its own place for none."""
-    trailing = (roles & int(Role.TRAILING_NEGATION)) > 0
-    skipped = ~content | ((roles & int(Role.ADVERB)) > 0)
-    position = np.arange(len(roles))
-    at, reach = position.copy(), _after(trailing, closes)
-    for distance in range(1, NEGATED_BEFORE + 1):
-        at[reach & (at == position)] += distance
-        reach = _after(reach & skipped, closes)
-    return at
-
-
-def _find_unfinished(roles: NDArray[np.int32], content: Bools, opens: Bools, closes: Bools) -> Bools:
-    """Find trailing negations of the word after them: "wurde nicht" before "gebucht"."""
-    trailing = (roles & int(Role.TRAILING_NEGATION)) > 0
-    return trailing & _before(~content, opens) & _after(content, closes)
-
-
-def _within(starts: Bools, opens: Bools) -> Bools:
-    """Return up to NEGATION_REACH words after each start, in its segment."""
-    position = np.arange(len(starts))
-    last = np.maximum.accumulate(np.where(starts, position, -NEGATION_REACH - 1))
-    segment = np.maximum.accumulate(np.where(opens, position, 0))
-    return (last >= segment) & (last < position) & (position - last <= NEGATION_REACH)
 
 
 # ── occurrences ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -295,7 +231,7 @@ def _spans(table: TokenTable, words: _Words, sizes: NDArray[np.float64]) -> tupl
     spans = Spans.join(parts)
     last = spans.starts + spans.lengths - 1
     follows = words.content | words.has(Role.LIGHT | Role.DETERMINER)
-    return spans, ~_after(follows, words.segment_ends)[last]
+    return spans, ~after(follows, words.segment_ends)[last]
 
 
 class _Sums:
@@ -338,7 +274,7 @@ class _Sums:
         good &= self.stopped[last + 1] == self.stopped[start]
         # "Is my card here?" is a question; "is wrong" is what a removed number left of a sentence.
         verb = words.opener & ~words.has(Role.BARRIER)
-        good &= ~(verb & _after(words.content, words.segment_ends))[start]
+        good &= ~(verb & after(words.content, words.segment_ends))[start]
         has_content = self.content[last + 1] > self.content[start]
         dangling = words.has(Role.DETERMINER | Role.PREPOSITION | Role.MODIFIER)
         if length == 1:
