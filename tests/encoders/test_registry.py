@@ -37,8 +37,11 @@ def test_a_few_foreign_texts_among_english_ones_change_nothing() -> None:
     ("uri", "part"),
     [
         ("statik", "Did you mean static?"),
+        ("onnxx:folder", "Did you mean onnx?"),
         ("nothing", "Known are static, corpus"),
         ("static:x", "Write static."),
+        ("openai:", "Write openai:MODEL"),
+        ("onnx", "Write onnx:FOLDER."),
     ],
 )
 def test_a_wrong_uri_names_what_is_known(uri: str, part: str) -> None:

@@ -22,9 +22,37 @@ def open_corpus(address: str) -> Encoder:
     return CorpusEncoder()
 
 
+def open_sentence_transformers(address: str) -> Encoder:
+    from shoal.encoders.sentence_transformers import open_model
+
+    return open_model(address)
+
+
+def open_model2vec(address: str) -> Encoder:
+    from shoal.encoders.model2vec import open_model
+
+    return open_model(address)
+
+
+def open_onnx(address: str) -> Encoder:
+    from shoal.encoders.onnx import open_folder
+
+    return open_folder(address)
+
+
+def open_endpoint(address: str) -> Encoder:
+    from shoal.encoders.endpoint import open_model
+
+    return open_model(address)
+
+
 ENCODERS: Final[dict[str, tuple[str, Callable[[str], Encoder]]]] = {
     "static": ("", open_static),
     "corpus": ("", open_corpus),
+    "sentence-transformers": ("MODEL_OR_FOLDER", open_sentence_transformers),
+    "model2vec": ("MODEL_OR_FOLDER", open_model2vec),
+    "onnx": ("FOLDER", open_onnx),
+    "openai": ("MODEL or MODEL@URL", open_endpoint),
 }
 """What follows the colon, if anything does, and what opens it; nothing is imported before it is asked for."""
 TEXTS_A_SECOND: Final = {"static": 25_000.0, "corpus": 8_000.0, "model2vec": 10_000.0, "openai": 200.0}

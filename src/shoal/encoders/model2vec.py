@@ -1,0 +1,71 @@
+"""Static models of model2vec, from their hub or a folder: several languages, one vector for each token."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from shoal.columns import Points
+from shoal.encoders.base import Progress
+from shoal.encoders.batches import text_batches
+from shoal.encoders.missing import import_optional
+from shoal.errors import InvalidField
+
+__all__ = ["Model2VecEncoder", "open_model"]
+
+MOST_TEXTS: Final = 4_096
+
+
+def open_model(address: str) -> "Model2VecEncoder":
+    """Open a model by name or folder. Raises InvalidField if the package is missing or the model can't be loaded."""
+    package = import_optional("model2vec", "model2vec")
+    try:
+        model = package.StaticModel.from_pretrained(address)
+    except (OSError, ValueError) as error:
+        raise InvalidField("encoder", f"can't be loaded ({type(error).__name__})", value=address) from None
+    return Model2VecEncoder(address, model)
+
+
+class Model2VecEncoder:
+    """A static model; it reads a text of any length.
+
+    Parameters
+    ----------
+    address : str
+    model : object
+        With `encode` and `dim`.
+    """
+
+    def __init__(self, address: str, model: Any) -> None:
+        self.address = address
+        self.model = model
+
+    @property
+    def name(self) -> str:
+        return f"model2vec:{self.address}"
+
+    @property
+    def dimension(self) -> int:
+        return int(self.model.dim)
+
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
+        """Encode whole texts.
+
+        Parameters
+        ----------
+        texts : sequence of str, length n
+        progress : callable, optional
+            Receives the fraction that is done, and may raise to stop.
+
+        Returns
+        -------
+        (n, d) float32
+            Rows of norm 1; 0 for a text without any known token.
+        """
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        for rows in text_batches(texts, MOST_TEXTS):
+            vectors[rows] = self.model.encode(list(texts[rows]), max_length=None, use_multiprocessing=False)
+            if progress:
+                progress(rows.stop / len(texts))
+        norms = np.linalg.norm(vectors, axis=1)[:, None]
+        return np.asarray(vectors / np.maximum(norms, np.float32(1e-12)), np.float32)
