@@ -63,7 +63,7 @@ def official(
     """Both clients on a server that has a model connected, with the three topics in the collection `docs`."""
     folder: Path = tmp_path_factory.mktemp("models")
     (folder / "models.toml").write_text(f'[servers.local]\nurl = "{provider.url}/v1"\n')
-    environ = {
+    environ: Any = {
         "SHOAL_LLM": f"openai:{MODEL}, local:*",
         "SHOAL_MODELS": str(folder / "models.toml"),
         "SHOAL_OPENAI_URL": f"{provider.url}/v1",
@@ -107,11 +107,10 @@ def _execute(official: Official, id: str, **overrides: Any) -> Any:
 
 def test_every_field_of_the_labelling_is_read_back_as_it_was_sent(official: Official) -> None:
     id = _create(official, "read back", candidate_labels={"Billing": "money", "Travel": "flights", "Weather": ""})
-    shown = official.clusters.get_cluster(id).llm_labeling
-    patched = official.clusters.patch_cluster(
+    shown: Any = official.clusters.get_cluster(id).llm_labeling
+    patched: Any = official.clusters.patch_cluster(
         id, request(PatchClusterRequest, llm_labeling={**LABELING, "response_shape": "how they feel"})
     ).llm_labeling
-    assert shown is not None and patched is not None
     sent = {**LABELING, "candidate_labels": {"Billing": "money", "Travel": "flights", "Weather": ""}}
     read = json.loads(shown.to_json())
     assert {name: read[name] for name in sent if name != "labeling_inputs"} == {
@@ -153,7 +152,7 @@ def test_failures_of_the_model_are_json_texts_and_the_task_says_so(official: Off
         task, run = _execute(official, id)
     finally:
         provider.behave = _behave
-    cluster = official.clusters.get_cluster(id)
+    cluster: Any = official.clusters.get_cluster(id)
     errors = [json.loads(text) for text in run.llm_labeling_errors]
     assert (run.status, task.status.value, cluster.status.value) == (
         "completed", "COMPLETED_WITH_ERRORS", "COMPLETED_WITH_ERRORS",
