@@ -52,8 +52,8 @@ def provider() -> Iterator[FakeProvider]:
         yield fake
 
 
-def _behave(asked: Asked) -> Reply:
-    return answer_well(asked, mood="calm")
+def _behave(question: Asked) -> Reply:
+    return answer_well(question, mood="calm")
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +130,8 @@ def test_labels_summaries_and_keywords_of_the_model_are_read(official: Official,
         (c.label, c.summary, c.keywords) for c in run.centroids
     ]
     assert provider.keys and set(provider.keys) == {"Bearer key-of-the-operator"}
-    assert {asked.body["model"] for asked in provider.asked} == {MODEL}
-    assert {asked.body["temperature"] for asked in provider.asked} == {0.2}
+    assert {question.body["model"] for question in provider.asked} == {MODEL}
+    assert {question.body["temperature"] for question in provider.asked} == {0.2}
 
 
 def test_a_model_that_the_sdk_does_not_know_is_chosen_through_the_parameters(
@@ -162,7 +162,7 @@ def test_failures_of_the_model_are_json_texts_and_the_task_says_so(official: Off
     assert cluster.llm_labeling_errors == run.llm_labeling_errors and all(c.label for c in run.centroids)
 
 
-def test_a_label_by_hand_stays_and_no_model_is_asked_for_it(official: Official, provider: FakeProvider) -> None:
+def test_a_label_by_hand_stays_and_costs_nothing(official: Official, provider: FakeProvider) -> None:
     id = _create(official, "by hand")
     _, run = _execute(official, id)
     official.executions.patch_execution_labels_clusters_id_run(
