@@ -15,6 +15,10 @@ __all__ = ["NamingCost", "labeling_of", "plan_naming"]
 
 _SECONDS_A_CALL: Final = 2.0
 """Of waiting for an answer of a few words."""
+_BRIEFS: Final = 2
+"""Of a clustering: its layers, and the levels of groups above them."""
+_BYTES: Final = 128 * 2**20
+"""Memory of what speaks with a provider."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +32,9 @@ class NamingCost:
     llm_cost: float | None = None
     llm_budget: float | None = None
     seconds: float = 0.0
+    longest_seconds: float = 0.0
+    """After which what is not named yet is named from words."""
+    bytes: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -67,6 +74,8 @@ def plan_naming(
         llm_cost=expected.cost,
         llm_budget=budget,
         seconds=expected.calls * _SECONDS_A_CALL / max(connection.limits.concurrency, 1),
+        longest_seconds=connection.limits.total * max(len(clusters), 1) * _BRIEFS,
+        bytes=_BYTES,
         notes=_notes(connection.name, expected.cost, budget),
     )
 

@@ -103,9 +103,9 @@ class Planning:
         output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
         disk, free = documents * (MEMBER_BYTES + _KEPT_BYTES + output), self._free()
         naming = self._naming(scope, cluster, request, documents_filter, counts)
-        held = _BASE_BYTES + documents * _ROW_BYTES + naming.bytes
-        memory = int(held + cost.bytes)
         by_model = self._by_model(scope, cluster, request, documents)
+        held = _BASE_BYTES + documents * _ROW_BYTES + naming.bytes + by_model.bytes
+        memory = int(held + cost.bytes)
         seconds = wall_seconds(cost, self._threads) + naming.cpu_seconds + documents * _OUTPUT_SECONDS
         seconds += by_model.seconds
         seconds = round(seconds + 0.1, 1)
@@ -123,7 +123,7 @@ class Planning:
             documents=documents,
             dimensions=sum(sizes),
             seconds=seconds,
-            seconds_limit=self._longest(seconds),
+            seconds_limit=self._longest(seconds, by_model.longest_seconds),
             peak_memory_bytes=memory,
             memory_limit_bytes=limit,
             disk_bytes=disk,
@@ -138,9 +138,11 @@ class Planning:
             notes=[*notes, *by_model.notes],
         )
 
-    def _longest(self, seconds: float) -> float:
-        """Return the time limit of an attempt, with a margin for errors of the estimate and a busy machine."""
-        return min(max(_TIME_LIMIT_FACTOR * seconds, _MIN_TIME_LIMIT), self._run_seconds) if self._run_seconds else 0.0
+    def _longest(self, seconds: float, of_model: float) -> float:
+        """Return the time limit of an attempt, with a margin for errors of the estimate, a busy machine and a slow
+        model, which must not fail a run."""
+        limit = max(_TIME_LIMIT_FACTOR * seconds, _MIN_TIME_LIMIT) + of_model
+        return min(limit, self._run_seconds) if self._run_seconds else 0.0
 
     def _naming(
         self,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shoal.errors import InvalidField
@@ -15,6 +15,8 @@ __all__ = ["Choice", "ConnectedModels", "instructions_of"]
 
 _FIELD: Final = "SHOAL_LLM"
 _ANY: Final = "*"
+_SHARE_OF_RUN: Final = 0.25
+"""Of the longest time of a run, for the names of one clustering."""
 NOT_CONNECTED: Final = "no language model is connected to this server"
 
 
@@ -53,6 +55,9 @@ class ConnectedModels:
         if not allowed:
             return ConnectedModels()
         providers = Providers.read({**environ, **({"SHOAL_MODELS": settings.models} if settings.models else {})})
+        if settings.run_seconds:  # naming ends before the run would be given up
+            total = min(providers.limits.total, settings.run_seconds * _SHARE_OF_RUN)
+            providers = replace(providers, limits=replace(providers.limits, total=total))
         for uri in allowed:
             if "@" in uri:
                 remedy = "Write the server into the file that SHOAL_MODELS names."
