@@ -1,5 +1,6 @@
 """The fields selected for the text of a document."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -26,6 +27,32 @@ def article(i: int) -> dict[str, object]:
         "metadata": {"note": f"A reader wrote that the story {i} was well worth her time", "author_id": f"a{i}"},
         "tags": ["animals", f"tag{i}"],
     }
+
+
+@pytest.mark.parametrize(
+    ("field", "write"),
+    [
+        ("_internal", lambda i: {"note": f"this is an internal note about the processing of document {i}"}),
+        ("_shoal", lambda i: {"summary": f"Documents about refunds, and how the bank handles them {i}"}),
+        ("_id", lambda i: f"the number {i} of all the documents"),
+        ("__index_level_0__", lambda i: f"row {i}"),
+        ("path", lambda i: f"/home/anna/my documents/letter to the bank {i}.txt"),
+        ("file", lambda i: f"C:\\Users\\Anna\\My Documents\\letter to the bank {i}"),
+        ("attachment", lambda i: f"report of the meeting {i}.pdf"),
+        ("image", lambda i: f"s3://bucket/a picture of a house/{i}"),
+        ("hash", lambda i: f"{i:064x}"),
+        ("uuid", lambda i: f"550e8400-e29b-41d4-a716-44665544{i:04d}"),
+        ("created", lambda i: f"March {i % 28 + 1}, 2024"),
+        ("cluster_label", lambda i: ("Refund for my order", "Parcel arrived late")[i % 2]),
+        ("cluster_summary", lambda i: f"Customers who ask about the refund of their order {i}"),
+        ("cluster.keywords", lambda i: f"refund for my order and the parcel that is late {i}"),
+    ],
+)
+def test_ids_paths_and_results_of_a_clustering_are_never_words(field: str, write: Callable[[int], object]) -> None:
+    with_text = [{"body": f"I would like a refund for the order {i}, please", field: write(i)} for i in range(60)]
+
+    assert choose_text_fields(with_text) == ["body"]
+    assert choose_text_fields([{field: write(i)} for i in range(60)]) == []
 
 
 def test_titles_and_prose_are_selected_even_in_nested_fields() -> None:

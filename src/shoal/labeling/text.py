@@ -70,7 +70,6 @@ _ABBREVIATION = re.compile(
 _QUANTITY = re.compile(
     r"(?i)(?<=\d)[ \u00a0](?=(?:mm|cm|km|kg|mg|ml|lbs?|oz|inch|px|[kmgt]b|[kmg]?hz|mah|kwh?|mbps|gbps|dpi)\b)"
 )
-_ELISION = re.compile(r"(?i)\b(?:[ldjmtsc]|qu|dell|all|nell|sull|dall|un)'(?=[^\W\d_]{2})")
 _HINT_OF_SPLIT = re.compile(r"[nN] [tT](?!\w)")
 _SPLIT_NEGATION = re.compile(
     r"(?i)\b((?:is|are|was|were|do|does|did|ca|could|wo|would|should|has|have|had|ai|must|need|might|sha)n) t\b"
@@ -162,7 +161,7 @@ def _plain(text: str, codes: frozenset[str]) -> str:
         )
     if "." in text:
         text = _ABBREVIATION.sub(lambda match: match[1] or match[2] or match[3], text)
-    return _ELISION.sub("", text) if "'" in text else text
+    return text
 
 
 def _in_lines(text: str) -> str:

@@ -57,6 +57,9 @@ _DATA = re.compile(
     [a-z][a-z0-9+.-]*:[^\s]\S*                              # URL, URN, data:
     | www\.\S+ | <?[\w.+-]+@[\w-]+\.[\w.-]+>?               # mail address
     | [\w./\\-]*[/\\][\w./\\-]*                             # path
+    | (?:[a-z]:\\|[a-z][a-z0-9+.-]{1,15}://|~?/(?=[^/\n]{1,200}/))[^\n]{1,1000}     # with blanks in it
+    | [^\n]{1,300}\.(?:pdf|docx?|xlsx?|pptx?|od[tsp]|rtf|txt|md|csv|tsv|json[l]?|xml|ya?ml|html?|parquet|eml|msg|zip|
+      tar|gz|7z|png|jpe?g|gif|webp|svg|tiff?|bmp|heic|mp[34]|m4a|wav|mov|avi|mkv|webm|pyc?|js|css)         # file
     | \d{4}[-/.]?\d\d[-/.]?\d\d(?:[T ]+[\d:.,]+\s*(?:Z|UTC|[ap]m|[+-][\d:]+)?)?      # ISO date
     | \d{1,2}[./-]\d{1,2}[./-]\d{2,4}(?:[T ,]+[\d:.]+\s*(?:[ap]m)?)?                # date
     | (?:[a-z]{3,9}\.?,?\s+)?(?:\d{1,2}\.?\s+[a-zä]{3,9}\.?|[a-z]{3,9}\.?\s+\d{1,2}),?\s+\d{4}
@@ -85,6 +88,12 @@ _IDENTIFIER_NAMES = re.compile(
     r"(?:^|[._-])(?:id|ids|uuid|guid|hash|sha\d*|md5|url|urls|uri|href|link|slug|key|etag|token|e-?mail|phone|tel|ip|sku|"
     r"isbn|ean|doi|zip|postcode|lat|lng|lon|timestamp|user_?agent|mime|locale|lang|language|currency|embedding_model)$"
 )
+_INTERNAL_NAMES = re.compile(r"(?:^|\.)_")
+_RESULT_NAMES = re.compile(
+    r"(?:^|\.)(?:cluster|shoal|label)[_.](?:id|ids|label|labels|name|names|keywords|summary|description|strength|probability|"
+    r"score|coverage|evidence|layer|parent|path|model|source|error|details|examples?)$"
+)
+"""Fields that a clustering wrote."""
 _TITLE_NAMES = re.compile(
     r"(?:^|[._-])(?:title|titel|titre|título|titolo|headline|subject|betreff|heading|caption|question|frage|标题|主题|题目|"
     r"タイトル|件名)$"
@@ -130,8 +139,9 @@ def choose_text_fields(sample: Sequence[Mapping[str, object]], without: Collecti
 
     `sample` are payloads, a few hundred of them do. The fields `without`, and those below them, are never taken. Fields
     are dotted paths (`metadata.title`). Prose is taken with the titles beside it; where there is none, titles; where
-    there are none, code, lists of words, names, and at last categories. Identifiers, addresses, hashes, dates, numbers
-    and vectors are never taken.
+    there are none, code, lists of words, names, and at last categories. Identifiers, addresses, paths, hashes, dates,
+    numbers and vectors are never taken, nor are fields whose name begins with an underscore, and results of a
+    clustering.
     """
     values: dict[str, list[tuple[str, ...]]] = {}
     for payload in sample:
@@ -171,7 +181,9 @@ def _texts(payload: Mapping[str, object], prefix: str = "", depth: int = 1) -> I
 
 
 def _speaks(path: str, values_of: Sequence[tuple[str, ...]]) -> bool:
-    """Whether the values are words, not data."""
+    """Whether the values are words, not data, and no result of a clustering."""
+    if _INTERNAL_NAMES.search(path) or _RESULT_NAMES.search(path.casefold()):
+        return False
     if _IDENTIFIER_NAMES.search(path.casefold()) and not _is_long(values_of):
         return False
     values = [part[:_LOOKED_AT] for parts in values_of for part in parts[:20]]

@@ -66,6 +66,7 @@ class TokenTable:
             roles = int(self.vocabulary.roles[self.words[position]])
             joint = "-" if roles & _JOINED else "" if glued and roles & _GLUED_ROLE else " "
             word = self._word(position)
+            joint = "" if text.endswith("'") else joint
             text += (joint if text else "") + (word.lower() if roles & _FUNCTION and word != "I" else word)
             glued = bool(roles & _GLUED_ROLE)
         return text
@@ -75,12 +76,14 @@ class TokenTable:
 
 _LETTER = rf"[^\W_{ALONE}{KATAKANA}{MARK}]"
 _UNSPACED = re.compile(rf"[{ALONE}{KATAKANA}]")
+_ELIDED = r"\b(?:[LDJMTSCNldjmtscn]|[Qq]u|[Dd]ell|[Aa]ll|[Nn]ell|[Ss]ull|[Dd]all|[Uu]n)'(?=[^\W\d_]{2})"
+"""An article or pronoun before a vowel: l'argent, dell'acqua."""
 _CUT_ASCII = re.compile(
-    r"([A-Za-z](?:\.[A-Za-z])+\b|[A-Za-z]-[A-Za-z]{2,}|(?:(?<=[A-Za-z0-9])-)?[A-Za-z0-9]+(?:['&+][A-Za-z0-9]+|\.[a-z0-9]+)*[+#]*)"
+    rf"({_ELIDED}|[A-Za-z](?:\.[A-Za-z])+\b|[A-Za-z]-[A-Za-z]{{2,}}|(?:(?<=[A-Za-z0-9])-)?[A-Za-z0-9]+(?:['&+][A-Za-z0-9]+|\.[a-z0-9]+)*[+#]*)"
     r"|([^\sA-Za-z0-9'&+#_-]+|\s-+\s)"
 )
 _CUT = re.compile(
-    rf"([A-Za-z](?:\.[A-Za-z])+\b|[A-Za-z]-[A-Za-z]{{2,}}|[0-9]+(?:\.[0-9]+)+[^\W\d_]*|(?:(?<=\w)-)?{_LETTER}(?:[{MARK}]|{_LETTER})*(?:['’&+]{_LETTER}(?:[{MARK}]|{_LETTER})*)*[+#]*"
+    rf"({_ELIDED}|[A-Za-z](?:\.[A-Za-z])+\b|[A-Za-z]-[A-Za-z]{{2,}}|[0-9]+(?:\.[0-9]+)+[^\W\d_]*|(?:(?<=\w)-)?{_LETTER}(?:[{MARK}]|{_LETTER})*(?:['’&+]{_LETTER}(?:[{MARK}]|{_LETTER})*)*[+#]*"
     rf"|[{ALONE}{KATAKANA}][{ALONE}{KATAKANA}{MARK}]*)"
     rf"|([^\s\w'’&+#\-{MARK}]+|\s-+\s)"
 )

@@ -202,7 +202,8 @@ def _role(form: str, language: Language, stop_words: frozenset[str], trailing: f
     if glued and _KATAKANA_WORD.fullmatch(form) and len(form) > 1 and form not in stop_words:
         return glued
     role = _adverb(form, language)
-    if form in language.function or ("'" in form and base in language.function) or (len(form) < 2 and not glued):
+    function = form in language.function or ("'" in form and (base in language.function or form.endswith("'")))
+    if function or (len(form) < 2 and not glued):
         role |= Role.FUNCTION
     if form in stop_words:
         role |= Role.FUNCTION | Role.STOPPED
