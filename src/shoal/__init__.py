@@ -2,6 +2,7 @@
 
     shoal.cluster(df, text="body")          from a data frame, vectors or a file to named clusters, without a server
     shoal.load("shoal-out/reviews")         a clustering that was saved
+    shoal.cluster(texts=["…", …])           the same from texts alone, which are encoded
     shoal.AutoCluster().fit(vectors)        the same methods as estimators of scikit-learn's kind
     shoal.Client("http://127.0.0.1:8000")   a running server
 
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from shoal.library.estimators import HDBSCAN, AutoCluster, KMeans
     from shoal.library.from_python import cluster
     from shoal.library.loading import load
+    from shoal.library.text_encoder import TextEncoder
 
     __version__: str
 
-__all__ = ["HDBSCAN", "AutoCluster", "Client", "Clustering", "KMeans", "ShoalError", "__version__", "cluster", "load"]
+__all__ = ["HDBSCAN", "AutoCluster", "Client", "Clustering", "KMeans", "ShoalError", "TextEncoder", "__version__"]
+__all__ += ["cluster", "load"]
 
 _HOMES = {
     "AutoCluster": "shoal.library.estimators",
@@ -29,6 +32,7 @@ _HOMES = {
     "Clustering": "shoal.library.clustering",
     "HDBSCAN": "shoal.library.estimators",
     "KMeans": "shoal.library.estimators",
+    "TextEncoder": "shoal.library.text_encoder",
     "cluster": "shoal.library.from_python",
     "load": "shoal.library.loading",
 }

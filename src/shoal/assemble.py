@@ -10,6 +10,8 @@ from shoal.labeling import WordNamer, read_stop_words
 from shoal.repositories.audit import Audit
 from shoal.repositories.retention_clock import RetentionClock
 from shoal.runs.config.planning import Planning
+from shoal.runs.encoders import PermittedEncoders
+from shoal.runs.encoding import RunEncoding
 from shoal.runs.enrichment import Enrichment
 from shoal.runs.generations import Generations
 from shoal.runs.intents import EnrichmentIntents
@@ -25,6 +27,7 @@ from shoal.services.clusters import Clusters
 from shoal.services.collections import Collections
 from shoal.services.documents.bulk import Bulk
 from shoal.services.documents.documents import Documents
+from shoal.services.documents.ingest_encoding import IngestEncoding
 from shoal.services.executions import Executions
 from shoal.services.housekeeping import Housekeeping
 from shoal.services.idempotency import REPLY_LIFETIME, Idempotency
@@ -99,10 +102,12 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
     states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
     idempotency = Idempotency(metadata, documents_store, now, retention)
     generations = Generations(metadata, documents_store, states, now, timedelta(seconds=settings.output_grace_seconds))
-    collections = Collections(metadata, documents_store, buckets, removals, now, settings.max_dimension)
-    documents = Documents(metadata, documents_store, collections, now, settings.max_dimension)
+    encoders = PermittedEncoders(settings.encoder_uris())
+    collections = Collections(metadata, documents_store, buckets, removals, now, settings.max_dimension, encoders)
+    ingest = IngestEncoding(documents_store, encoders, now)
+    documents = Documents(metadata, documents_store, collections, now, settings.max_dimension, ingest)
     readers = FileReaders(Limits.of(settings))
-    bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool", readers)
+    bulk = Bulk(documents_store, collections, documents, now, settings.max_dimension, data / "spool", readers, ingest)
     disk = Disk(
         data,
         reserve_mib=settings.disk_reserve_mib,
@@ -122,6 +127,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
         run_seconds=settings.run_seconds,
         models=models,
         spendings=spendings,
+        encoders=encoders,
     )
     clusters = Clusters(metadata, documents_store, states, removals, planning, now)
     enrichment = Enrichment(metadata, documents_store, artifacts, states, now)
@@ -164,6 +170,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
             checkpoints,
             now,
             GroupNaming(_word_namer(settings), models, metadata, documents_store, answers, spendings),
+            RunEncoding(documents_store, encoders, now),
             threads=settings.threads,
             worth_seconds=settings.checkpoint_seconds,
         ),

@@ -114,6 +114,8 @@ class Settings:
     """Threads of a run; 0 takes all cores."""
     stop_words: str = ""
     """A file of words that no name of a cluster contains, beside the function words of each language."""
+    encoders: str = "static,corpus"
+    """Encoders of texts that collections may name, separated by commas, the default first; empty permits none."""
     audit_days: int = 90
     """How long rows of the audit log are kept, in days."""
     audit_rows: int = 1_000_000
@@ -163,6 +165,10 @@ class Settings:
                     "SHOAL_TRUSTED_PROXIES", "must be addresses or networks", value=text, remedy="Like 10.0.0.0/8, ::1."
                 ) from None
         return networks
+
+    def encoder_uris(self) -> list[str]:
+        """Return the URIs of `encoders`, without duplicates."""
+        return list(dict.fromkeys(text.strip() for text in self.encoders.split(",") if text.strip()))
 
     def environ(self, base: Mapping[str, str] = os.environ) -> dict[str, str]:
         """Return an environment from which `read` restores these settings, for child processes."""

@@ -248,7 +248,7 @@ def json_lines_of_a_collector(folder: Path) -> str:
     return "traces.jsonl"
 
 
-@case(refused=["docs.json", "text but no vectors", "'text'"])
+@case(ids=IDS, text=["text"])
 def json_of_text_alone(folder: Path) -> str:
     return save(folder, "docs.json", [{"id": row["id"], "text": row["text"]} for row in ROWS_OF_JSON])
 

@@ -170,7 +170,7 @@ def parquet_with_one_vector_too_short(folder: Path) -> str:
     return parquet(folder, {"id": IDS, "text": TITLES, "embedding": [*LISTS[:5], LISTS[5][:11], *LISTS[6:]]})
 
 
-@case(refused=["docs.parquet", "text but no vectors", "'title', 'body'", "Shoal computes none yet"])
+@case(ids=IDS, text=["title", "body"])
 def parquet_of_text_alone(folder: Path) -> str:
     return parquet(folder, {"id": IDS, "title": TITLES, "body": BODIES})
 

@@ -62,7 +62,7 @@ def test_a_file_of_new_documents_is_read_like_any_other(tmp_path: Path) -> None:
     [
         (NEW[0], None, r"is one row of 6 numbers.*One document is a table of one row: \[vector\]"),
         (np.zeros((0, 6)), None, "has no rows. Give one for each document"),
-        (["a text"], None, "Shoal computes no vectors"),
+        (["a text"], None, r"Encode the texts: shoal.TextEncoder"),
         (NEW, "ticket", "id: names a column, and the data have none"),
         (new_rows(), "idd", "id: is not a column of the data, got 'idd'. Did you mean 'id'"),
         (NEW, [1, 2], "id: has 2 values for 4 documents"),

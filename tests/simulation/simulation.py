@@ -15,6 +15,7 @@ from shoal.jobs.worker import BEAT_SECONDS
 from shoal.records.collection import Collection, CollectionSource
 from shoal.records.scope import Scope
 from shoal.runs.config.planning import Planning
+from shoal.runs.encoders import PermittedEncoders
 from shoal.runs.models.connected import ConnectedModels
 from shoal.runs.models.spending import Spendings
 from shoal.runs.states import RunStates
@@ -48,6 +49,7 @@ class Simulation:
             threads=1,
             models=ConnectedModels(),
             spendings=Spendings(store, clock.now),
+            encoders=PermittedEncoders(),
         )
         removals = Removals(
             store, documents, artifacts.as_store(), Checkpoints().as_store(), clock.now, contextlib.nullcontext

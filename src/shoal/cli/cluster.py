@@ -18,7 +18,13 @@ def cluster(
         ),
     ],
     vector: Annotated[str | None, typer.Option(help="The column of vectors; needed where there are several.")] = None,
-    text: Annotated[list[str] | None, typer.Option(help="A column to name clusters from; repeat for several.")] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="A column to name clusters from, and to encode without vectors; repeat for several."),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Encode the texts, even beside vectors: static, corpus, or a URI.")
+    ] = None,
     id: Annotated[str | None, typer.Option(help="The column of ids; else id or document_id, else numbers.")] = None,
     algorithm: Annotated[str, typer.Option(help="auto, kmeans, hdbscan, or another.")] = "auto",
     clusters: Annotated[int | None, typer.Option(help="How many; else chosen from the data.")] = None,
@@ -36,6 +42,9 @@ def cluster(
         Path | None, typer.Option(help="Write the file again with its clusters: .csv, .parquet, .jsonl, …")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Let --write replace any file, but FILE.")] = False,
+    save_vectors: Annotated[
+        Path | None, typer.Option(help="Write the vectors to a file of their own: .npy or .parquet.")
+    ] = None,
     without: Annotated[
         list[str] | None, typer.Option(help="A column that --write leaves out, such as the vectors; or a,b,c.")
     ] = None,
@@ -77,6 +86,8 @@ def cluster(
     from shoal.labeling import read_stop_words
     from shoal.library.from_columns import ClusterOptions
     from shoal.library.from_file import cluster_file, plan_file
+    from shoal.library.output.vectors_file import check_vectors_target
+    from shoal.library.output.vectors_file import save_vectors as write_vectors
     from shoal.library.output.write_targets import check_target
     from shoal.library.request import Request
     from shoal.library.results import check_folder
@@ -89,6 +100,8 @@ def cluster(
     folder = out or Path("shoal-out") / results_name(file)
     if not plan:
         check_folder(folder)
+        if save_vectors is not None:
+            check_vectors_target(save_vectors, overwrite=overwrite, results=folder)
         if write is not None:
             read = [place for place in places if isinstance(place, Path)]
             check_target(write, read if sidecar is None else [*read, sidecar], overwrite=overwrite, results=folder)
@@ -112,6 +125,8 @@ def cluster(
         sidecar=sidecar,
         vector=vector,
         text=text or (),
+        encoder=encoder,
+        keep_vectors=save_vectors is not None,
         id=id,
         where=parse_filter(filter, "--where"),
         member_columns=keep or (),
@@ -132,12 +147,15 @@ def cluster(
         notes = warn_replaced(folder, {**result.clustering.summary(), "source": result.source})
         result.clustering.save(folder, model=model, source=result.source)
         notes += [] if write is None else result.write_back(write, progress)
+        if save_vectors is not None and result.points is not None:
+            write_vectors(save_vectors, list(result.clustering.ids), result.points)
     if json:
         print_json(folder)
     elif quiet:
         print(folder)
     else:
         reproduced_options: dict[str, Sequence[object] | None] = {"--vector": [vector], "--text": text, "--id": [id]}
+        reproduced_options |= {"--encoder": [encoder]}
         reproduced_options |= {"--where": where, "--sidecar": [sidecar]}
         reproduced_options |= {"--format": [format], "--delimiter": [delimiter], "--encoding": [encoding]}
         reproduced_options |= {
@@ -148,4 +166,4 @@ def cluster(
         }
         flags = {"--no-normalize": not normalize, "--no-labels": not labels, "--no-map": not map}
         command = repeat_command(places, reproduced_options, flags)
-        print_table(result, folder, command, written=write, notes=notes, whole=all, tree=tree)
+        print_table(result, folder, command, written=write, vectors=save_vectors, notes=notes, whole=all, tree=tree)

@@ -13,6 +13,7 @@ _OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "algorithm": "--algorithm",
         "delimiter": "--delimiter",
+        "encoder": "--encoder",
         "encoding": "--encoding",
         "format": "--format",
         "id_column": "--id",

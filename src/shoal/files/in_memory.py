@@ -1,6 +1,6 @@
 """Tables in memory, read through the same code as files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,7 @@ def open_table(
     id_column: str | None = None,
     vector_columns: VectorColumns = None,
     needs_vectors: bool = True,
+    text_columns: Sequence[str] | None = None,
     numbered: bool = False,
 ) -> Source:
     """As `shoal.files.open_source`, for a table in memory. `label` names it in errors. Raises InvalidField."""
@@ -58,6 +59,8 @@ def open_table(
         id_column=id_column,
         vectors=vector_columns,
         needs_vectors=needs_vectors,
+        reads_texts=text_columns is not None,
+        text_columns=text_columns or (),
         max_dimension=MAX_DIMENSION,
         bounds=Bounds(),
         option_names=PYTHON,

@@ -44,12 +44,18 @@ class OptionNames:
     id: str
     where: str = "where"
     text: str = "text"
+    encoder: str = "encoder"
     write: str = "path"
     overwrite: str = "give overwrite=True"
     joint: str = " "
     """The separator between repeated options."""
     encoding: str | None = None
     """How the text encoding is set; None where only UTF-8 is read."""
+
+    @property
+    def text_column(self) -> str:
+        """The option that names a column of text."""
+        return self.vector.replace("vector", "text")
 
     @property
     def not_utf8(self) -> str:
@@ -66,7 +72,14 @@ class OptionNames:
 
 
 COMMAND: Final = OptionNames(
-    "--vector NAME", "--id NAME", "--where", "--text", "--write", "say --overwrite", encoding="--encoding cp1252"
+    "--vector NAME",
+    "--id NAME",
+    "--where",
+    "--text",
+    "--encoder",
+    "--write",
+    "say --overwrite",
+    encoding="--encoding cp1252",
 )
 PYTHON: Final = OptionNames('vector="NAME"', 'id="NAME"', encoding='encoding="cp1252"')
 CLIENT: Final = OptionNames('vector_columns=["NAME"]', 'id_column="NAME"')
@@ -89,6 +102,10 @@ class ReadRequest:
         Vectors that the destination has already, by name.
     needs_vectors
         Whether a file without vectors is an error.
+    reads_texts
+        Whether it is none where a column holds text of several words, or `text_columns` are named.
+    text_columns
+        The columns whose text stands in for vectors; empty takes those that hold any.
     max_dimension
         The largest dimension of a vector.
     bounds
@@ -114,6 +131,8 @@ class ReadRequest:
     vectors: VectorColumns = None
     known_vectors: KnownVectors = field(default_factory=dict)
     needs_vectors: bool = True
+    reads_texts: bool = False
+    text_columns: Sequence[str] = ()
     max_dimension: int
     bounds: Bounds
     make_ids: Numbering = number_rows
@@ -173,7 +192,7 @@ def choose_vectors(
         remedy = f"Choose: {request.option_names.format_several(candidates[:1])}"
         remedy += "." if request.needs_vectors else f", or several: {request.option_names.format_several(candidates)}."
         raise InvalidField(request.label, f"has several columns that may be the vectors: {names}", remedy=remedy)
-    if request.needs_vectors:
+    if request.needs_vectors and not (request.reads_texts and (texts or request.text_columns)):
         raise _no_vectors_error(columns, texts, request)
     return {}
 
@@ -183,13 +202,14 @@ def _no_vectors_error(columns: Sequence[str], texts: Sequence[str], request: Rea
         shown = ", ".join(map(repr, texts[:_FEW])) + (f" and {len(texts) - _FEW} more" if len(texts) > _FEW else "")
         problem = f"holds text but no vectors (text in {shown})"
         remedy = (
-            "Shoal computes none yet: add a column of vectors with your embedding model, such as "
-            "df['embedding'] = list(SentenceTransformer('all-MiniLM-L6-v2').encode(df[TEXT])); or name one that is "
-            f"there with {request.option_names.vector}."
+            f"Name a column of vectors with {request.option_names.vector}, or encode the texts first, with the encoder "
+            "that made the other vectors: shoal.TextEncoder().fit_transform(texts)."
         )
         return InvalidField(request.label, problem, remedy=remedy)
-    remedy = f"Name a column of number lists with {request.option_names.vector}."
-    problem = f"has no column of vectors; its columns are {format_names(columns)}"
+    remedy = f"Name a column of number lists with {request.option_names.vector}"
+    remedy += f", or of text with {request.option_names.text_column}." if request.reads_texts else "."
+    columns_shown = f"; its columns are {format_names(columns)}"
+    problem = f"has no column of vectors{' or of text' if request.reads_texts else ''}{columns_shown}"
     return InvalidField(request.label, problem, remedy=remedy)
 
 

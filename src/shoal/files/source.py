@@ -228,6 +228,7 @@ def open_source(
     label: str | None = None,
     known_vectors: KnownVectors | None = None,
     needs_vectors: bool = True,
+    text_columns: Sequence[str] | None = None,
     max_dimension: int = MAX_DIMENSION,
     bounds: Bounds | None = None,
     temporary: Path | None = None,
@@ -262,6 +263,9 @@ def open_source(
         otherwise.
     needs_vectors : bool
         Whether a file without vectors is an error.
+    text_columns : sequence of str, optional
+        Columns whose text stands in for vectors, so that a file without vectors is no error; empty takes any that hold
+        text of several words.
     max_dimension : int
         The largest dimension of a vector.
     bounds : Bounds, optional
@@ -297,6 +301,8 @@ def open_source(
         vectors=vector_columns,
         known_vectors=known_vectors or {},
         needs_vectors=needs_vectors,
+        reads_texts=text_columns is not None,
+        text_columns=text_columns or (),
         max_dimension=max_dimension,
         bounds=bounds,
         option_names=options,

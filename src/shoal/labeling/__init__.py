@@ -5,10 +5,10 @@ the fields with text, `document_text` joins them, `text` cleans the result, `exa
 """
 
 from shoal.labeling.base import Brief, Budget, InputReader, Media, Name, Namer, Partition, PhraseEncoder, main_parents
-from shoal.labeling.document_text import document_text, trim_payload
+from shoal.labeling.document_text import document_text, trim_payload, whole_text
 from shoal.labeling.examples import abridge
 from shoal.labeling.stop_words import read_stop_words
-from shoal.labeling.text import LONGEST_READ
+from shoal.labeling.text import LONGEST_READ, excerpt
 from shoal.labeling.text_fields import choose_text_fields
 from shoal.labeling.words.namer import WordNamer, name_clusters, name_layers
 from shoal.labeling.words.volume import Volume
@@ -25,5 +25,6 @@ __all__ = [
     "PhraseEncoder",
     "Volume",
 ]
-__all__ += ["WordNamer", "abridge", "read_stop_words"]
+__all__ += ["WordNamer", "abridge", "excerpt", "read_stop_words"]
 __all__ += ["choose_text_fields", "document_text", "main_parents", "name_clusters", "name_layers", "trim_payload"]
+__all__ += ["whole_text"]

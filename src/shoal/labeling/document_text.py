@@ -6,7 +6,7 @@ from typing import Final
 from shoal.labeling.text import LONGEST_READ, condense
 from shoal.labeling.text_fields import text_parts
 
-__all__ = ["document_text", "trim_payload"]
+__all__ = ["document_text", "trim_payload", "whole_text"]
 
 _BETWEEN: Final = "\n\n"
 """Separates fields and list items: no phrase spans an empty line."""
@@ -18,6 +18,11 @@ def document_text(values: Sequence[object]) -> str:
     Texts of more than `LONGEST_READ` characters are condensed, which is all that naming reads.
     """
     return condense(_BETWEEN.join(text for value in values if (text := _text(value))))
+
+
+def whole_text(values: Sequence[object]) -> str:
+    """Join as `document_text` does, without cutting anything: what is encoded."""
+    return _BETWEEN.join(part for value in values for part in text_parts(value))
 
 
 def trim_payload(payload: Mapping[str, object]) -> dict[str, object]:

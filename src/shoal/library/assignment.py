@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,29 +11,36 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.columns import Labels
+from shoal.columns import NOISE, Labels, Points
+from shoal.engine.model import Model
+from shoal.engine.plan import Progress
 from shoal.errors import InvalidField
 from shoal.files import open_source
 from shoal.files.ids.ids import ID_COLUMNS, NO_COLUMN
+from shoal.files.in_memory import open_table
 from shoal.files.layout import PYTHON
+from shoal.labeling import whole_text
 from shoal.library.input.arguments import (
     check_columns,
+    find_texts,
     missing_vectors_error,
     series_to_frame,
     split_frame,
     split_vectors,
 )
-from shoal.library.input.conversion import to_column
+from shoal.library.input.conversion import to_column, to_texts
 from shoal.library.input.document_ids import Ids
 from shoal.library.input.frames import Frame, read_frame
+from shoal.library.text_encoding import TextEncoding
 from shoal.library.views.exports import as_pandas, as_polars
 from shoal.precision import Split
+from shoal.records.queries.fields import find_field, key_paths
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-__all__ = ["Assignment", "NewDocuments", "read_new_documents"]
+__all__ = ["Assignment", "NewDocuments", "NewInput", "assign_known", "read_new_documents"]
 
 _LABEL: Final = "vectors"
 
@@ -91,24 +99,114 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
+class NewInput:
+    """The arguments of `Clustering.assign`."""
+
+    data: object = None
+    vector: str | None = None
+    texts: object = None
+    text: str | Sequence[str] = ()
+    id: object = None
+
+    @property
+    def fields(self) -> list[str]:
+        """The columns of text."""
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+
+@dataclass(frozen=True, slots=True)
 class NewDocuments:
     """The vectors of m documents, their ids (m,), and the index of their pandas data frame."""
 
     vectors: Split
     ids: Ids
     index: object = None
+    encodable: NDArray[np.bool_] | None = None
+    """(m,) which of them have a word that the encoder knows; None where vectors were given."""
 
 
-def read_new_documents(data: object, vector: str | None, id: object) -> NewDocuments:
-    """Read documents as `Clustering.assign` takes them. Raises InvalidField."""
+def assign_known(
+    model: Model, points: Points, encodable: NDArray[np.bool_] | None, threads: int, progress: Progress
+) -> tuple[Labels, NDArray[np.float32]]:
+    """Return labels and strengths of new documents; those without any known word fit no cluster."""
+    labels, strengths = np.full(len(points), NOISE, np.int32), np.zeros(len(points), np.float32)
+    rows = np.arange(len(points)) if encodable is None else np.flatnonzero(encodable)
+    if len(rows) or encodable is None:
+        assigned = model.assign(points[rows] if len(rows) < len(points) else points, threads, progress)
+        labels[rows], strengths[rows] = assigned.labels, assigned.strengths
+    return labels, strengths
+
+
+def read_new_documents(new: NewInput, encoding: TextEncoding | None, progress: Progress) -> NewDocuments:
+    """Read documents as `Clustering.assign` takes them, and encode their texts. Raises InvalidField."""
+    data = new.data
+    if new.texts is not None or (encoding is not None and find_texts(data) is not None):
+        if new.texts is not None and data is not None:
+            raise InvalidField("texts", "is given beside vectors", remedy="Give one of them.")
+        return _encode_column(new, data if new.texts is None else new.texts, encoding, progress)
+    if data is None:
+        raise InvalidField("vectors", "is missing", remedy="Give the vectors of the documents, or their texts.")
+    if encoding is not None and new.vector is None and (encoded := _encode_table(new, encoding, progress)) is not None:
+        return encoded
     if isinstance(data, (str, os.PathLike)):
-        return _read_file(Path(data), vector, id)
+        return _read_file(Path(data), new.vector, new.id)
     frame = series_to_frame(data) or read_frame(data, _LABEL)
     if frame is None:
-        vectors = split_vectors(data, vector)
-        return NewDocuments(vectors, _read_ids(None, id, len(vectors.points)))
-    vectors = split_frame(frame, vector, _LABEL)
-    return NewDocuments(vectors, _read_ids(frame, id, len(vectors.points)), frame.index)
+        vectors = split_vectors(data, new.vector)
+        return NewDocuments(vectors, _read_ids(None, new.id, len(vectors.points)))
+    vectors = split_frame(frame, new.vector, _LABEL)
+    return NewDocuments(vectors, _read_ids(frame, new.id, len(vectors.points)), frame.index)
+
+
+def _encode_column(new: NewInput, values: object, encoding: TextEncoding | None, progress: Progress) -> NewDocuments:
+    """Encode one text per document."""
+    frame = series_to_frame(values)
+    texts = to_texts(values, None) or []  # type: ignore[arg-type]  # which checks it
+    points, encodable = _encode(texts, encoding, progress)
+    index = None if frame is None else frame.index
+    return NewDocuments(Split(points, None), _read_ids(None, new.id, len(points)), index, encodable)
+
+
+def _encode_table(new: NewInput, encoding: TextEncoding, progress: Progress) -> NewDocuments | None:
+    """Encode the columns of text of a table or a file; None where it has none of them."""
+    named = new.id if isinstance(new.id, str) else None
+    numbered = new.id is not None and named is None
+    frame = None
+    if isinstance(new.data, (str, os.PathLike)):
+        path = Path(new.data)
+        source = open_source(
+            path, vector_columns=[], text_columns=new.fields, id_column=named, options=PYTHON, numbered=numbered
+        )
+    else:
+        frame = series_to_frame(new.data) or read_frame(new.data, _LABEL)
+        if frame is None:
+            return None
+        source = open_table(frame.table, _LABEL, vector_columns=[], text_columns=new.fields, numbered=True)
+    columns = set(source.info.columns)
+    if not any(path[0] in columns for field in new.fields for path in key_paths(field)):
+        return None
+    table = source.read()
+    texts = [
+        whole_text([find_field(document, field)[1] for field in new.fields])
+        for document in table.documents.read(new.fields)
+    ]
+    points, encodable = _encode(texts, encoding, progress)
+    if frame is not None or numbered:
+        ids = _read_ids(frame, new.id, len(points))
+    else:
+        ids = np.array(table.ids, np.int64) if table.whole_ids else np.array(table.ids, np.object_)
+    return NewDocuments(Split(points, None), ids, None if frame is None else frame.index, encodable)
+
+
+def _encode(
+    texts: Sequence[str], encoding: TextEncoding | None, progress: Progress
+) -> tuple[Points, NDArray[np.bool_]]:
+    """Encode texts as those of a clustering were. Raises InvalidField where it was made from vectors."""
+    if encoding is None:
+        remedy = "Give vectors, of the model that made those of the clustering."
+        raise InvalidField("texts", "cannot be encoded, since this clustering was made from vectors", remedy=remedy)
+    points = encoding.open().encode(texts, partial(progress, "encode"))
+    return points, np.asarray(points.any(axis=1))
 
 
 def _read_file(path: Path, vector: str | None, id: object) -> NewDocuments:

@@ -1,10 +1,8 @@
 """What a clustering in memory shows of itself: arrays, clusters, tables, a summary, a folder of results."""
 
 import os
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,16 +23,16 @@ from shoal.analysis.tables import (
     near_duplicates_table,
 )
 from shoal.columns import Labels, Points
-from shoal.engine.layers.layers import Layers
 from shoal.engine.outlier_reduction import assign_noise
 from shoal.engine.plan import Plan, Progress, ignore_progress
 from shoal.errors import InvalidField
-from shoal.library.assignment import Assignment, read_new_documents
+from shoal.library.assignment import Assignment, NewInput, assign_known, read_new_documents
 from shoal.library.checksums import find_changed_rows
 from shoal.library.input.document_ids import DocumentIds, Id, Ids
 from shoal.library.input.pandas_index import index_table
 from shoal.library.results import write_folder
-from shoal.library.views.cluster_summary import append_columns, summarize_cluster, summarize_link
+from shoal.library.text_encoding import TextEncoding
+from shoal.library.views.cluster_summary import append_columns, summarize_clustering
 from shoal.library.views.exploration import Exploration, Kept
 from shoal.precision import center_on_mean
 from shoal.quantities import plural
@@ -75,6 +73,8 @@ class Clustering(Exploration):
     """Column of vectors; empty if vectors were given directly."""
     id_column: str = ""
     """Column of ids; empty if ids were given directly or rows are numbered."""
+    encoding: TextEncoding | None = None
+    """What made the vectors from the texts; None if vectors were given."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What else the summary says, such as the file it came from."""
     _ids: Ids = field(init=False)
@@ -100,6 +100,18 @@ class Clustering(Exploration):
     def labels(self) -> Labels:
         """(n,) int32 positions in `clusters`; -1 for documents in no cluster."""
         return self.analysis.outcome.labels
+
+    @property
+    def encoder(self) -> str | None:
+        """The encoder that made the vectors from the texts, and its version, such as `static@1`; None if vectors were
+        given.
+        """
+        return None if self.encoding is None else self.encoding.name
+
+    @property
+    def vectors(self) -> Points | None:
+        """(n, d) float32 vectors of the documents; None if they were not kept, as in a clustering that was loaded."""
+        return None if self.kept is None else self.kept.vectors.points
 
     @property
     def strengths(self) -> NDArray[np.float32]:
@@ -179,9 +191,11 @@ class Clustering(Exploration):
 
     def assign(
         self,
-        vectors: object,
+        vectors: object = None,
         *,
         vector: str | None = None,
+        texts: object = None,
+        text: str | Sequence[str] | None = None,
         id: str | Iterable[object] | None = None,
         progress: Progress = ignore_progress,
     ) -> Assignment:
@@ -192,10 +206,15 @@ class Clustering(Exploration):
 
         Parameters
         ----------
-        vectors : (m, d) numbers, table or path
-            As in `shoal.cluster`; each row must have a vector.
+        vectors : (m, d) numbers, table or path, optional
+            As in `shoal.cluster`; each row must have a vector, or text if this clustering was made from texts.
         vector : str, optional
             Column of vectors, if `vectors` is a table.
+        texts : (m,) texts, optional
+            Texts to encode as those of this clustering were, in place of `vectors`. One without any word that the
+            encoder knows fits no cluster.
+        text : str or sequence of str, optional
+            Columns of text, if `vectors` is a table without vectors. None takes those of this clustering.
         id : str, or (m,) values, optional
             The column of ids, or the ids themselves, which the answer repeats. Without it a column `document_id`, `id`
             or `_id`, else rows are numbered from 0.
@@ -205,22 +224,23 @@ class Clustering(Exploration):
         Raises
         ------
         InvalidField
-            The vectors have another dimension or no direction.
+            The vectors have another dimension or no direction, or there is no encoder for the texts.
         """
         model = self.analysis.outcome.model
         assert model is not None, "the library keeps the model of every clustering"
-        documents = read_new_documents(vectors, vector, id)
+        documents = read_new_documents(
+            NewInput(vectors, vector, texts, text or self.text_columns, id), self.encoding, progress
+        )
         points, rest = documents.vectors
         origin = self.analysis.outcome.origin
         if origin is not None and points.shape[1] == len(origin):
             points, _ = center_on_mean(points, rest, origin)
-        assigned = model.assign(points, self.plan.threads, progress)
+        labels, strengths = assign_known(model, points, documents.encodable, self.plan.threads, progress)
         ids = [*(cluster.cluster_id for cluster in self.clusters), NOISE_ID]  # -1 is the last place
         names = [*(cluster.label for cluster in self.clusters), None]
-        labels = assigned.labels.astype(np.int32)
         return Assignment(
             labels,
-            assigned.strengths,
+            strengths,
             [ids[label] for label in labels.tolist()],
             [names[label] for label in labels.tolist()],
             documents.ids,
@@ -299,34 +319,7 @@ class Clustering(Exploration):
         """Everything about this clustering except its rows, ready for JSON: parameters with their defaults, seed,
         versions, metrics, warnings, clusters.
         """
-        outcome = self.analysis.outcome
-        return {
-            "documents": len(self.ids),
-            "num_clusters": len(self.clusters),
-            "noise": self.noise,
-            **{name: column for name, column in (("vector", self.vector_column), ("id", self.id_column)) if column},
-            "text": list(self.text_columns),
-            "algorithm": self.plan.algorithm,
-            "parameters": dict(outcome.params),
-            "normalize": self.plan.normalize,
-            "centroid_method": self.plan.centroid_method,
-            "sample_size": self.plan.sample_size,
-            "fitted": outcome.fitted,
-            "seed": self.plan.seed,
-            "distance_metric": outcome.distance_metric,
-            "exact": outcome.exact,
-            **({} if outcome.layers is None else {"layers": self._describe_layers(outcome.layers)}),
-            "metrics": dict(self.metrics),
-            "warnings": list(self.warnings),
-            "seconds": round(self.seconds, 3),
-            "versions": {
-                "shoal": version("shoal"),
-                "python": platform.python_version(),
-                "numpy": version("numpy"),
-                "scipy": version("scipy"),
-            },
-            "clusters": [summarize_cluster(column) for column in self.clusters],
-        }
+        return summarize_clustering(self)
 
     def save(self, folder: str | os.PathLike[str], *, model: bool = True, **about: object) -> Path:
         """Write every table as Parquet, summary.json and clustering.npz, from which `shoal.load` makes this clustering
@@ -369,6 +362,7 @@ class Clustering(Exploration):
             "id_column": self.id_column,
             "member_columns": self.member_columns,
             "checksums": self.checksums,
+            "encoding": None if self.encoding is None else self.encoding.to_parts(),
             "index": index_table(self.index),
             "about": orjson.loads(orjson.dumps(dict(about))),
         }
@@ -382,15 +376,6 @@ class Clustering(Exploration):
         head = f"<Clustering of {documents}: {clusters}, {self.noise:,} in none{columns}>"
         lines = [f"  {cluster.size:>7,}  {cluster.label}" for cluster in self.clusters[:_MAX_SHOWN]]
         return "\n".join([head, *lines, *self._format_rest()])
-
-    def _describe_layers(self, layers: Layers) -> dict[str, Any]:
-        """Why there are these layers, and the clusters of each; of those of the chosen one what links them to others,
-        since the rest stands under `clusters`."""
-        named = [
-            [summarize_cluster(cluster) if not layer.chosen else summarize_link(cluster) for cluster in layer.clusters]
-            for layer in self.layers
-        ]
-        return {**layers.summary(), "named": named}
 
     def _restore_ids(self, table: pa.Table | None) -> pa.Table | None:
         return None if table is None else self.document_ids.restore_table(table)

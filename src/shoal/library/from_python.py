@@ -26,12 +26,12 @@ from shoal.library.input.arguments import (
     find_texts,
     find_vectors,
     parse_argument,
-    rename_series,
     series_to_frame,
     split_vectors,
 )
 from shoal.library.input.conversion import to_ids, to_texts
 from shoal.library.input.frames import Frame, is_pandas, is_polars, read_frame
+from shoal.library.input.text_data import name_texts, take_texts
 from shoal.library.output.write_back import FileRows
 from shoal.library.parameter_names import unknown_parameter_error
 from shoal.library.request import InMemoryInput, Request
@@ -47,17 +47,18 @@ _LABEL: Final = "data"
 _MAX_NAMES: Final = 64
 _ARGUMENTS: Final = (
     "data", "vector", "text", "id", "algorithm", "n_clusters", "normalize", "centroid_method", "sample_size", "seed",
-    "threads", "stop_words", "encoding", "like", "progress",
+    "threads", "encoder", "stop_words", "encoding", "like", "progress",
 )  # fmt: skip
 
 
 def cluster(
-    data: object,
+    data: object = None,
     vector: Column | None = None,
     *,
     text: Column | Literal[False] | None = None,
     id: Column | Literal[False] | None = None,
     texts: Column | None = None,
+    encoder: object = None,
     ids: Column | None = None,
     algorithm: str = "auto",
     n_clusters: int | None = None,
@@ -72,27 +73,33 @@ def cluster(
     progress: Progress | bool = False,
     **params: object,
 ) -> Clustering:
-    """Group documents by their vectors and name the groups.
+    """Group documents by their vectors, or by their texts, and name the groups.
 
     Parameters
     ----------
-    data : data frame, table, array, sequence or path
+    data : data frame, table, array, sequence or path, optional
         What to cluster: a table of pandas, polars or Arrow, columns by name, or a list of records; vectors (n, d) of
-        any number type, as an array, as lists or as one column; or the path of a file or of several, read as `shoal
-        cluster` reads them.
+        any number type, as an array, as lists or as one column; texts; or the path of a file or of several, read as
+        `shoal cluster` reads them. Texts are encoded where there are no vectors. None takes `texts`.
     vector : str, sequence of str, or (n, d) vectors, optional
         Column of vectors, the columns that hold one dimension each, or the vectors themselves. None takes the only
         column of vectors, or the one named embedding or vector.
     text : str, sequence of str, (n,) texts or False, optional
         Columns to name the clusters from, or the texts themselves; None, NaN and masked values count as empty. None
-        takes the columns that read most like text; False (or "none") leaves the clusters numbered.
+        takes the columns that read most like text; False (or "none") leaves the clusters numbered. Where there are no
+        vectors, these texts are encoded.
     id : str, (n,) ids or False, optional
         Column of ids, or the ids themselves: unique texts or whole numbers, which make the result independent of the
         order of the rows. None takes a column `document_id`, `id` or `_id`, or one of unique short texts; without
         any, and for False (or "none"), rows are numbered from 0. A pandas series given for `vector`, `text` or `id`
         beside a pandas data frame is matched by index.
     texts : (n,) texts, optional
-        Another name for `text`; giving both is an error.
+        Another name for `text`; giving both is an error. All that is needed: `shoal.cluster(texts=texts)`.
+    encoder : str or object, optional
+        What turns the texts into vectors, even where there are some: "static", the encoder in the package; "corpus",
+        which learns from the texts themselves, in any language; a URI such as
+        "sentence-transformers:all-MiniLM-L6-v2"; or an object whose `encode(texts)` returns (n, d) numbers. None
+        encodes only where there are no vectors, with the encoder for the language of the texts.
     ids : (n,) ids, optional
         Another name for `id`; giving both is an error.
     algorithm : str, default "auto"
@@ -125,8 +132,8 @@ def cluster(
     Returns
     -------
     Clustering
-        Its rows are those of `data`, in their order. Rows of a file without a vector are left out; every row of a
-        table in memory must have one.
+        Its rows are those of `data`, in their order. Rows of a file without a vector, or without text where texts are
+        encoded, are left out; every row of a table in memory must have one.
 
     Raises
     ------
@@ -140,6 +147,7 @@ def cluster(
         shoal.cluster(df, vector="embedding", text=["title", "body"], id="ticket")
         shoal.cluster(embeddings, text=df["body"])
         shoal.cluster("tickets.parquet", text="body")
+        shoal.cluster(texts=df["body"])
 
     >>> import numpy as np, shoal
     >>> shoal.cluster(np.eye(4).repeat(5, axis=0), algorithm="kmeans", n_clusters=4).labels.tolist()[:6]
@@ -163,20 +171,29 @@ def cluster(
         stop_words=read_stop_words(stop_words),
     )
     on_progress = _print_progress if progress is True else ignore_progress if progress is False else progress
-    data = _combine_with_texts(data, vector)
     names_clusters = text is not False and not _is_none_keyword(text)
     text_columns = text if names_clusters and text is not False else None
+    if data is None:
+        data, text_columns = take_texts(text_columns), None
+    if vector is None or not isinstance(vector, str):
+        data, column = name_texts(data)
+        text_columns = column if text_columns is None and vector is None else text_columns
     ids = NO_COLUMN if id is False else id
     if (places := _parse_places(data)) is not None:
         request = replace(_build_file_request(places, vector, text_columns, ids), encoding=encoding)
     elif encoding is not None:
         raise InvalidField("encoding", "belongs to a file", value=encoding, remedy="Leave it out.")
     elif (frame := series_to_frame(data) or read_frame(data)) is not None:
-        request = _build_frame_request(frame, vector, text_columns, ids)
+        request = _build_frame_request(frame, vector, text_columns, ids, encodes=encoder is not None)
+    elif encoder is not None:
+        remedy = "Leave it out, or give the texts alone: shoal.cluster(texts=texts, encoder=…)."
+        raise InvalidField("encoder", "is given beside vectors", remedy=remedy)
     else:
         return _clear_progress(_cluster_array(data, vector, text_columns, ids, options, like, on_progress), progress)
     in_memory = replace(request.in_memory, like=like)
-    request = replace(request, cluster_options=options, in_memory=in_memory, labels=names_clusters, keep=True)
+    request = replace(
+        request, cluster_options=options, in_memory=in_memory, labels=names_clusters, keep=True, encoder=encoder
+    )
     result = cluster_file(request, on_progress)
     file_rows = FileRows(result.opened, result.rows, result.total)
     return _clear_progress(replace(result.clustering, file_rows=file_rows), progress)
@@ -238,7 +255,9 @@ def _build_file_request(path: Places, vector: Column | None, text: Column | None
     return _fill_request(Request(path=path, option_names=PYTHON), names)
 
 
-def _build_frame_request(frame: Frame, vector: Column | None, text: Column | None, id: Column | None) -> Request:
+def _build_frame_request(
+    frame: Frame, vector: Column | None, text: Column | None, id: Column | None, *, encodes: bool
+) -> Request:
     rows = frame.rows
     if rows == 0:
         raise InvalidField(_LABEL, "has no rows", remedy="Clustering needs at least two.")
@@ -249,9 +268,9 @@ def _build_frame_request(frame: Frame, vector: Column | None, text: Column | Non
     request = _fill_request(
         Request(path=Path(_LABEL), option_names=PYTHON, in_memory=InMemoryInput(table=frame.table)), names, rows
     )
-    if request.in_memory.vectors is None:
+    if request.in_memory.vectors is None and not encodes:
         used = [column for name in ("text", "id") for column in names[name].columns or ()]
-        vectors = find_vectors(frame, names["vector"].columns, used)
+        vectors = find_vectors(frame, names["vector"].columns, used, names["text"].columns or ())
         request = replace(request, in_memory=replace(request.in_memory, vectors=vectors))
     return replace(request, in_memory=replace(request.in_memory, index=frame.index))
 
@@ -312,7 +331,6 @@ def _cluster_array(
             if name == "vector" and find_texts(value) is not None:
                 remedy = "Texts go with their name: shoal.cluster(vectors, text=texts)."
             raise InvalidField(name, problem, value=value if isinstance(value, str) else None, remedy=remedy)
-    _check_not_texts(data)
     vectors = split_vectors(data, name=_LABEL)
     _check_directions(vectors, options)
     count = len(vectors.points)
@@ -360,25 +378,6 @@ def _frame_columns(values: Iterable[object] | None) -> list[list[object]] | None
 def _print_progress(stage: str, fraction: float) -> None:
     sys.stderr.write(f"\r{stage:<10} {fraction:4.0%} ")
     sys.stderr.flush()
-
-
-def _combine_with_texts(data: object, vector: Column | None) -> object:
-    """Return what to cluster where texts come first: `shoal.cluster(texts, vectors)`."""
-    if vector is None or isinstance(vector, str):
-        return data
-    if is_pandas(data, "Series") or is_polars(data, "Series"):
-        series: Any = data
-        return series if series.name not in (None, "") else rename_series(series, "text")
-    texts = find_texts(data)
-    return data if texts is None else {"text": texts}
-
-
-def _check_not_texts(data: object) -> None:
-    texts = find_texts(data)
-    if texts is not None:
-        value = next(text for text in texts if isinstance(text, str))
-        remedy = "Shoal computes no vectors: embed the texts, then shoal.cluster(vectors, text=texts)."
-        raise InvalidField(_LABEL, "is text without vectors", value=value[:80], remedy=remedy)
 
 
 def _check_directions(vectors: Split, options: ClusterOptions) -> None:

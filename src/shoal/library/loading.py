@@ -9,6 +9,7 @@ from shoal.library.input.document_ids import DocumentIds
 from shoal.library.results import read_summary
 from shoal.library.saved import SAVED, read_saved
 from shoal.library.saved_shape import check_parts
+from shoal.library.text_encoding import TextEncoding
 
 __all__ = ["load"]
 
@@ -65,6 +66,7 @@ def load(folder: str | os.PathLike[str]) -> Clustering:
             id_column=parts.get("id_column", ""),
             member_columns=parts["member_columns"],
             checksums=parts.get("checksums"),
+            encoding=TextEncoding.from_parts(parts.get("encoding")),
             index=parts.get("index"),
             about=parts["about"],
         )

@@ -51,6 +51,11 @@ class Request:
     """None takes the only column of vectors."""
     text: Sequence[str] = ()
     """Empty: the fields that read most like text."""
+    encoder: object = None
+    """What encodes the texts instead of taking vectors: a URI, or an object with `encode`. None encodes only where
+    there are no vectors, with the encoder for the language of the texts."""
+    keep_vectors: bool = False
+    """Whether the result has the vectors beside the clustering."""
     id: str | None = None
     where: Filter = MATCH_ALL
     labels: bool = True

@@ -52,6 +52,7 @@ class _Summary(_Shape):
     exact: bool
     clusters: list[_Cluster]
     text: list[str] | None = None
+    encoder: str | None = None
     source: _Source | None = None
     layers: _Layers | None = None
 

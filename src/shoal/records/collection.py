@@ -9,6 +9,7 @@ from pydantic import Field
 from shoal.records.base import Body, Done, Flag, Integral, Kept, Record, Timestamp, Whole
 from shoal.records.bucket import BucketSchema
 from shoal.records.queries.paging import Pagination
+from shoal.records.text_encoding import EXTRACTOR, TextEncoding
 
 __all__ = [
     "Collection",
@@ -59,16 +60,35 @@ class CollectionSource(Body):
 
 
 class FeatureExtractor(Body):
-    """A FeatureExtractorConfig. Shoal extracts nothing: without one, a placeholder says that vectors are brought."""
+    """A FeatureExtractorConfig. `text_extractor` encodes texts; without one, a placeholder says that vectors are
+    brought. Of `params`, `encoder` is the URI of an encoder that the operator permits, and `vector_name` the name of
+    the vectors; `input_mappings` names the fields that are encoded."""
 
-    UNUSED: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("parameters", "input_mappings", "field_passthrough", "include_all_source_fields"), "Shoal extracts nothing"
-    )
+    UNUSED: ClassVar[Mapping[str, str]] = {
+        "parameters": "say params",
+        "field_passthrough": "documents keep all of their fields",
+        "include_all_source_fields": "documents keep all of their fields",
+    }
 
     feature_extractor_name: str = Field(_PLACEHOLDER, min_length=1, max_length=255)
     version: str = Field("v1", min_length=1, max_length=64)
     feature_extractor_id: str = f"{_PLACEHOLDER}_v1"
     params: dict[str, Any] | None = None
+    input_mappings: dict[str, Any] | list[dict[str, Any]] | None = None
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it is the one that Shoal has."""
+        return self.feature_extractor_name == EXTRACTOR
+
+    def input_fields(self) -> list[str]:
+        """Return the fields that `input_mappings` names: values of an object, or paths of a list."""
+        mappings = self.input_mappings or {}
+        if isinstance(mappings, list):
+            sent = [item.get("path") for item in mappings]
+        else:
+            sent = [path for value in mappings.values() for path in (value if isinstance(value, list) else [value])]
+        return [path.removeprefix("payload.") for path in dict.fromkeys(sent) if isinstance(path, str) and path]
 
 
 class CollectionVectorIndex(Record):
@@ -90,6 +110,8 @@ class Collection(Record):
     description: str | None = None
     source: CollectionSource
     feature_extractor: FeatureExtractor = FeatureExtractor()
+    text_encoding: Kept[TextEncoding] = None
+    """What encodes the texts of documents that come without the vector; null where documents bring their vectors."""
     input_schema: Kept[BucketSchema] = None
     output_schema: Kept[BucketSchema] = None
     enabled: bool = True

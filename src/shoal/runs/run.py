@@ -6,7 +6,7 @@ a crash after it the new ones; a run that is taken up again after the flip goes 
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from shoal.records.collection import Collection
 from shoal.records.runs.execution import ACTIVE, Execution
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
+from shoal.runs.config.cluster_config import feature_name
+from shoal.runs.encoding import RunEncoding
 from shoal.runs.enrichment import Enrichment
 from shoal.runs.generations import Generations, generation_of
 from shoal.runs.grouping.assigned_groups import AssignedGroups, Earlier, group_assigned
@@ -82,6 +84,7 @@ class Runner:
         checkpoints: CheckpointStore,
         now: Callable[[], datetime],
         naming: GroupNaming,
+        encoding: RunEncoding,
         *,
         threads: int = 0,
         worth_seconds: float = 1.0,
@@ -89,6 +92,7 @@ class Runner:
         self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
         self._checkpoints, self._worth = checkpoints, worth_seconds
         self.naming = naming
+        self._encoding = encoding
         self._enrichment, self._relabelings = enrichment, relabelings
         self._generations, self._threads = generations, threads
         self._collections = Repository(
@@ -140,7 +144,9 @@ class Runner:
         work = self._take(job)
         if not work.run.published:
             progress("load", 0.0)
+            notes = self._encode(work, progress)
             source = read_input(self._documents, work.scope, work.cluster, work.run, work.sources)
+            source = replace(source, warnings=[*notes, *source.warnings])
             if work.keeps_map:
                 source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
             hit("run.loaded")
@@ -163,6 +169,14 @@ class Runner:
         self._states.complete(job, enriched=enriched)
         hit("run.after_complete")
         self._checkpoints.delete(work.scope, work.run.run_id)
+
+    def _encode(self, work: _Work, progress: Progress) -> list[str]:
+        """Encode texts that lack a vector; the clusters of an earlier run stay in the space of a fitted encoder."""
+        if work.cluster.cluster_type != "vector":
+            return []
+        dimensions = self._documents.vector_dimensions(work.scope)
+        features = [feature_name(uri, dimensions) for uri in work.cluster.feature_uris or []]
+        return self._encoding.update(work.scope, work.sources, features, progress, fit=work.run.mode != "assign")
 
     def _stages(self, work: _Work, source: RunInput) -> Stages:
         """Return the stages of the run, keyed by the documents, the configuration and the code."""

@@ -1,5 +1,6 @@
 """Collections: containers of documents, and the vectors that they declare."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
@@ -22,7 +23,9 @@ from shoal.records.ids import check_name, new_id
 from shoal.records.namespace import VectorConfigSpec
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
+from shoal.records.text_encoding import EXTRACTOR, TEXT_FIELDS, VECTOR, TextEncoding
 from shoal.repositories.repository import Repository, RepositoryReads
+from shoal.runs.encoders import PermittedEncoders
 from shoal.services.buckets import Buckets
 from shoal.services.removals import Removals
 from shoal.storage.protocols.documents import DocumentStore
@@ -35,6 +38,7 @@ DEFAULT_COLLECTION: Final = "default"
 """The collection for upserts without a collection; created on first use."""
 
 _RESERVED: Final = frozenset({"list"})
+_VECTOR_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _CONFIGS: Final = TypeAdapter(list[VectorConfigSpec])
 
 
@@ -49,9 +53,10 @@ class Collections:
         removals: Removals,
         now: Callable[[], datetime],
         max_dimension: int,
+        encoders: PermittedEncoders,
     ) -> None:
         self._metadata, self._documents, self._buckets = metadata, documents, buckets
-        self._removals = removals
+        self._removals, self._encoders = removals, encoders
         self._now, self._max_dimension = now, max_dimension
         self.records = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
@@ -69,6 +74,9 @@ class Collections:
         name = _check_collection_name(body.collection_name)
         source = _resolve(scope, body.source, self._buckets.records, self.records)
         configs = self._vector_configs(body.metadata)
+        encoding = self._text_encoding(scope, body.feature_extractor)
+        if encoding is not None:
+            configs = [*configs, VectorConfigSpec(name=encoding.vector_name, dimension=encoding.dimension)]
         now = self._now()
         collection = Collection(
             collection_id=new_id("col"),
@@ -76,6 +84,7 @@ class Collections:
             description=body.description,
             source=source,
             feature_extractor=_with_extractor_id(body.feature_extractor),
+            text_encoding=encoding,
             input_schema=body.input_schema,
             enabled=body.enabled is not False,
             metadata=body.metadata,
@@ -166,11 +175,12 @@ class Collections:
     def features(self, scope: Scope, ref: str) -> list[dict[str, Any]]:
         """Return the wire's CollectionFeatureDescriptors: the features for clustering. Raises NotFound."""
         collection = self.records.get(scope, ref)
-        extractor = collection.feature_extractor
+        extractor, encoding = collection.feature_extractor, collection.text_encoding
+        uris = {} if encoding is None else {encoding.vector_name: encoding.feature_uri}
         return [
             {
-                "feature_address": name,
-                "feature_uri": name,
+                "feature_address": uris.get(name, name),
+                "feature_uri": uris.get(name, name),
                 "feature_extractor_name": extractor.feature_extractor_name,
                 "version": extractor.version,
                 "vector_index": {
@@ -193,6 +203,38 @@ class Collections:
             CollectionVectorIndex(name=name, feature_uri=name, index={"dimension": dimension})
             for name, dimension in sorted(self._documents.vector_dimensions(scope).items())
         ]
+
+    def _text_encoding(self, scope: Scope, extractor: FeatureExtractor | None) -> TextEncoding | None:
+        """Return what will encode the texts of a new collection. Raises InvalidField for an encoder that is not
+        permitted, and for vectors that another encoder makes under this name."""
+        if extractor is None or not extractor.encodes:
+            return None
+        params = extractor.params or {}
+        uri = self._encoders.resolve(params.get("encoder"), "feature_extractor.params.encoder")
+        name = params.get("vector_name", VECTOR)
+        if not isinstance(name, str) or not _VECTOR_NAME.fullmatch(name):
+            remedy = "Use letters, digits, '_' and '-', at most 100."
+            raise InvalidField("feature_extractor.params.vector_name", "is not a name", value=name, remedy=remedy)
+        for other in self.records.all(scope):
+            encoding = other.text_encoding
+            if encoding is not None and encoding.vector_name == name and encoding.encoder != uri:
+                problem = f"names vectors that {encoding.encoder} makes in the collection {other.collection_name!r}"
+                remedy = "Choose another vector_name: vectors of several encoders cannot be compared."
+                raise InvalidField("feature_extractor.params.vector_name", problem, value=name, remedy=remedy)
+        dimension = self._encoders.dimension(uri)
+        declared = self._documents.vector_dimensions(scope).get(name, dimension)
+        if declared != dimension:
+            problem = f"has {declared} numbers in this namespace, and {uri} makes {dimension}"
+            remedy = "Choose another vector_name."
+            raise InvalidField("feature_extractor.params.vector_name", problem, value=name, remedy=remedy)
+        return TextEncoding(
+            encoder=uri,
+            version=None if self._encoders.is_fitted_at_runs(uri) else self._encoders.open(uri).name,
+            vector_name=name,
+            feature_uri=f"mixpeek://{EXTRACTOR}@{extractor.version}/{name}",
+            dimension=dimension,
+            fields=extractor.input_fields() or list(TEXT_FIELDS),
+        )
 
     def _declare(self, scope: Scope, configs: list[VectorConfigSpec], name: str, collection_id: str) -> None:
         """Declare vectors before the transaction of the collection that names them. Raises InvalidField, and

@@ -41,6 +41,7 @@ def print_table(
     command: str | None,
     *,
     written: Path | None = None,
+    vectors: Path | None = None,
     notes: Sequence[str] = (),
     whole: bool = False,
     tree: bool = False,
@@ -64,6 +65,8 @@ def print_table(
             console, Text.assemble("Written: ", (strip_controls(str(written)), "bold"), f", {_describe_rows(result)}")
         )
         print_lines(console, *(Text(strip_controls(line), "dim") for line in _suggest_without(result, written)))
+    if vectors is not None:
+        print_lines(console, Text.assemble("Vectors: ", (strip_controls(str(vectors)), "bold")))
     suggestions = _suggest_show(folder, len(clustering.clusters), whole=whole)
     for line in [*suggestions, *next_commands(result, command)]:
         print_lines(console, Text(strip_controls(line), "dim"))
@@ -86,7 +89,17 @@ def warn_replaced(folder: Path, summary: Mapping[str, Any]) -> list[str]:
 
 def _extract_options(summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a summary that was requested, rather than computed."""
-    names = ("source", "text", "algorithm", "parameters", "normalize", "centroid_method", "sample_size", "seed")
+    names = (
+        "source",
+        "encoder",
+        "text",
+        "algorithm",
+        "parameters",
+        "normalize",
+        "centroid_method",
+        "sample_size",
+        "seed",
+    )
     options: dict[str, Any] = orjson.loads(orjson.dumps({name: summary.get(name) for name in names}))
     return options
 
@@ -151,6 +164,7 @@ def _format_facts(summary: Mapping[str, Any]) -> str:
         counted + (" (--where)" if source.get("where") and read > documents else ""),
         plural(len(summary["clusters"]), "cluster"),
         f"{summary['noise'] / max(documents, 1):.1%} in none",
+        f"encoded by {summary['encoder']}" if summary.get("encoder") else "",
         f"named from {', '.join(text)}" if text else "",
         "" if silhouette is None else f"silhouette {silhouette:.2f}",
         plural(int(spare), "near-duplicate") if spare else "",

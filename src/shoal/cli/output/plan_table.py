@@ -28,6 +28,8 @@ def build_plan_table(plan: "FilePlan") -> Table:
     table.add_column("about", justify="right")
     table.add_column("of", justify="right", style="dim")
     table.add_row("documents", f"{plan.rows:,} × {plan.dimension:,}", "")
+    if plan.encoder is not None:
+        table.add_row("vectors", f"by {plan.encoder}", "")
     table.add_row("time", format_seconds(plan.seconds), f"{thread_count(0)} cores")
     table.add_row("peak memory", _format_against(plan.peak_memory_bytes, memory), format_bytes(memory))
     table.add_row("disk", _format_against(plan.disk_bytes, free), f"{format_bytes(free)} free")

@@ -20,6 +20,7 @@ __all__ = ["STAGES", "show_count", "show_progress"]
 STAGES: Final[Mapping[str, str]] = {
     "read": "Reading the file",
     "filter": "Choosing documents",
+    "encode": "Encoding the texts",
     "choose_k": "Choosing the number of clusters",
     "load": "Loading the vectors",
     "cluster": "Finding clusters",

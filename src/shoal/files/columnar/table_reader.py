@@ -27,6 +27,7 @@ from shoal.files.layout import (
     get_requested_columns,
 )
 from shoal.files.originals import Originals
+from shoal.files.prose import is_prose
 from shoal.files.reader import Chunk, name_document_in_errors, row_place
 from shoal.files.reader_errors import convert_column
 from shoal.records.documents.document import RESERVED
@@ -60,7 +61,8 @@ class TableReader:
         sample = self._read_sample()
         requested_names = get_requested_columns(vectors, sample.schema.names, needed=request.needs_vectors)
         forms = _detect_forms(sample, requested_names)
-        self._groups = _choose_groups(sample, forms, vectors, requested_names, needed=request.needs_vectors)
+        needed = request.needs_vectors and not (request.reads_texts and _has_prose(sample))
+        self._groups = _choose_groups(sample, forms, vectors, requested_names, needed=needed)
         if self._groups:
             sample = gather_groups(sample, self._groups, row_place(label, 0))
             forms |= _detect_forms(sample.select(list(self._groups)), requested_names)
@@ -160,10 +162,16 @@ class TableReader:
             for name in sample.schema.names
             if name not in forms and name in self._rows.schema.names and _may_be_ids(sample.column(name).type)
         }
+        if self._request.reads_texts and not self._vectors:
+            columns = {name: values for name, values in columns.items() if not self._is_text(name, values)}
         likely = rank_id_columns(columns)
         unique = next((name for name in likely if self._is_unique_column(name)), None)
         self._repeating = [name for name in likely if unique is None and has_id_name(name)][:1]
         return unique
+
+    def _is_text(self, name: str, values: Sequence[object]) -> bool:
+        """Return whether a column may be encoded, and so is none of ids, however its name reads."""
+        return name in self._request.text_columns or is_prose(values)
 
     def _is_unique_column(self, name: str) -> bool:
         """Return whether a column has no nulls and no duplicates.
@@ -274,6 +282,10 @@ def _choose_groups(
     return {name: columns for name, columns in groups.items() if len(columns) >= max(fewest, longest)}
 
 
+def _has_prose(sample: pa.RecordBatch) -> bool:
+    return any(_is_prose(column) for column in sample.columns)
+
+
 def _is_byo(schema: pa.Schema) -> bool:
     return _NESTED in schema.names and pa.types.is_struct(schema.field(_NESTED).type)
 
@@ -302,11 +314,7 @@ def _may_be_ids(kind: pa.DataType) -> bool:
 
 
 def _is_prose(column: pa.Array) -> bool:
-    """Return whether a column holds text of several words."""
-    if not is_text(column.type):
-        return False
-    texts = [text for text in column.to_pylist() if text and text.strip()]
-    return bool(texts) and sum(" " in text.strip() for text in texts) >= len(texts) / 2
+    return is_text(column.type) and is_prose(column.to_pylist())
 
 
 def _is_likely_vector(kind: pa.DataType, form: VectorForm) -> bool:

@@ -20,6 +20,7 @@ from shoal.files.json_text.shapes import open_records
 from shoal.files.json_text.shards import JsonShards
 from shoal.files.layout import KnownVectors, ReadRequest, choose_id, choose_vectors, get_requested_columns
 from shoal.files.originals import Originals
+from shoal.files.prose import is_prose
 from shoal.files.reader import Chunk, Shards, name_document_in_errors, name_line_in_errors, row_place
 from shoal.files.reader_errors import translate_errors
 from shoal.precision import split_if_significant
@@ -88,7 +89,7 @@ class JsonReader:
             }
             vectors = list(known_columns) or vectors
             dimensions |= known_columns
-        texts = [name for name in self.columns if name != self.id_column and _is_prose(sample, name)]
+        texts = [name for name in self.columns if name != self.id_column and is_prose(row.get(name) for row in sample)]
         chosen = {} if self.byo else choose_vectors(self.columns, list(dimensions), request, vectors, texts)
         self._vectors = chosen
         self.dimensions: Mapping[str, int] = (
@@ -133,6 +134,9 @@ class JsonReader:
     def _detect_id_column(self, sample: Sequence[Json], vectors: Mapping[str, int]) -> str | None:
         """Return the key that holds ids although its name does not say so: the first likely one without duplicates."""
         columns = {name: [row.get(name) for row in sample] for name in self.columns if name not in vectors}
+        if self._request.reads_texts and not vectors:
+            texts = {name for name, values in columns.items() if is_prose(values)} | {*self._request.text_columns}
+            columns = {name: values for name, values in columns.items() if name not in texts}
         likely = rank_id_columns(columns)
         distinct = next(iter(self._find_distinct(likely)), None)
         self._repeating = [name for name in likely if distinct is None and has_id_name(name)][:1]
@@ -314,12 +318,6 @@ def _to_texts(values: Sequence[object], place: Place) -> pa.Array:
         if value is not None and not isinstance(value, str):
             raise InvalidField(place(row), "must be text, as the others are", value=value)
     return pa.array(values, pa.large_string())
-
-
-def _is_prose(sample: Sequence[Json], name: str) -> bool:
-    """Return whether a key holds text of several words."""
-    texts = [value.strip() for row in sample if isinstance(value := row.get(name), str) and value.strip()]
-    return bool(texts) and sum(" " in text for text in texts) >= len(texts) / 2
 
 
 def _has_lists(sample: Sequence[Json], name: str) -> bool:

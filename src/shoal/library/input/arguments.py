@@ -38,6 +38,8 @@ __all__ = [
 
 _SAMPLE: Final = 1024
 _MAX_SHOWN: Final = 30
+_FEWEST_DIMENSIONS: Final = 8
+"""Columns of numbers beside a column of text that count as a vector without being named."""
 _DEFAULT_NAME: Final = "vector"
 """The name of a single column of vectors without a name."""
 
@@ -197,10 +199,13 @@ def _neither_error(name: str, names: Sequence[str], frame: Frame, rows: int) -> 
     return InvalidField(name, problem, value=names[0], remedy=suggest_columns(names[0], frame.columns))
 
 
-def find_vectors(frame: Frame, columns: Sequence[str] | None, used: Iterable[str]) -> Split | None:
+def find_vectors(
+    frame: Frame, columns: Sequence[str] | None, used: Iterable[str], texts: Iterable[str] = ()
+) -> Split | None:
     """Return the vectors of a table with one column per dimension and no other columns than the `used` ones.
 
-    None where another rule has to find them. Raises InvalidField.
+    A few columns beside `texts` are none: the texts are encoded. None where another rule has to find them. Raises
+    InvalidField.
     """
     if columns is not None and len(columns) == 1:
         return None
@@ -210,12 +215,18 @@ def find_vectors(frame: Frame, columns: Sequence[str] | None, used: Iterable[str
         remaining = [name for name in kinds if name not in {*used, *frame.levels, *ID_COLUMNS}]
         if not remaining or not all(is_number(kinds[name]) for name in remaining) or _has_groups(frame, remaining):
             return None
+        if len(remaining) < _FEWEST_DIMENSIONS and _holds_text(frame, texts):
+            return None
         names = remaining
     for name in names:
         if not is_number(kinds[name]):
             problem = f"names several columns, and column {name!r} holds {kinds[name]}, not numbers"
             raise InvalidField("vector", problem, remedy="Name one column of vectors, or a column for each dimension.")
     return _stack_columns(frame, names)
+
+
+def _holds_text(frame: Frame, names: Iterable[str]) -> bool:
+    return any(is_text(field.type) and field.name in names for field in frame.table.schema)
 
 
 def _stack_columns(frame: Frame, names: Sequence[str]) -> Split:

@@ -255,9 +255,7 @@ def _check_rows(rows: Sequence[object]) -> None:
             raise InvalidField(_format_row(row), "is bytes, not numbers", remedy=remedy)
         elif isinstance(vector, str):
             listed = vector.lstrip().startswith("[")
-            remedy = (
-                "Use json.loads." if listed else "Shoal computes no vectors: embed the texts, with one model for all."
-            )
+            remedy = "Use json.loads." if listed else "Encode the texts: shoal.TextEncoder().fit_transform(texts)."
             raise InvalidField(
                 _format_row(row), "is not a vector of numbers: it is text", value=vector[:80], remedy=remedy
             )

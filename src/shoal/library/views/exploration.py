@@ -66,6 +66,11 @@ class Exploration(ABC):
 
     @property
     @abstractmethod
+    def encoder(self) -> str | None:
+        """What made the vectors from the texts, and its version; None if vectors were given."""
+
+    @property
+    @abstractmethod
     def clusters(self) -> Sequence[NamedCluster]:
         """The clusters, largest first."""
 
@@ -354,7 +359,12 @@ class Exploration(ABC):
 
     def _describe_columns(self) -> list[str]:
         """Which columns are what, where they were columns."""
-        columns = (("vector", self.vector_column), ("named from", ", ".join(self.text_columns)), ("id", self.id_column))
+        columns = (
+            ("vector", self.vector_column),
+            ("encoded by", self.encoder),
+            ("named from", ", ".join(self.text_columns)),
+            ("id", self.id_column),
+        )
         return [f"{role} {column}" for role, column in columns if column]
 
     def _prepare_points(self, vectors: object, vector: str | None) -> Points:

@@ -17,6 +17,7 @@ from shoal.records.clusters.requests import (
     VectorConfig,
 )
 from shoal.records.documents.document import RESERVED, TYPED_FIELDS
+from shoal.records.text_encoding import EXTRACTOR, VECTOR
 
 __all__ = [
     "DEFAULT_MAPPINGS",
@@ -148,12 +149,21 @@ def _features(features: list[str], dimensions: Mapping[str, int]) -> list[str]:
     listed = ", ".join(sorted(dimensions)) or "none yet: store documents with vectors or declare vector_configs first"
     if not features:
         raise InvalidField(path, "is required for cluster_type 'vector'", remedy=f"Known features: {listed}.")
+    features = [_resolve_extractor(feature, dimensions) for feature in features]
     for feature in features:
         if feature_name(feature, dimensions) not in dimensions:
             raise InvalidField(path, "is not a feature of this namespace", value=feature, remedy=f"Known: {listed}.")
     if len({feature_name(feature, dimensions) for feature in features}) < len(features):
         raise InvalidField(path, "names a feature twice", value=features)
     return features
+
+
+def _resolve_extractor(uri: str, dimensions: Mapping[str, int]) -> str:
+    """Return the URI of the vectors that the text extractor makes, whatever model the output of `uri` names."""
+    scheme, slash, output = uri.rpartition("/")
+    if not slash or output in dimensions or VECTOR not in dimensions or f"://{EXTRACTOR}@" not in scheme:
+        return uri
+    return f"{scheme}/{VECTOR}"
 
 
 def feature_name(uri: str, dimensions: Mapping[str, int]) -> str:

@@ -14,7 +14,7 @@ from shoal.engine.cost import (
 )
 from shoal.engine.plan import Plan
 from shoal.errors import InvalidField
-from shoal.quantities import format_bytes
+from shoal.quantities import format_bytes, plural
 from shoal.records.clusters.cluster import Cluster
 from shoal.records.collection import Collection
 from shoal.records.queries.filters import Filter
@@ -22,9 +22,11 @@ from shoal.records.runs.plan import RunPlan
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.config.cluster_config import feature_name
+from shoal.runs.config.encoding_cost import EncodingCost, estimate_run_encoding
 from shoal.runs.config.engine_plan import plan_of
 from shoal.runs.config.naming_cost import NamingCost, plan_naming
 from shoal.runs.config.text_fields import resolve_text_fields
+from shoal.runs.encoders import PermittedEncoders
 from shoal.runs.models.connected import ConnectedModels
 from shoal.runs.models.spending import Spendings
 from shoal.runs.text import volume_of_run
@@ -70,6 +72,8 @@ class Planning:
         The time limit of any run, in seconds; 0 for no limit.
     models, spendings
         The language models that runs may use, and what they may cost.
+    encoders
+        The encoders of collections.
     """
 
     def __init__(
@@ -83,7 +87,9 @@ class Planning:
         run_seconds: float = 0.0,
         models: ConnectedModels,
         spendings: Spendings,
+        encoders: PermittedEncoders,
     ) -> None:
+        self._encoders = encoders
         self._documents, self._free, self._memory_limit, self._threads = documents, free_bytes, memory_limit, threads
         self._run_seconds, self._models, self._spendings = run_seconds, models, spendings
         self._collections = Repository(
@@ -95,7 +101,12 @@ class Planning:
 
         Raises InvalidField for a deleted collection or invalid parameters.
         """
-        counts, limit = self._counts(scope, cluster, documents_filter), self._memory_limit()
+        sources = self._sources(scope, cluster)
+        counts = [
+            (source.storage_key, self._documents.count(scope, source.storage_key, documents_filter))
+            for source in sources
+        ]
+        limit = self._memory_limit()
         documents = sum(count for _, count in counts)
         sizes = self._dimensions(scope, cluster)
         cost = self._cost(cluster, request, documents, sizes)
@@ -103,14 +114,18 @@ class Planning:
         output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
         disk, free = documents * (MEMBER_BYTES + _KEPT_BYTES + output), self._free()
         naming = self._naming(scope, cluster, request, documents_filter, counts)
+        encoding = self._encoding(scope, cluster, request, sources)
         by_model = self._by_model(scope, cluster, request, documents)
-        held = _BASE_BYTES + documents * _ROW_BYTES + naming.bytes + by_model.bytes
+        held = _BASE_BYTES + documents * _ROW_BYTES + max(naming.bytes + by_model.bytes, encoding.bytes)
         memory = int(held + cost.bytes)
         seconds = wall_seconds(cost, self._threads) + naming.cpu_seconds + documents * _OUTPUT_SECONDS
         seconds += by_model.seconds
+        seconds += wall_seconds(Cost(encoding.cpu_seconds, 0), 1)
         seconds = round(seconds + 0.1, 1)
         in_time = not 0 < self._run_seconds < seconds
         notes = [*self._memory_notes(cluster, request, documents, sizes, held, limit), *_disk_notes(disk, free)]
+        if encoding.documents:
+            notes.append(f"Up to {plural(encoding.documents, 'document')} without a vector will be encoded first.")
         if not in_time:
             notes.append(
                 f"It would take about {seconds:,.0f} s; a run may take {self._run_seconds:,.0f} s. Set a sample_size, "
@@ -174,19 +189,28 @@ class Planning:
             layers = [round(min(clusters, documents))] * estimate_layer_count(plan.algorithm) * apart
         return plan_naming(self._models, self._spendings, scope, cluster, request, layers, documents)
 
-    def _counts(self, scope: Scope, cluster: Cluster, documents_filter: Filter) -> list[tuple[str, int]]:
-        """Return the storage key of each collection, and how many of its documents match."""
-        counts = []
+    def _encoding(
+        self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], sources: Sequence[Collection]
+    ) -> EncodingCost:
+        """Estimate the cost of encoding texts."""
+        if cluster.cluster_type == "attribute":
+            return EncodingCost()
+        stored = self._documents.vector_dimensions(scope)
+        features = [feature_name(uri, stored) for uri in cluster.feature_uris or []]
+        fit = request.get("mode") != "assign"
+        return estimate_run_encoding(self._documents, self._encoders, scope, sources, features, fit=fit)
+
+    def _sources(self, scope: Scope, cluster: Cluster) -> list[Collection]:
+        """Return the collections of a cluster. Raises InvalidField for a deleted one."""
+        sources = []
         for id in cluster.input_collections:
             collection = self._collections.find_one(scope, id)
             if collection is None:
                 raise InvalidField(
                     "collection_ids", "names a collection that was deleted", value=id, remedy=_DELETED_REMEDY
                 )
-            counts.append(
-                (collection.storage_key, self._documents.count(scope, collection.storage_key, documents_filter))
-            )
-        return counts
+            sources.append(collection)
+        return sources
 
     def _dimensions(self, scope: Scope, cluster: Cluster) -> list[int]:
         if cluster.cluster_type == "attribute":

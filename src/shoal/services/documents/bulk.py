@@ -22,6 +22,7 @@ from shoal.records.scope import Scope
 from shoal.repositories.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.documents.documents import Documents
+from shoal.services.documents.ingest_encoding import IngestEncoding
 from shoal.services.documents.vector_check import (
     VectorNames,
     check_dimensions,
@@ -60,7 +61,9 @@ class Bulk:
         max_dimension: int,
         spool: Path,
         readers: FileReaders,
+        encoding: IngestEncoding,
     ) -> None:
+        self._encoding = encoding
         self._store, self._collections, self._documents = store, collections, documents
         self._now, self._max_dimension, self._spool, self._readers = now, max_dimension, spool, readers
 
@@ -111,14 +114,17 @@ class Bulk:
             names={str(folder): name for folder, name in (names or {}).items()},
         )
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        dimensions, coarse, zeros = dict[str, int](), set[str](), Counter[str]()
+        dimensions, coarse, zeros, notes = dict[str, int](), set[str](), Counter[str](), list[str]()
         with (
             self._readers.reading(path, read_options, scope.organization_id) as source,
             name_shard_in_errors(label, source.info.shards),
         ):
             check_dimensions(source.info.vectors, vector_names, self._max_dimension, label)
             batches = _report_progress(
-                _inspect_batches(source, dimensions, coarse, zeros, vector_names, label), progress
+                self._encoding.fill_all(
+                    collection, _inspect_batches(source, dimensions, coarse, zeros, vector_names, label), notes
+                ),
+                progress,
             )
             now = self._now() if write is None else write.at
             count = self._store.write(
@@ -127,7 +133,7 @@ class Bulk:
             counts = {"inserted": count.inserted, "replaced": count.replaced}
             note_done(scope, "documents.import", collection.collection_id, **counts)  # the reader may still fail
             deque(batches, maxlen=0)  # a repeated write stores nothing, but the answer still describes the file
-        warnings = [*source.info.warnings, *(rounding_warning(name) for name in sorted(coarse))]
+        warnings = [*source.info.warnings, *notes, *(rounding_warning(name) for name in sorted(coarse))]
         warnings += [_zero_warning(name, count) for name, count in sorted(zeros.items()) if count]
         if source.info.id_column is None:
             was_repeated = count.replaced and not count.inserted

@@ -14,15 +14,17 @@ from shoal.storage.protocols.records import Json
 __all__ = ["check_documents", "check_path", "check_unique_ids", "check_update", "encode_payload", "has_condition"]
 
 
-def check_documents(documents: Sequence[object]) -> list[Json]:
-    """Check the documents of an upsert, except for their vectors. Raises InvalidField."""
-    return [_check_document(document, f"documents[{i}]") for i, document in enumerate(documents)]
+def check_documents(documents: Sequence[object], *, needs_vectors: bool = True) -> list[Json]:
+    """Check the documents of an upsert, except for their vectors, which may be missing where texts are encoded. Raises
+    InvalidField."""
+    required = ("document_id", "vectors") if needs_vectors else ("document_id",)
+    return [_check_document(document, f"documents[{i}]", required) for i, document in enumerate(documents)]
 
 
-def _check_document(document: object, path: str) -> Json:
+def _check_document(document: object, path: str, required_fields: Sequence[str]) -> Json:
     if not isinstance(document, dict):
         raise InvalidField(path, "must be an object", value=document)
-    for required in ("document_id", "vectors"):
+    for required in required_fields:
         if document.get(required) is None:
             raise InvalidField(f"{path}.{required}", "is required")
     for name in ("payload", "metadata"):

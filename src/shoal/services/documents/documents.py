@@ -43,6 +43,7 @@ from shoal.services.documents.checks import (
     encode_payload,
     has_condition,
 )
+from shoal.services.documents.ingest_encoding import IngestEncoding
 from shoal.services.documents.vector_check import VectorNames, build_columns, is_coarse, rounding_warning
 from shoal.storage.protocols.documents import DocumentStore, StoredDocument, Write
 from shoal.storage.protocols.metadata import MetadataStore
@@ -86,8 +87,9 @@ class Documents:
         collections: Collections,
         now: Callable[[], datetime],
         max_dimension: int,
+        encoding: IngestEncoding,
     ) -> None:
-        self._store, self._collections = store, collections
+        self._store, self._collections, self._encoding = store, collections, encoding
         self._now, self._max_dimension = now, max_dimension
         self._namespaces = Repository(
             metadata, "namespace", Namespace, id_field="namespace_id", name_field="namespace_name"
@@ -109,6 +111,7 @@ class Documents:
             payload["metadata"] = body.metadata
         payload["_internal"] = internal_of(body.model_dump(exclude={"vectors", "metadata"}))
         batch = self._batch(scope, [id], [payload], [body.vectors], lambda i: "vectors", "the document")
+        batch, _ = self._encoding.fill(collection, batch)
         key, now = collection.storage_key, self._write_time(write)
         self._store.write(scope, key, [batch], now=now, on_conflict="fail", write=write)
         note_done(scope, "document.create", id, collection_id=collection.collection_id)
@@ -121,13 +124,15 @@ class Documents:
 
     def prepare_upsert(self, scope: Scope, body: UpsertDocuments) -> Upsert:
         """Validate an upsert; creates the collection `default` where it is needed. Raises InvalidField, NotFound."""
-        sent = check_documents(body.documents)
+        existing = None if body.collection_id is None else self._collections.records.find_one(scope, body.collection_id)
+        encodes = existing is not None and existing.text_encoding is not None
+        sent = check_documents(body.documents, needs_vectors=not encodes)
         ids = check_unique_ids(sent)
         batch = self._batch(
             scope,
             ids,
             [byo_payload(document) for document in sent],
-            [document["vectors"] for document in sent],
+            [document.get("vectors") for document in sent],
             lambda i: f"documents[{i}].vectors",
             "documents[{}]",
         )
@@ -137,13 +142,14 @@ class Documents:
             if collection_ref is None
             else self._collections.find(scope, collection_ref)
         )
+        filled, notes = self._encoding.fill(collection, batch)
         dropped = {
             document["document_id"]: sorted(reserved)
             for document in sent
             if (reserved := RESERVED & (document.get("payload") or {}).keys())
         }
-        answer = Upserted(len(ids), ids, dropped or None, _warnings(body, sent, batch) or None)
-        return Upsert(collection.storage_key, batch, answer)
+        answer = Upserted(len(ids), ids, dropped or None, [*_warnings(body, sent, batch), *notes] or None)
+        return Upsert(collection.storage_key, filled, answer)
 
     def store(self, scope: Scope, upsert: Upsert, write: Write | None = None) -> Upserted:
         """Store an upsert, all or none. Raises InvalidField where a vector was declared differently meanwhile."""
@@ -270,6 +276,7 @@ class Documents:
             scope, collection.storage_key, checked, now=self._write_time(write), write=write
         )
         _note_many(scope, "documents.change", collection, len(updated_ids))
+        self._encoding.refresh(scope, collection, updated_ids)
         return _list_outcomes([id for id, _ in checked], updated_ids)
 
     def _change(self, scope: Scope, ref: str, document_id: str, body: Json, *, whole: bool) -> Json:
@@ -280,10 +287,13 @@ class Documents:
         if whole and "_internal" in before.payload:
             payload["_internal"] = before.payload["_internal"]
         batch = self._batch(scope, [document_id], [payload], [body.get("vectors")], lambda i: "vectors", "the document")
+        internal = self._encoding.mark_sent(collection, batch, payload.get("_internal", {}))
+        payload |= {"_internal": internal} if internal else {}
         update, vectors = [(document_id, payload)], batch if batch.vectors else None
         if not self._store.update(scope, key, update, now=self._now(), merge=not whole, vectors=vectors):
             raise NotFound("document", document_id)
         note_done(scope, "document.change", document_id, collection_id=collection.collection_id)
+        self._encoding.refresh(scope, collection, [document_id])
         return self.get(scope, ref, document_id)
 
     def _write_time(self, write: Write | None) -> datetime:

@@ -1,0 +1,163 @@
+"""At the start of a run, every text without a vector, or with an outdated one, is encoded and stored.
+
+Documents get their vectors when they are written; what failed there, what was changed in bulk, what an earlier version
+of the encoder made, and everything that a fitted encoder makes, is brought up to date here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from shoal.columns import DocumentBatch, VectorColumn
+from shoal.encoders import Encoder
+from shoal.engine.plan import Progress
+from shoal.errors import Cancelled, ShoalError
+from shoal.labeling import whole_text
+from shoal.records.collection import Collection
+from shoal.records.queries.fields import find_field
+from shoal.records.scope import Scope
+from shoal.records.text_encoding import EncodingMark, TextEncoding, encoding_fields
+from shoal.runs.encoders import PermittedEncoders, hash_text
+from shoal.storage.protocols.documents import DocumentStore
+from shoal.storage.protocols.records import Json
+
+__all__ = ["RunEncoding", "StoredTexts", "encode_outdated", "text_of"]
+
+_AT_ONCE: Final = 4096
+"""Documents that are encoded and stored together."""
+
+
+def text_of(payload: Json, fields: Sequence[str]) -> str:
+    """Return the text of a document that is encoded."""
+    return whole_text([find_field(payload, field)[1] for field in fields])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTexts:
+    """Stored documents: aligned ids, texts, marks of their vectors, and whether they brought these themselves."""
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    marks: Sequence[EncodingMark | None]
+    own: Sequence[bool]
+
+    def block(self, first: int, size: int) -> "StoredTexts":
+        """Return some of the documents."""
+        rows = slice(first, first + size)
+        return StoredTexts(self.ids[rows], self.texts[rows], self.marks[rows], self.own[rows])
+
+    def find_outdated(self, encoder: str) -> list[int]:
+        """Return the rows whose text is new, was changed, or was encoded by another encoder or version."""
+        return [
+            row
+            for row, (text, mark) in enumerate(zip(self.texts, self.marks, strict=True))
+            if text and not self.own[row] and (mark is None or mark.encoder != encoder or mark.text != hash_text(text))
+        ]
+
+
+class RunEncoding:
+    """Brings the vectors of collections up to date. `now` is UTC."""
+
+    def __init__(self, store: DocumentStore, encoders: PermittedEncoders, now: Callable[[], datetime]) -> None:
+        self._store, self._encoders, self._now = store, encoders, now
+
+    def update(
+        self, scope: Scope, sources: Sequence[Collection], features: Sequence[str], progress: Progress, *, fit: bool
+    ) -> list[str]:
+        """Encode what these features of the collections lack. Returns sentences about what could not be encoded.
+
+        `fit` says whether fitted encoders may learn anew, which moves all of their vectors. Raises Cancelled from
+        `progress`.
+        """
+        warnings = list[str]()
+        for feature in features:
+            group = [
+                (source, source.text_encoding)
+                for source in sources
+                if source.text_encoding is not None and source.text_encoding.vector_name == feature
+            ]
+            try:
+                if group:
+                    self._update_feature(scope, group, progress, fit=fit)
+            except Cancelled:
+                raise
+            except ShoalError as error:
+                warnings.append(f"Texts without vectors could not be encoded: {error.message}")
+        return warnings
+
+    def _update_feature(
+        self, scope: Scope, group: Sequence[tuple[Collection, TextEncoding]], progress: Progress, *, fit: bool
+    ) -> None:
+        uri = group[0][1].encoder
+        encoder, is_fitted = self._encoders.open(uri), self._encoders.is_fitted_at_runs(uri)
+        if is_fitted and not fit:
+            return
+        progress("encode", 0.0)
+        current = None if is_fitted else encoder.name
+        loaded = [self._load(scope, source, encoding, current) for source, encoding in group]
+        if is_fitted:
+            texts = [text for stored in loaded for text in stored.texts if text and not text.isspace()]
+            if not texts:
+                return
+            encoder = self._encoders.fit(uri, texts)
+        done, total = 0, sum(len(stored.ids) for stored in loaded)
+        for (source, encoding), stored in zip(group, loaded, strict=True):
+            for first in range(0, len(stored.ids), _AT_ONCE):
+                block = stored.block(first, _AT_ONCE)
+                encode_outdated(self._store, scope, source, encoding, block, (self._encoders, encoder), self._now())
+                done += len(block.ids)
+                progress("encode", done / total)
+
+    def _load(self, scope: Scope, source: Collection, encoding: TextEncoding, current: str | None) -> StoredTexts:
+        """Load the state of the vectors of all documents of a collection, and their texts; with the name of the
+        `current` encoder only the outdated ones, others are empty."""
+        fields, name = encoding_fields(encoding), encoding.vector_name
+        ids, _, read = self._store.load_made(scope, [source.storage_key], fields, partial(_read_text, current))
+        with_vector = set(self._store.load_matrix(scope, [source.storage_key], [name]).ids)
+        own = [mark is None and id in with_vector for id, (mark, _) in zip(ids, read, strict=True)]
+        return StoredTexts(ids, [text for _, text in read], [mark for mark, _ in read], own)
+
+
+def encode_outdated(
+    store: DocumentStore,
+    scope: Scope,
+    source: Collection,
+    encoding: TextEncoding,
+    stored: StoredTexts,
+    by: tuple[PermittedEncoders, Encoder],
+    now: datetime,
+) -> int:
+    """Encode the outdated ones of these documents, and store vectors and marks.
+
+    Documents with their own vector keep it. May be repeated at any time: a text that changes meanwhile is found
+    outdated by the next run, since the mark has its hash. Returns the number of new vectors. Raises ShoalError where
+    the encoder fails.
+    """
+    encoders, encoder = by
+    outdated = stored.find_outdated(encoder.name)
+    if not outdated:
+        return 0
+    encoded = encoders.encode(encoding, [stored.texts[row] for row in outdated], encoder)
+    ids = [stored.ids[outdated[row]] for row in encoded.rows.tolist()]
+    if not ids:
+        return 0
+    updates = [
+        (id, {"_internal": EncodingMark.update(encoding.vector_name, mark)})
+        for id, mark in zip(ids, encoded.marks, strict=True)
+    ]
+    column = VectorColumn(np.arange(len(ids), dtype=np.int64), encoded.points)
+    batch = DocumentBatch(ids, [b"{}"] * len(ids), {encoding.vector_name: column})
+    store.update(scope, source.storage_key, updates, now=now, vectors=batch)
+    return len(ids)
+
+
+def _read_text(current: str | None, values: Sequence[Any]) -> tuple[EncodingMark | None, str]:
+    """Return the mark of a vector, which is the first value, and the text of the others unless it is up to date."""
+    mark = EncodingMark.model_validate(values[0]) if isinstance(values[0], dict) else None
+    text = whole_text(values[1:])
+    is_current = mark is not None and mark.encoder == current and mark.text == hash_text(text)
+    return mark, "" if is_current else text
