@@ -31,6 +31,8 @@ _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
 """The bounds of numbers; all others are at least 0."""
 _OTHER_NAMES: Final = frozenset(
     {"API_KEY", "FAILPOINTS", "FAILPOINTS_ONCE", "INSTRUCTIONS", "KERNELS", "NATIVE", "PLANTED"}
+    | {f"{name}_{kind}" for name in ("OPENAI", "GOOGLE", "ANTHROPIC") for kind in ("KEY", "KEY_FILE", "URL")}
+    | {"LLM_KEY", "LLM_KEY_FILE"}
 )
 """Variables that are not settings of a server."""
 

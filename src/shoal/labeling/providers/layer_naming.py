@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -101,7 +102,9 @@ class LayerNaming:
         ]
         outcomes = await self._ask_all(desk, sampler, {cluster: kin[cluster] for cluster in open_clusters})
         if not self._instructions.candidates:
-            outcomes |= await self._separate(desk, sampler, kin, outcomes)
+            others = [*self._settled(layer).values(), *(name.label for name in same.values())]
+            others += [word.label for word in self._words[layer] if word.source == "value"]
+            outcomes |= await self._separate(desk, sampler, kin, outcomes, others)
         self._done += len(kin) - len(open_clusters)
         names = [
             same[cluster] if cluster in same else self._name(layer, cluster, outcomes.get(cluster))
@@ -153,34 +156,39 @@ class LayerNaming:
         return _Outcome(None, problem, paid, sample)
 
     async def _separate(
-        self, desk: Desk, sampler: Sampler, kin: Sequence[Kin], outcomes: Mapping[int, _Outcome]
+        self,
+        desk: Desk,
+        sampler: Sampler,
+        kin: Sequence[Kin],
+        outcomes: Mapping[int, _Outcome],
+        others: Sequence[str],
     ) -> dict[int, _Outcome]:
-        """Ask again for clusters whose label a larger one has; return what came of these."""
+        """Ask again for clusters whose label a larger one, or one of the `others`, has; return what came of these."""
         drafts = {cluster: each.draft.label for cluster, each in outcomes.items() if each.draft}
         ranked = sorted(drafts, key=lambda cluster: (-sampler.size(cluster), cluster))
-        clashes = self._clashes([drafts[cluster] for cluster in ranked])
+        labels = [*others, *(drafts[cluster] for cluster in ranked)]
+        clashes = {place: other for place, other in self._clashes(labels).items() if place >= len(others)}
         if not clashes:
             return {}
-        kept = [drafts[cluster] for place, cluster in enumerate(ranked) if place not in clashes]
+        free = [label for place, label in enumerate(labels) if place not in clashes]
         async with asyncio.TaskGroup() as group:
             tasks = dict[int, asyncio.Task[_Outcome]]()
             for place, other in clashes.items():
-                cluster = ranked[place]
-                taken = drafts[ranked[other]]
-                own = replace(kin[cluster], siblings=list(dict.fromkeys([taken, *kept]))[:_MOST_SIBLINGS])
-                before = (outcomes[cluster].text, f'a neighbouring group is named "{taken}"')
+                cluster = ranked[place - len(others)]
+                siblings = list(dict.fromkeys([labels[other], *kin[cluster].siblings, *free]))[:_MOST_SIBLINGS]
+                before = (outcomes[cluster].text, f'a neighbouring group is named "{labels[other]}"')
+                own = replace(kin[cluster], siblings=siblings)
                 tasks[cluster] = group.create_task(self._ask(desk, sampler, cluster, own, before))
-        again = {cluster: task.result() for cluster, task in tasks.items()}
-        return self._still_apart(kept, again, outcomes)
+        return self._refuse_clashes(free, {cluster: task.result() for cluster, task in tasks.items()}, outcomes)
 
-    def _still_apart(
-        self, kept: Sequence[str], again: Mapping[int, _Outcome], before: Mapping[int, _Outcome]
+    def _refuse_clashes(
+        self, free: Sequence[str], again: Mapping[int, _Outcome], before: Mapping[int, _Outcome]
     ) -> dict[int, _Outcome]:
         """Refuse labels that are still not of one cluster alone."""
-        labels, settled = list(kept), dict[int, _Outcome]()
+        labels, settled = list(free), dict[int, _Outcome]()
         for cluster, outcome in again.items():
             paid = outcome.paid + before[cluster].paid
-            if outcome.draft and not self._clashes([*labels, outcome.draft.label]):
+            if outcome.draft and len(labels) not in self._clashes([*labels, outcome.draft.label]):
                 labels.append(outcome.draft.label)
                 settled[cluster] = replace(outcome, paid=paid)
             else:
@@ -214,15 +222,15 @@ class LayerNaming:
     def _kin(self, layer: int) -> list[Kin]:
         """Collect for each cluster the names of its parent and parts, where these have been named."""
         layers = self._brief.layers
-        kin = [Kin() for _ in range(layers[layer].clusters)]
+        kin = [Kin(siblings=list(self._settled(layer).values())) for _ in range(layers[layer].clusters)]
         if layer + 1 in self._names:
             for part, whole in enumerate(self._parents(layer + 1)):
                 if whole >= 0:
-                    kin[whole] = replace(kin[whole], parts=[*kin[whole].parts, self._names[layer + 1][part].label])
+                    kin[whole] = replace(kin[whole], parts=[*kin[whole].parts, self._label(layer + 1, part)])
         if layer - 1 in self._names:
             for cluster, whole in enumerate(self._parents(layer)):
                 if whole >= 0:
-                    kin[cluster] = replace(kin[cluster], parent=self._names[layer - 1][whole].label)
+                    kin[cluster] = replace(kin[cluster], parent=self._label(layer - 1, whole))
         return kin
 
     def _same(self, layer: int) -> dict[int, Name]:
@@ -232,12 +240,11 @@ class LayerNaming:
             if (lower if upper == layer else upper) not in self._names:
                 continue
             parents = self._parents(lower)
+            parts = Counter(parents)
             for part, whole in enumerate(parents):
-                if whole >= 0 and parents.count(whole) == 1:
-                    own, other = (
-                        (whole, self._names[lower][part]) if upper == layer else (part, self._names[upper][whole])
-                    )
-                    same[own] = replace(other, cost=0.0)
+                if whole >= 0 and parts[whole] == 1:
+                    own, of, other = (whole, lower, part) if upper == layer else (part, upper, whole)
+                    same[own] = replace(self._names[of][other], cost=0.0)
         return same
 
     def _parents(self, layer: int) -> list[int]:
@@ -248,8 +255,15 @@ class LayerNaming:
         return parents
 
     def _is_open(self, layer: int, cluster: int) -> bool:
-        """Whether a model is asked: not for a cluster that has a single value, which is its name."""
-        return self._words[layer][cluster].source != "value"
+        """Whether a model is asked: not for a cluster that a person has named, or that has a single value, its name."""
+        return cluster not in self._settled(layer) and self._words[layer][cluster].source != "value"
+
+    def _settled(self, layer: int) -> Mapping[int, str]:
+        """Return the labels that people gave."""
+        return self._brief.settled[layer] if layer < len(self._brief.settled) else {}
+
+    def _label(self, layer: int, cluster: int) -> str:
+        return self._settled(layer).get(cluster) or self._names[layer][cluster].label
 
     def _name(self, layer: int, cluster: int, outcome: _Outcome | None) -> Name:
         word = self._words[layer][cluster]
