@@ -1,6 +1,7 @@
 """Points and texts to named clusters in one call, for the library."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,6 @@ def analyse(
         From `progress`.
     """
     clusters = find_clusters(points, texts, plan, progress, places_before, origin=origin)
-    names = write_names(
-        write_briefs(clusters, texts), namer or WordNamer(stop_words=stop_words), budget or Budget(), progress
-    )
+    briefs = [replace(brief, points=points) for brief in write_briefs(clusters, texts)]
+    names = write_names(briefs, namer or WordNamer(stop_words=stop_words), budget or Budget(), progress)
     return build_analysis(ids, texts, clusters, rank_clusters(clusters), names)

@@ -65,6 +65,12 @@ def cluster(
     map: Annotated[bool, typer.Option(help="Draw the map (x, y) and look for near-duplicates.")] = True,
     labels: Annotated[bool, typer.Option(help="Name the clusters from texts.")] = True,
     stop_words: Annotated[Path | None, typer.Option(help="A file of words that no name contains.")] = None,
+    llm: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Name them by a language model: openai:gpt-4o-mini, …")
+    ] = None,
+    llm_budget: Annotated[
+        float | None, typer.Option(metavar="DOLLARS", help="The most that --llm may cost.", show_default="1")
+    ] = None,
     all: Annotated[bool, typer.Option("--all", help="Print every cluster, not the first 40.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only estimate the cost: time, memory, disk.")] = False,
     tree: Annotated[bool, typer.Option("--tree", help="Show broad groups and the clusters in them.")] = False,
@@ -83,9 +89,10 @@ def cluster(
     from shoal.cli.where import parse_where
     from shoal.files.paths.addresses import check_is_local, parse_place
     from shoal.files.paths.shards import results_name
-    from shoal.labeling import read_stop_words
+    from shoal.labeling import WordNamer, read_stop_words
     from shoal.library.from_columns import ClusterOptions
     from shoal.library.from_file import cluster_file, plan_file
+    from shoal.library.namers import open_naming
     from shoal.library.output.vectors_file import check_vectors_target
     from shoal.library.output.vectors_file import save_vectors as write_vectors
     from shoal.library.output.write_targets import check_target
@@ -106,6 +113,7 @@ def cluster(
             read = [place for place in places if isinstance(place, Path)]
             check_target(write, read if sidecar is None else [*read, sidecar], overwrite=overwrite, results=folder)
     filter = parse_where(where or [])
+    excluded = read_stop_words(stop_words, "--stop-words")
     options = ClusterOptions(
         algorithm=algorithm,
         n_clusters=clusters,
@@ -115,7 +123,8 @@ def cluster(
         seed=seed,
         threads=threads,
         map=map,
-        stop_words=read_stop_words(stop_words, "--stop-words"),
+        stop_words=excluded,
+        naming=open_naming(llm if labels else None, llm_budget, ("--llm", "--llm-budget"), WordNamer(excluded)),
     )
     request = Request(
         path=file,
@@ -163,6 +172,8 @@ def cluster(
             "--seed": [None if seed == ClusterOptions().seed else seed],
             "--stop-words": [stop_words],
             "--out": [out],
+            "--llm": [llm],
+            "--llm-budget": [llm_budget],
         }
         flags = {"--no-normalize": not normalize, "--no-labels": not labels, "--no-map": not map}
         command = repeat_command(places, reproduced_options, flags)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,14 @@ from shoal.labeling import Volume
 from shoal.library.checksums import row_checksums
 from shoal.library.clustering import Clustering
 from shoal.library.input.document_ids import DocumentIds
+from shoal.library.namers import Naming
 from shoal.library.parameter_names import unknown_parameter_error
 from shoal.precision import center_on_mean, is_rest_significant
 
-__all__ = ["ClusterOptions", "Clustering", "cluster_columns", "estimate_clustering_cost"]
+if TYPE_CHECKING:
+    from shoal.labeling.providers import Estimate
+
+__all__ = ["ClusterOptions", "Clustering", "cluster_columns", "estimate_clustering_cost", "estimate_naming"]
 
 _AUTO: Final = "auto"
 _KMEANS: Final = "kmeans"
@@ -51,6 +55,8 @@ class ClusterOptions:
     """Whether to compute a map, and near-duplicates with it."""
     stop_words: frozenset[str] = frozenset()
     """Case-folded words that no name contains."""
+    naming: Naming = field(default_factory=Naming)
+    """What names the clusters."""
 
 
 def cluster_columns(
@@ -107,16 +113,29 @@ def cluster_columns(
     checksums = row_checksums(points, normalize=options.normalize)
     plan, plan_warnings = _decide_plan(points, options, progress)
     places = None if like is None else _find_earlier_places(ids, like)
-    analysis = analyse(ids, points, texts, plan, progress, places, origin=origin, stop_words=options.stop_words)
+    naming = options.naming
+    analysis = analyse(
+        ids,
+        points,
+        texts,
+        plan,
+        progress,
+        places,
+        origin=origin,
+        namer=naming.namer,
+        budget=naming.budget,
+        stop_words=options.stop_words,
+    )
     if order is not None:
         analysis, checksums = _restore_order(analysis, order), checksums[np.argsort(order)]
     return Clustering(
         analysis=analysis,
         document_ids=DocumentIds.from_texts(analysis.ids, whole=whole_ids),
         plan=plan,
-        warnings=[*origin_warnings, *plan_warnings, *analysis.outcome.warnings],
+        warnings=[*origin_warnings, *plan_warnings, *analysis.outcome.warnings, *naming.warnings(analysis)],
         seconds=time.perf_counter() - started,
         checksums=checksums,
+        about={"naming": model} if (model := naming.describe()) else {},
     )
 
 
@@ -203,6 +222,13 @@ def estimate_clustering_cost(options: ClusterOptions, rows: int, dimension: int,
         text.naming_bytes(clusters if isinstance(clusters, int) else None),
     )
     return Cost(cost.cpu_seconds + naming.cpu_seconds, cost.bytes + naming.bytes)
+
+
+def estimate_naming(options: ClusterOptions, rows: int) -> "Estimate | None":
+    """Estimate what names by a language model would take for this many rows; None without one."""
+    params = dict(options.params) if options.n_clusters is None else {"n_clusters": options.n_clusters}
+    clusters = estimate_cluster_count(options.algorithm, params, rows)
+    return options.naming.estimate(clusters, estimate_layer_count(options.algorithm), rows)
 
 
 def _to_plan(options: ClusterOptions, params: Mapping[str, object]) -> Plan:

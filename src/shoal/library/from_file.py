@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal.columns import Points, Rows
 from shoal.engine.cost import Cost, startup_seconds, wall_seconds
@@ -15,13 +15,16 @@ from shoal.library.clustering import Kept
 from shoal.library.documents.encoded import encode_documents, no_text_error
 from shoal.library.documents.selection import SelectedDocuments, select_documents
 from shoal.library.documents.texts import choose_fields, read_texts, reinterpret_text, warn_no_text
-from shoal.library.from_columns import Clustering, cluster_columns, estimate_clustering_cost
+from shoal.library.from_columns import Clustering, cluster_columns, estimate_clustering_cost, estimate_naming
 from shoal.library.input.member_columns import find_columns, read_columns
 from shoal.library.output.write_back import write_back
 from shoal.library.request import Request
 from shoal.library.results import estimate_bytes
 from shoal.library.text_encoding import plan_encoding
 from shoal.precision import Split
+
+if TYPE_CHECKING:
+    from shoal.labeling.providers import Estimate
 
 __all__ = ["FileClustering", "FilePlan", "cluster_file", "plan_file"]
 
@@ -65,6 +68,8 @@ class FilePlan:
     seconds: float
     peak_memory_bytes: int
     disk_bytes: int
+    naming: "Estimate | None" = None
+    """What names by a language model would take; None without one."""
 
 
 def plan_file(
@@ -98,6 +103,7 @@ def plan_file(
             rows, dimension, request.cluster_options.algorithm, id_bytes=max(map(len, selected.ids)), model=model
         )
         + (sum(size for size, _ in selected.source.stamps.values()) if write else 0),
+        naming=estimate_naming(request.cluster_options, rows),
     )
 
 

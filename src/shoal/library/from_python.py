@@ -16,7 +16,7 @@ from shoal.errors import InvalidField
 from shoal.files.ids.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
 from shoal.files.paths.addresses import Places, is_address, parse_place
-from shoal.labeling import document_text, read_stop_words
+from shoal.labeling import Budget, Namer, WordNamer, document_text, read_stop_words
 from shoal.library.clustering import Clustering, Kept
 from shoal.library.from_columns import ClusterOptions, cluster_columns
 from shoal.library.from_file import cluster_file
@@ -32,6 +32,7 @@ from shoal.library.input.arguments import (
 from shoal.library.input.conversion import to_ids, to_texts
 from shoal.library.input.frames import Frame, is_pandas, is_polars, read_frame
 from shoal.library.input.text_data import name_texts, take_texts
+from shoal.library.namers import open_naming
 from shoal.library.output.write_back import FileRows
 from shoal.library.parameter_names import unknown_parameter_error
 from shoal.library.request import InMemoryInput, Request
@@ -47,7 +48,7 @@ _LABEL: Final = "data"
 _MAX_NAMES: Final = 64
 _ARGUMENTS: Final = (
     "data", "vector", "text", "id", "algorithm", "n_clusters", "normalize", "centroid_method", "sample_size", "seed",
-    "threads", "encoder", "stop_words", "encoding", "like", "progress",
+    "threads", "encoder", "stop_words", "encoding", "like", "namer", "budget", "progress",
 )  # fmt: skip
 
 
@@ -70,6 +71,8 @@ def cluster(
     stop_words: Iterable[str] | str | os.PathLike[str] | None = None,
     encoding: str | None = None,
     like: Clustering | None = None,
+    namer: str | Namer | None = None,
+    budget: float | Budget | None = None,
     progress: Progress | bool = False,
     **params: object,
 ) -> Clustering:
@@ -123,6 +126,12 @@ def cluster(
         Encoding of a text file that is not UTF-8, such as "cp1252" for CSV files saved by Excel. Only for files.
     like : Clustering, optional
         An earlier clustering of some of the same ids, whose places on its map they keep.
+    namer : str or Namer, optional
+        A language model that names the clusters, such as "openai:gpt-4o-mini" (see `docs/language-models.md`), or any
+        namer. None names them from their words, offline.
+    budget : float or Budget, optional
+        What names by a model may cost, in US dollars; clusters beyond it are named from their words. None is one
+        dollar and two million tokens.
     progress : bool or callable, default False
         True writes the current stage to standard error; a callable is called with (stage, fraction), and an exception
         that it raises stops the work.
@@ -159,6 +168,7 @@ def cluster(
     text, id = _to_column_name(_merge_aliases("text", text, texts)), _to_column_name(_merge_aliases("id", id, ids))
     vector = _to_column_name(vector)
     _check_params(algorithm, params)
+    excluded = read_stop_words(stop_words)
     options = ClusterOptions(
         algorithm=algorithm,
         n_clusters=None if n_clusters is None else parse_integer("n_clusters", n_clusters, 1),
@@ -168,7 +178,8 @@ def cluster(
         sample_size=None if sample_size is None else parse_integer("sample_size", sample_size, 1),
         seed=parse_integer("seed", seed, 0),
         threads=parse_integer("threads", threads, 0),
-        stop_words=read_stop_words(stop_words),
+        stop_words=excluded,
+        naming=open_naming(namer, budget, fallback=WordNamer(excluded)),
     )
     on_progress = _print_progress if progress is True else ignore_progress if progress is False else progress
     names_clusters = text is not False and not _is_none_keyword(text)

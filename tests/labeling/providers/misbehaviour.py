@@ -80,7 +80,7 @@ def kinds() -> Mapping[str, Kind]:
         "broken off": (lambda asked: replace(answer_well(asked), break_off=True), "broke off"),
         "another format": (lambda asked: Reply(body=b'{"hello": "world"}'), "not"),
         "HTML": (lambda asked: Reply(body=b"<html>Sign in</html>", content_type="text/html"), ""),
-        "too much": (lambda asked: Reply("x" * 2_000_000), "too long"),
+        "too much": (lambda asked: Reply(body=b"x" * 2_000_000), "too long"),
         "bomb": (_bomb, "too long"),
         "refusal": (lambda asked: Reply("", finish="content_filter", refusal="I cannot help"), "refused"),
         "cut off": (lambda asked: Reply('{"label": "Lost lugg', finish="length"), "cut off"),

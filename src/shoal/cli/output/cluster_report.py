@@ -53,7 +53,9 @@ def print_table(
     console = make_console()
     clustering = result.clustering
     shown = build_tree(clustering.layers, console.width, every=whole) if tree else None
-    print_clusters(console, {**clustering.summary(), "source": result.source}, whole=whole, tree=shown)
+    print_clusters(
+        console, {**clustering.about, **clustering.summary(), "source": result.source}, whole=whole, tree=shown
+    )
     for note in notes:
         print_lines(console, Text(f"Note: {strip_controls(note)}", "yellow"))
     results = Text.assemble(
@@ -166,12 +168,23 @@ def _format_facts(summary: Mapping[str, Any]) -> str:
         f"{summary['noise'] / max(documents, 1):.1%} in none",
         f"encoded by {summary['encoder']}" if summary.get("encoder") else "",
         f"named from {', '.join(text)}" if text else "",
+        _format_naming(summary.get("naming")),
         "" if silhouette is None else f"silhouette {silhouette:.2f}",
         plural(int(spare), "near-duplicate") if spare else "",
         f"{summary['seconds']:.1f} s",
         "exact" if summary["exact"] else "approximate",
     ]
     return ", ".join(fact for fact in facts if fact) + "."
+
+
+def _format_naming(naming: Mapping[str, Any] | None) -> str:
+    """Describe what names by a model took."""
+    if not naming:
+        return ""
+    cached = f" and {naming['cached']:,} kept answers" if naming["cached"] else ""
+    tokens = naming["input_tokens"] + naming["output_tokens"]
+    cost = f"{tokens:,} tokens" if naming["cost"] is None else f"${naming['cost']:.4f}"
+    return f"by {naming['model']} ({plural(naming['calls'], 'call')}{cached}, {cost})"
 
 
 def _list_files(folder: Path) -> list[str]:

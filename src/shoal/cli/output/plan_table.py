@@ -33,7 +33,12 @@ def build_plan_table(plan: "FilePlan") -> Table:
     table.add_row("time", format_seconds(plan.seconds), f"{thread_count(0)} cores")
     table.add_row("peak memory", _format_against(plan.peak_memory_bytes, memory), format_bytes(memory))
     table.add_row("disk", _format_against(plan.disk_bytes, free), f"{format_bytes(free)} free")
-    table.add_row("language model calls", "0", "")
+    if plan.naming is None:
+        table.add_row("language model calls", "0", "")
+    else:
+        tokens = f"{plan.naming.input_tokens + plan.naming.output_tokens:,} tokens"
+        table.add_row("language model calls", f"{plan.naming.calls:,}", tokens)
+        table.add_row("their cost", "no known price" if plan.naming.cost is None else f"${plan.naming.cost:.4f}", "")
     return table
 
 

@@ -52,6 +52,8 @@ class LayerNaming:
         As `Name.model`.
     encoder : PhraseEncoder, optional
         Notices labels that mean the same.
+    named : dict of bytes to Name
+        Names by the rows of their clusters, from briefs of the same documents; those of this brief are added.
     """
 
     def __init__(
@@ -61,10 +63,12 @@ class LayerNaming:
         instructions: Instructions,
         model: str,
         encoder: PhraseEncoder | None,
+        named: dict[bytes, Name],
     ) -> None:
         self._brief, self._words, self._instructions = brief, words, instructions
         self._model, self._encoder = model, encoder
         self._names: dict[int, list[Name]] = {}
+        self._named = named
         self._reading = asyncio.Lock()
         self._done, self._all = 0, max(sum(layer.clusters for layer in brief.layers), 1)
 
@@ -73,30 +77,23 @@ class LayerNaming:
         """The share of clusters that are named."""
         return min(self._done / self._all, 1.0)
 
-    def counts(self) -> list[int]:
-        """Return the clusters of each layer."""
-        return [layer.clusters for layer in self._brief.layers]
-
     def refuse(self, problem: str) -> list[list[Name]]:
         """Return the names without a model, each with the reason."""
         return [[_because(name, problem) for name in names] for names in self._words]
 
-    def order(self, *, bottom_up: bool) -> Sequence[int]:
-        """Return layers from the finest up; or the chosen one, those above it, and those below it."""
+    async def run(self, desk: Desk) -> list[list[Name]]:
+        """Name the chosen layer, those above it from the bottom up, and those below it: the best names, and the budget,
+        go to what people see first."""
         count, chosen = len(self._brief.layers), self._brief.chosen
-        if bottom_up:
-            return range(count - 1, -1, -1)
-        return [*range(chosen, -1, -1), *range(chosen + 1, count)]
-
-    async def run(self, desk: Desk, order: Sequence[int]) -> list[list[Name]]:
-        """Name the layers in an order."""
-        for layer in order:
+        for layer in (*range(chosen, -1, -1), *range(chosen + 1, count)):
             self._names[layer] = await self._name_layer(desk, layer)
         return [self._names[layer] for layer in range(len(self._brief.layers))]
 
     async def _name_layer(self, desk: Desk, layer: int) -> list[Name]:
         sampler = Sampler(self._brief, self._brief.layers[layer], self._instructions)
         kin, same = self._kin(layer), self._same(layer)
+        keys = [sampler.key(cluster) for cluster in range(len(kin))]
+        same |= {cluster: replace(self._named[key], cost=0.0) for cluster, key in enumerate(keys) if key in self._named}
         open_clusters = [
             cluster for cluster in range(len(kin)) if cluster not in same and self._is_open(layer, cluster)
         ]
@@ -110,6 +107,7 @@ class LayerNaming:
             same[cluster] if cluster in same else self._name(layer, cluster, outcomes.get(cluster))
             for cluster in range(len(kin))
         ]
+        self._named |= {key: name for key, name in zip(keys, names, strict=True) if name.source == "model"}
         return names if self._instructions.candidates else _distinct(names)
 
     async def _ask_all(self, desk: Desk, sampler: Sampler, kin: Mapping[int, Kin]) -> dict[int, _Outcome]:
@@ -185,11 +183,11 @@ class LayerNaming:
         self, free: Sequence[str], again: Mapping[int, _Outcome], before: Mapping[int, _Outcome]
     ) -> dict[int, _Outcome]:
         """Refuse labels that are still not of one cluster alone."""
-        labels, settled = list(free), dict[int, _Outcome]()
+        labels, settled = {same_label(label) for label in free}, dict[int, _Outcome]()
         for cluster, outcome in again.items():
             paid = outcome.paid + before[cluster].paid
-            if outcome.draft and len(labels) not in self._clashes([*labels, outcome.draft.label]):
-                labels.append(outcome.draft.label)
+            if outcome.draft and same_label(outcome.draft.label) not in labels:
+                labels.add(same_label(outcome.draft.label))
                 settled[cluster] = replace(outcome, paid=paid)
             else:
                 error = outcome.error or "The answer of the model was not used, because another cluster has its label."

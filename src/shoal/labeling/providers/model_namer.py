@@ -9,7 +9,7 @@ from threading import Thread
 from typing import Any, Final, TypeVar
 
 from shoal.errors import InvalidField
-from shoal.labeling.base import Brief, Budget, Name, Namer, PhraseEncoder, Progress
+from shoal.labeling.base import Brief, Budget, InputReader, Name, Namer, PhraseEncoder, Progress
 from shoal.labeling.providers.calls.account import Account
 from shoal.labeling.providers.calls.answers import Answers
 from shoal.labeling.providers.calls.connection import Connection
@@ -40,8 +40,8 @@ def open_model(connection: Connection) -> LanguageModel:
 class ModelNamer:
     """Names clusters by a language model: one namer for a run, whose budget covers all its briefs.
 
-    No error of a model leaves it: `Name.error` says why a name is from words. Layers are named from the finest up,
-    unless the budget does not suffice for all; then from the one that is shown first.
+    No error of a model leaves it: `Name.error` says why a name is from words. The layer that people see first
+    is named first, then those above it from the bottom up, then those below it.
 
     Parameters
     ----------
@@ -82,6 +82,7 @@ class ModelNamer:
         self._answers, self._encoder, self._run = answers, encoder, run
         self._account = Account(connection.price, spent, on_usage)
         self._fallback, self._open_model = fallback or WordNamer(), open_model
+        self._named = list[tuple[Sequence[str] | None, InputReader | None, dict[bytes, Name]]]()
 
     @property
     def usage(self) -> Usage:
@@ -93,18 +94,34 @@ class ModelNamer:
         """The model."""
         return self._connection
 
+    @property
+    def instructions(self) -> Instructions:
+        """What it is asked for."""
+        return self._instructions
+
     def name(self, brief: Brief, budget: Budget, progress: Progress | None = None) -> list[list[Name]]:
         """See `Namer`. `budget` is for all briefs of this namer together. Raises only what `progress` raises."""
         report = progress or _silent
         words = self._fallback.name(brief, Budget(), lambda fraction: report(_WORDS * fraction))
         if brief.texts is None and brief.inputs is None:
             return words
-        naming = LayerNaming(brief, words, self._instructions, self._connection.name, self._encoder)
+        naming = LayerNaming(
+            brief, words, self._instructions, self._connection.name, self._encoder, self._named_of(brief)
+        )
         problem = self._refusal(budget)
         if problem:
             return naming.refuse(problem)
         self._account.begin()
         return _run_apart(lambda: self._name(naming, budget), lambda: report(_WORDS + (1.0 - _WORDS) * naming.fraction))
+
+    def _named_of(self, brief: Brief) -> dict[bytes, Name]:
+        """Return the names by rows of earlier briefs of the same documents."""
+        for texts, inputs, named in self._named:
+            if texts is brief.texts and inputs is brief.inputs:
+                return named
+        named = dict[bytes, Name]()
+        self._named.append((brief.texts, brief.inputs, named))
+        return named
 
     async def _name(self, naming: LayerNaming, budget: Budget) -> list[list[Name]]:
         try:
@@ -125,7 +142,7 @@ class ModelNamer:
             self._run,
         )
         try:
-            return await naming.run(desk, self._order(naming, budget))
+            return await naming.run(desk)
         finally:
             await model.close()
 
@@ -135,21 +152,6 @@ class ModelNamer:
         if self._connection.price is None and limited:
             return f"No price is known for {self._connection.name}, so the budget has to be in tokens or calls."
         return ""
-
-    def _order(self, naming: LayerNaming, budget: Budget) -> Sequence[int]:
-        return naming.order(bottom_up=self._suffices(naming, budget))
-
-    def _suffices(self, naming: LayerNaming, budget: Budget) -> bool:
-        """Whether the budget is likely to suffice for all layers."""
-        from shoal.labeling.providers.estimate import estimate
-
-        expected = estimate(self._connection, self._instructions, naming.counts())
-        tokens = expected.input_tokens + expected.output_tokens
-        return (
-            (budget.cost is None or expected.cost is None or expected.cost + self.usage.highest_cost <= budget.cost)
-            and (budget.tokens is None or tokens <= budget.tokens)
-            and (budget.calls is None or expected.calls + self.usage.calls <= budget.calls)
-        )
 
 
 def _silent(fraction: float) -> None:

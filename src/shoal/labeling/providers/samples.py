@@ -1,5 +1,6 @@
 """The documents that a model is shown of a cluster: some members, and the nearest documents outside it."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,10 @@ class Sampler:
     def size(self, cluster: int) -> int:
         """Return the number of members."""
         return len(self._members[cluster])
+
+    def key(self, cluster: int) -> bytes:
+        """Return a digest of the rows of a cluster."""
+        return hashlib.sha256(self._members[cluster].tobytes()).digest()
 
     def sample(self, cluster: int) -> Sample:
         """Choose what is shown of a cluster."""

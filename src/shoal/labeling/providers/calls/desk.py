@@ -71,7 +71,7 @@ class Desk:
             return kept, 0
         async with self._slots:
             reply, price = await self._ask(question)
-        await self._put(key, reply, price)
+            await self._put(key, reply, price)  # before the slot is free: only calls under way can be lost
         return reply, price
 
     async def _ask(self, question: Question) -> tuple[Reply, int]:

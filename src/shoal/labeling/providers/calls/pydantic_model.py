@@ -36,8 +36,8 @@ _PLACEHOLDER_KEY: Final = "none"
 """For servers without keys, since the library wants one."""
 
 
-def check_installed() -> None:
-    """Raise InvalidField if the extra is not installed."""
+def check_installed(field: str = "namer") -> None:
+    """Raise InvalidField, which names the `field`, if the extra is not installed."""
     try:
         import anthropic  # noqa: F401
         import google.genai  # noqa: F401
@@ -46,7 +46,7 @@ def check_installed() -> None:
     except ImportError as error:
         missing = str(error.name or "pydantic_ai").partition(".")[0]
         raise InvalidField(
-            "namer", f"needs {missing}, which is not installed", remedy='Run pip install "shoal[llm]".'
+            field, f"needs {missing}, which is not installed", remedy='Run pip install "shoal[llm]".'
         ) from None
 
 
