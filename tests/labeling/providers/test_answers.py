@@ -154,7 +154,8 @@ def test_a_naming_that_is_killed_pays_for_no_kept_answer_again(tmp_path: Path, c
 
     with FakeProvider(kill_at_fourth) as fake:
         child.append(start(fake.url))
-        assert child[0].wait(60) == -signal.SIGKILL
+        child[0].communicate(timeout=60)
+        assert child[0].returncode == -signal.SIGKILL
         kept = len(list(tmp_path.rglob("*.json")))
         assert 3 - (concurrency - 1) <= kept <= 3
         fake.behave = answer_well

@@ -99,7 +99,7 @@ class LayerNaming:
         ]
         outcomes = await self._ask_all(desk, sampler, {cluster: kin[cluster] for cluster in open_clusters})
         if not self._instructions.candidates:
-            others = [*self._settled(layer).values(), *(name.label for name in same.values())]
+            others = [*self._people_labels(layer).values(), *(name.label for name in same.values())]
             others += [word.label for word in self._words[layer] if word.source == "value"]
             outcomes |= await self._separate(desk, sampler, kin, outcomes, others)
         self._done += len(kin) - len(open_clusters)
@@ -220,7 +220,7 @@ class LayerNaming:
     def _kin(self, layer: int) -> list[Kin]:
         """Collect for each cluster the names of its parent and parts, where these have been named."""
         layers = self._brief.layers
-        kin = [Kin(siblings=list(self._settled(layer).values())) for _ in range(layers[layer].clusters)]
+        kin = [Kin(siblings=list(self._people_labels(layer).values())) for _ in range(layers[layer].clusters)]
         if layer + 1 in self._names:
             for part, whole in enumerate(self._parents(layer + 1)):
                 if whole >= 0:
@@ -254,14 +254,14 @@ class LayerNaming:
 
     def _is_open(self, layer: int, cluster: int) -> bool:
         """Whether a model is asked: not for a cluster that a person has named, or that has a single value, its name."""
-        return cluster not in self._settled(layer) and self._words[layer][cluster].source != "value"
+        return cluster not in self._people_labels(layer) and self._words[layer][cluster].source != "value"
 
-    def _settled(self, layer: int) -> Mapping[int, str]:
+    def _people_labels(self, layer: int) -> Mapping[int, str]:
         """Return the labels that people gave."""
         return self._brief.settled[layer] if layer < len(self._brief.settled) else {}
 
     def _label(self, layer: int, cluster: int) -> str:
-        return self._settled(layer).get(cluster) or self._names[layer][cluster].label
+        return self._people_labels(layer).get(cluster) or self._names[layer][cluster].label
 
     def _name(self, layer: int, cluster: int, outcome: _Outcome | None) -> Name:
         word = self._words[layer][cluster]

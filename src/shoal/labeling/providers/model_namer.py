@@ -106,7 +106,7 @@ class ModelNamer:
         if brief.texts is None and brief.inputs is None:
             return words
         naming = LayerNaming(
-            brief, words, self._instructions, self._connection.name, self._encoder, self._named_of(brief)
+            brief, words, self._instructions, self._connection.name, self._encoder, self._find_named(brief)
         )
         problem = self._refusal(budget)
         if problem:
@@ -114,7 +114,7 @@ class ModelNamer:
         self._account.begin()
         return _run_apart(lambda: self._name(naming, budget), lambda: report(_WORDS + (1.0 - _WORDS) * naming.fraction))
 
-    def _named_of(self, brief: Brief) -> dict[bytes, Name]:
+    def _find_named(self, brief: Brief) -> dict[bytes, Name]:
         """Return the names by rows of earlier briefs of the same documents."""
         for texts, inputs, named in self._named:
             if texts is brief.texts and inputs is brief.inputs:
