@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shoal.client import Client
     from shoal.library.clustering import Clustering
     from shoal.library.estimators import HDBSCAN, AutoCluster, KMeans
+    from shoal.library.facets import derive
     from shoal.library.from_python import cluster
     from shoal.library.loading import load
     from shoal.library.text_encoder import TextEncoder
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = ["HDBSCAN", "AutoCluster", "Client", "Clustering", "KMeans", "ShoalError", "TextEncoder", "__version__"]
-__all__ += ["cluster", "load"]
+__all__ += ["cluster", "derive", "load"]
 
 _HOMES = {
     "AutoCluster": "shoal.library.estimators",
@@ -34,6 +35,7 @@ _HOMES = {
     "KMeans": "shoal.library.estimators",
     "TextEncoder": "shoal.library.text_encoder",
     "cluster": "shoal.library.from_python",
+    "derive": "shoal.library.facets",
     "load": "shoal.library.loading",
 }
 

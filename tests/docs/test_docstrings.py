@@ -37,6 +37,7 @@ def methods_of(kind: type) -> list[Callable[..., Any]]:
 
 FUNCTIONS: list[Any] = [
     shoal.cluster,
+    shoal.derive,
     shoal.load,
     *MADE_BY_CALLERS,
     *dict.fromkeys(method for kind in CLASSES for method in methods_of(kind)),
