@@ -54,16 +54,25 @@ def detect_languages(
         How many texts there are.
     """
     member = _membership(forms)
-    uses = np.zeros((len(LANGUAGES), len(forms)))
     votes = np.bincount(tokens, minlength=len(forms)) @ member
     prior = _PRIOR * votes / max(float(votes.sum()), 1.0)
+    spoken = np.zeros(texts, np.int64)
     for first in range(0, texts, _BLOCK):
         part = slice(*np.searchsorted(documents, [first, first + _BLOCK]))
         inside = (np.ones(len(tokens[part])), (documents[part] - first, tokens[part]))
         counts = sp.csr_matrix(inside, shape=(min(_BLOCK, texts - first), len(forms)))
-        spoken = np.asarray((counts @ member).todense() + prior).argmax(1)
-        np.add.at(uses, (spoken[documents[part] - first], tokens[part]), 1.0)
-    return _match_scripts(forms, uses.argmax(0), votes)
+        spoken[first : first + _BLOCK] = np.asarray((counts @ member).todense() + prior).argmax(1)
+    return _match_scripts(forms, _main_languages(spoken[documents], tokens, len(forms)), votes)
+
+
+def _main_languages(languages: NDArray[np.int64], tokens: NDArray[np.int64], forms: int) -> NDArray[np.int64]:
+    """Return for each form the language of most of its occurrences, the first one of ties."""
+    most, main = np.zeros(forms, np.int64), np.zeros(forms, np.int64)
+    for language in np.unique(languages).tolist():
+        held = np.bincount(tokens[languages == language], minlength=forms)
+        main[held > most] = language
+        most = np.maximum(most, held)
+    return main
 
 
 def _membership(forms: Sequence[str]) -> "sp.csr_matrix[np.float64]":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shoal.labeling.languages import ACRONYMS, LANGUAGES, LOST_APOSTROPHES, Language
 from shoal.labeling.words.detection import detect_languages
+from shoal.labeling.words.korean import find_nouns
 from shoal.labeling.words.unspaced import ALONE, KATAKANA
 
 __all__ = ["Role", "Vocabulary", "build_vocabulary"]
@@ -100,9 +101,10 @@ def build_vocabulary(
     numbers: dict[str, int] = {}
     folded = np.array([numbers.setdefault(_fold(word, shouted), len(numbers)) for word in words], np.int64)
     forms = list(numbers)
+    nouns = find_nouns(forms)
     language = detect_languages(forms, folded[tokens], documents, texts)
     frequent = (np.bincount(folded[tokens], minlength=len(forms)) > 1) | (len(forms) <= _STEM_ALL)
-    stems = _stems(forms, language, frequent)
+    stems = _stems([nouns.get(form, form) for form in forms], language, frequent)
     trailing = frozenset[str]().union(*(LANGUAGES[i].trailing_negations for i in set(language.tolist())))
     roles = np.array(
         [_role(form, LANGUAGES[i], stop_words, trailing) for form, i in zip(forms, language, strict=True)], np.int32
@@ -114,7 +116,7 @@ def build_vocabulary(
     shown = _casing(folded, evidence)
     only_loud = np.bincount(folded[tokens[~loud]], minlength=len(forms))[folded] == 0
     displayed = [
-        _display(word, _fold(word, shouted), LANGUAGES[language[form]].code, quiet)
+        nouns.get(word) or _display(word, _fold(word, shouted), LANGUAGES[language[form]].code, quiet)
         for word, form, quiet in zip(words, folded.tolist(), (capitals & only_loud).tolist(), strict=True)
     ]
     return Vocabulary(displayed, folded, stems[folded], roles, shown, int(stems.max(initial=-1)) + 1)
