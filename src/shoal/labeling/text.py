@@ -70,17 +70,18 @@ _ABBREVIATION = re.compile(
 _QUANTITY = re.compile(
     r"(?i)(?<=\d)[ \u00a0](?=(?:mm|cm|km|kg|mg|ml|lbs?|oz|inch|px|[kmgt]b|[kmg]?hz|mah|kwh?|mbps|gbps|dpi)\b)"
 )
-_HINT_OF_SPLIT = re.compile(r"[nN] [tT](?!\w)")
+_SPLIT = r"(?: ?[?\ufffd\"'*_\\] ?'?| |\u00e2\u20ac\u2122|\x92)"
+_HINT_OF_SPLIT = re.compile(rf"[nN]{_SPLIT}[tT](?!\w)")
 _SPLIT_NEGATION = re.compile(
-    r"(?i)\b((?:is|are|was|were|do|does|did|ca|could|wo|would|should|has|have|had|ai|must|need|might|sha)n) t\b"
+    rf"(?i)\b((?:is|are|was|were|do|does|did|ca|could|wo|would|should|has|have|had|ai|must|need|might|sha)n){_SPLIT}t\b"
 )
-"""A contracted negation whose apostrophe became a space."""
+"""A contracted negation whose apostrophe became something else: a space, a question mark, "â€™"."""
 _INVISIBLE = re.compile(
     "[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CUT_OFF_END, _CUT_OFF_START = re.compile(r"\s\S{0,40}\Z"), re.compile(r"\A\S{0,40}\s")
-_APOSTROPHE = re.compile("[\u2018\u2019\u02bc\u00b4`]")
+_APOSTROPHE = re.compile("[\u2018\u2019\u201b\u2032\u02bc\u00b4`]")
 
 
 def clean(text: str, words: int = LONGEST_TEXT, codes: frozenset[str] = frozenset()) -> str:
@@ -93,6 +94,8 @@ def clean(text: str, words: int = LONGEST_TEXT, codes: frozenset[str] = frozense
     text = excerpt(strip_markup(text), words * _CHARACTERS)
     if "\x1b" in text:
         text = ESCAPE.sub(" . ", text)
+    if _HINT_OF_SPLIT.search(text):
+        text = _SPLIT_NEGATION.sub(r"\1't", text)
     if not text.isascii():
         text = _APOSTROPHE.sub("'", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
     return _plain(_in_lines(text) if _HINT_OF_LINES.search(text) else text, codes)
@@ -147,8 +150,6 @@ def _without_quotes(text: str) -> str:
 
 
 def _plain(text: str, codes: frozenset[str]) -> str:
-    if _HINT_OF_SPLIT.search(text):
-        text = _SPLIT_NEGATION.sub(r"\1't", text)
     if _HINT_OF_ADDRESS.search(text):
         text = _ADDRESS.sub(" . ", text)
     if _HINT_OF_PATH.search(text):

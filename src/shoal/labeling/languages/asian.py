@@ -115,7 +115,7 @@ VIETNAMESE = Language(
     ),
     barriers=words("tôi bạn nếu nhưng vì khi thì mà sao xin chào cảm ơn"),
     openers=words("gì ai nào đâu sao bao"),
-    negations=words("không chưa chẳng đừng chả"),
+    negations=words("không khong chưa chẳng đừng chả"),
 )
 
 THAI = Language(

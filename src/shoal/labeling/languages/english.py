@@ -54,6 +54,7 @@ ENGLISH = Language(
         """not no never without cannot unable nothing none nowhere neither nor hardly barely don isn aren wasn weren
         doesn didn couldn wouldn shouldn hasn hadn"""
     )
+    | words("isnot arenot wasnot werenot donot doesnot didnot couldnot wouldnot shouldnot hasnot havenot willnot")
     | frozenset(LOST_APOSTROPHES),
     adverbs=words(
         """longer yet even still fully quite really very just also currently actually always ever entirely

@@ -71,7 +71,7 @@ TURKISH = Language(
     barriers=words("ben sen biz siz ne neden nasıl nerede kim hangi ama fakat çünkü eğer lütfen merhaba teşekkürler"),
     openers=words("ne neden niçin niye nasıl nerede nereye kim hangi kaç"),
     negations=words("asla hiç hiçbir"),
-    trailing_negations=words("değil yok olmadan"),
+    trailing_negations=words("değil degil yok olmadan"),
 )
 
 ESTONIAN = Language(

@@ -46,7 +46,7 @@ SPANISH = Language(
         """yo que qué si porque cómo cuándo dónde pero quién cuál favor hola gracias aunque mientras pues"""
     ),
     openers=words("qué quién cuál cuáles cuándo cómo dónde cuánto cuánta cuántos cuántas"),
-    negations=words("no nunca sin ningún ninguna ninguno jamás ni tampoco nada"),
+    negations=words("no nunca sin ningun jamas ningún ninguna ninguno jamás ni tampoco nada"),
     adverbs=words("bien aún todavía más correctamente"),
     adverb_ending="mente",
 )
@@ -87,7 +87,7 @@ PORTUGUESE = Language(
     ),
     barriers=words("eu que se porque como quando onde mas quem favor olá obrigado obrigada pois"),
     openers=words("que quem qual quais quando como onde quanto quantos"),
-    negations=words("não nunca sem nenhum nenhuma jamais nem nada"),
+    negations=words("não nao nunca sem nenhum nenhuma jamais nem nada"),
     adverbs=words("ainda mais bem corretamente"),
     adverb_ending="mente",
 )
@@ -105,7 +105,7 @@ ROMANIAN = Language(
     ),
     barriers=words("eu tu că care dacă când cum unde cine dar deoarece bună mulțumesc"),
     openers=words("ce care cine când cum unde cât câtă câți câte"),
-    negations=words("nu n fără niciodată niciun nicio nimic nici"),
+    negations=words("nu n fără fara niciodata niciodată niciun nicio nimic nici"),
     adverbs=words("încă mai corect bine"),
 )
 
