@@ -225,7 +225,7 @@ def test_an_import_without_vectors_reports_that_it_cannot_be_clustered(here: Com
     done = here("import", tmp_path / "tickets.csv", "--collection", "tickets")
 
     assert done.code == 0, done.err
-    assert "vectors: none" in done.out and "Shoal computes no vectors" in done.out
+    assert "vectors: none" in done.out and "--encoder static" in done.out
 
 
 def test_the_reserve_of_the_disk_holds_without_a_server_too(
@@ -339,3 +339,32 @@ def test_a_missing_file_is_reported_before_anything_else_is_done(to: list[str], 
     assert "nope.parquet: there is no such file. Check the path." in missing.err
     assert "pipe.csv: is a pipe" in pipe.err
     assert not (tmp_path / "stored").exists()
+
+
+@pytest.mark.parametrize("place", ["folder", "server"])
+def test_texts_are_encoded_on_the_way_into_a_collection(
+    place: str, here: Command, server: ServerProcess, tmp_path: Path
+) -> None:
+    rows = "\n".join(f"{n},I lost my card in the {word} street" for n, word in enumerate(["first", "second", "third"]))
+    (tmp_path / "tickets.csv").write_text(f"id,ticket_text\n{rows}\n")
+    options = ["--data", tmp_path / "data"] if place == "folder" else ["--url", server.url, "--key", server.key]
+    command = ("import", "tickets.csv", "--collection", f"encoded-{place}", *options)
+
+    done = here(*command, "--encoder", "static")
+
+    assert done.code == 0, done.err
+    assert "3 documents stored" in done.out and "text_embedding (256)" in done.out
+    assert here(*command, "--encoder", "static").code == 0
+    other = here(*command, "--encoder", "corpus")
+    assert other.code == 2 and "which has the encoder static" in other.complaint
+
+
+def test_an_import_names_an_encoder_that_is_permitted(here: Command, parquet: Path, tmp_path: Path) -> None:
+    into = ("import", parquet, "--collection", "questions", "--data", tmp_path / "data")
+
+    refused = here(*into, "--encoder", "openai:model@http://127.0.0.1:9/v1", "--text", "text")
+    alone = here(*into, "--text", "text")
+
+    assert refused.code == 2 and "--encoder: is not an encoder that this server permits" in refused.complaint
+    assert alone.code == 2 and "--text: says what is encoded" in alone.complaint
+    assert collections(tmp_path / "data", "default") == []

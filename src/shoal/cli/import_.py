@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shoal.assemble import Services
     from shoal.client import Client
     from shoal.files.paths.shards import Files
+    from shoal.records.collection import Collection
     from shoal.records.scope import Scope
 
 __all__ = ["ensure_collection", "ensure_namespace", "import_"]
@@ -31,6 +32,12 @@ def import_(
     id: Annotated[
         str | None, typer.Option(help="The column of ids; else id or document_id, else made of the content.")
     ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="What encodes the texts of a new collection: static, corpus, or a permitted URI.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="A field to encode; repeat for several. Else those that read like text.")
+    ] = None,
     sidecar: Annotated[Path | None, typer.Option(help="Ids and attributes for a NPY file.")] = None,
     format: Annotated[str | None, typer.Option(help="The format, where the file name does not imply it.")] = None,
     delimiter: Annotated[
@@ -45,6 +52,7 @@ def import_(
 ) -> None:
     """Store the documents of a file: all of them, or none where one is wrong. Same ids replace."""
     from shoal.cli.options import name_options_in_errors
+    from shoal.errors import InvalidField
     from shoal.files.paths.addresses import check_is_local, parse_place
     from shoal.files.paths.shards import check_path
     from shoal.remote.remote_files import as_local_files, local_files
@@ -56,8 +64,57 @@ def import_(
     if sidecar is not None:
         check_is_local(sidecar, "--sidecar")
         check_path(sidecar)
+    if text and encoder is None:
+        raise InvalidField("--text", "says what is encoded", remedy="Name an encoder too: --encoder static.")
     with name_options_in_errors(), local_files(file) as (local, names):
-        _import(local, names, collection, namespace, vector, id, sidecar, format, delimiter, encoding, data, url, key)
+        encodes = None
+        if encoder is not None:
+            encodes = (encoder, text or _choose_fields(local, format, delimiter, encoding))
+        _import(
+            local,
+            names,
+            collection,
+            namespace,
+            vector,
+            id,
+            sidecar,
+            format,
+            delimiter,
+            encoding,
+            data,
+            url,
+            key,
+            encodes,
+        )
+
+
+def _choose_fields(file: "Files", format: str | None, delimiter: str | None, encoding: str | None) -> list[str]:
+    """Return the fields that read most like text. Raises InvalidField where none does."""
+    import orjson
+
+    from shoal.errors import InvalidField
+    from shoal.files import open_source
+    from shoal.labeling import choose_text_fields
+    from shoal.records.documents.document import RESULT_FIELDS
+
+    source = open_source(file, format=format, delimiter=delimiter, encoding=encoding, needs_vectors=False)
+    first = next(source.batches(200))
+    fields = choose_text_fields([orjson.loads(payload) for payload in first.payloads], without=RESULT_FIELDS)
+    if not fields:
+        raise InvalidField("--encoder", "has no text to encode in this file", remedy="Name a field: --text NAME.")
+    return fields
+
+
+def _check_encoder(collection: "Collection", encodes: tuple[str, list[str]] | None) -> None:
+    """Raise InvalidField where an existing collection encodes nothing, or in another way."""
+    from shoal.errors import InvalidField
+
+    existing = collection.text_encoding
+    if encodes is None or (existing is not None and existing.encoder == encodes[0]):
+        return
+    other = "brings its vectors" if existing is None else f"has the encoder {existing.encoder}"
+    problem = f"cannot be added to the collection {collection.collection_name!r}, which {other}"
+    raise InvalidField("--encoder", problem, value=encodes[0], remedy="Import into a new collection.")
 
 
 def _import(
@@ -74,6 +131,7 @@ def _import(
     data: Path | None,
     url: str | None,
     key: str | None,
+    encodes: tuple[str, list[str]] | None,
 ) -> None:
     if url is None:
         options: dict[str, Any] = {
@@ -84,17 +142,22 @@ def _import(
             "delimiter": delimiter,
         }
         options |= {"encoding": encoding, "names": names}
-        _import_to_folder(file, collection, namespace, data, options)
+        _import_to_folder(file, collection, namespace, data, options, encodes)
     elif encoding is not None:
         from shoal.errors import InvalidField
 
         raise InvalidField("--encoding", "works with a data folder only", remedy="Save the file as UTF-8 first.")
     else:
-        _import_to_server(file, collection, namespace, vector or [], id, sidecar, url, key, format, delimiter)
+        _import_to_server(file, collection, namespace, vector or [], id, sidecar, url, key, format, delimiter, encodes)
 
 
 def _import_to_folder(
-    file: "Files", collection: str, namespace: str, data: Path | None, options: Mapping[str, Any]
+    file: "Files",
+    collection: str,
+    namespace: str,
+    data: Path | None,
+    options: Mapping[str, Any],
+    encodes: tuple[str, list[str]] | None,
 ) -> None:
     # Imported here so that `shoal --help` stays fast.
     from shoal.assemble import assemble
@@ -114,7 +177,7 @@ def _import_to_folder(
         with (
             services.audit.acting(command_line_origin()),
             ensure_namespace(services, namespace) as scope,
-            ensure_collection(services, scope, collection),
+            ensure_collection(services, scope, collection, encodes),
             show_count() as progress,
         ):
             done = services.bulk.import_file(scope, collection, file, progress=progress, options=COMMAND, **options)
@@ -134,6 +197,7 @@ def _import_to_server(
     key: str | None,
     format: str | None,
     delimiter: str | None,
+    encodes: tuple[str, list[str]] | None,
 ) -> None:
     from shoal.client import Client
     from shoal.errors import InvalidField, NotFound
@@ -147,9 +211,9 @@ def _import_to_server(
             client.namespaces.create(namespace)
             undo.callback(_undo_namespace, client, namespace)
         try:
-            client.collections.get(collection)
+            _check_encoder(client.collections.get(collection), encodes)
         except NotFound:
-            client.collections.create(collection)
+            client.collections.create(collection, encoder=encodes and encodes[0], text=encodes and encodes[1])
             undo.callback(_undo_collection, client, collection)
         done = client.documents.upload(
             collection, file, vector_columns=vector, id_column=id, format=format, delimiter=delimiter
@@ -215,17 +279,25 @@ def ensure_namespace(services: "Services", name: str) -> Iterator["Scope"]:
 
 
 @contextmanager
-def ensure_collection(services: "Services", scope: "Scope", name: str) -> Iterator[None]:
-    """Ensure that a collection of this name exists in the block; one created here is removed where the block fails."""
+def ensure_collection(
+    services: "Services", scope: "Scope", name: str, encodes: tuple[str, list[str]] | None = None
+) -> Iterator[None]:
+    """Ensure that a collection of this name exists in the block; one created here is removed where the block fails.
+
+    `encodes` are the encoder of its texts and their fields. Raises InvalidField where the collection has another.
+    """
     from shoal.errors import NotFound
-    from shoal.records.collection import CollectionSource, CreateCollection
+    from shoal.records.collection import CollectionSource, CreateCollection, FeatureExtractor
+    from shoal.records.text_encoding import name_extractor
 
     try:
-        services.collections.find(scope, name)
+        _check_encoder(services.collections.find(scope, name), encodes)
         created = False
     except NotFound:
         source = CollectionSource(type="direct_upsert")
-        services.collections.create(scope, CreateCollection(collection_name=name, source=source))
+        extractor = None if encodes is None else FeatureExtractor(**name_extractor(*encodes))
+        body = CreateCollection(collection_name=name, source=source, feature_extractor=extractor)
+        services.collections.create(scope, body)
         created = True
     try:
         yield
@@ -248,8 +320,6 @@ def _print_result(
         f"{collection!r}; vectors: {vector_list}."
     )
     if not vectors:
-        print(
-            "Note: only documents with vectors can be clustered. Shoal computes no vectors: embed them with your model."
-        )
+        print("Note: only documents with vectors can be clustered. Texts: import them with --encoder static.")
     for warning in warnings:
         print(f"Note: {warning}")

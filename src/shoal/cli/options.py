@@ -15,6 +15,7 @@ _OPTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "delimiter": "--delimiter",
         "encoder": "--encoder",
         "encoding": "--encoding",
+        "feature_extractor.params.encoder": "--encoder",
         "format": "--format",
         "id_column": "--id",
         "n_clusters": "--clusters",

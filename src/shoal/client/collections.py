@@ -1,10 +1,11 @@
 """Collections over the wire."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shoal.client.transport import Transport, drop_none, path_segment
 from shoal.records.collection import Collection
+from shoal.records.text_encoding import name_extractor
 
 __all__ = ["Collections"]
 
@@ -16,9 +17,15 @@ class Collections:
         self._transport = transport
 
     def create(
-        self, name: str, *, description: str | None = None, metadata: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        encoder: str | None = None,
+        text: Sequence[str] | None = None,
     ) -> Collection:
-        """Create an empty collection for documents that bring their vectors.
+        """Create an empty collection for documents that bring their vectors, or whose texts are encoded.
 
         Parameters
         ----------
@@ -28,6 +35,11 @@ class Collections:
             What the collection is for.
         metadata : mapping, optional
             Any JSON object; Shoal keeps it as it is.
+        encoder : str, optional
+            What encodes the texts of documents that come without vectors: "static", "corpus", or another URI that the
+            operator of the server permits.
+        text : sequence of str, optional
+            The fields to encode. None takes the usual ones, such as `title` and `text`. Only with `encoder`.
 
         Returns
         -------
@@ -42,7 +54,11 @@ class Collections:
             The name is not allowed.
         """
         body = drop_none(
-            collection_name=name, source={"type": "direct_upsert"}, description=description, metadata=metadata
+            collection_name=name,
+            source={"type": "direct_upsert"},
+            description=description,
+            metadata=metadata,
+            feature_extractor=None if encoder is None else name_extractor(encoder, text or ()),
         )
         return self._transport.request_record(Collection, "POST", "/collections", body)
 

@@ -1,13 +1,13 @@
 """What turns the texts of a collection's documents into vectors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import Field
 
 from shoal.records.base import Record
 
-__all__ = ["EXTRACTOR", "TEXT_FIELDS", "VECTOR", "EncodingMark", "TextEncoding", "encoding_fields"]
+__all__ = ["EXTRACTOR", "TEXT_FIELDS", "VECTOR", "EncodingMark", "TextEncoding", "encoding_fields", "name_extractor"]
 
 EXTRACTOR: Final = "text_extractor"
 """The name of the feature extractor that encodes texts."""
@@ -48,6 +48,12 @@ class EncodingMark(Record):
     def update(vector: str, mark: "EncodingMark | None") -> dict[str, Any]:
         """Return the change of a document's `_internal` that sets a mark, or removes it."""
         return {_MARKS: {vector: None if mark is None else mark.model_dump()}}
+
+
+def name_extractor(encoder: str, fields: Sequence[str]) -> dict[str, Any]:
+    """Return the feature extractor of a collection whose texts this encoder encodes; no fields: the usual ones."""
+    mappings = {"input_mappings": {"text": list(fields)}} if fields else {}
+    return {"feature_extractor_name": EXTRACTOR, "version": "v1", "params": {"encoder": encoder}, **mappings}
 
 
 def encoding_fields(encoding: TextEncoding) -> list[str]:

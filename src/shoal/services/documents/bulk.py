@@ -17,6 +17,7 @@ from shoal.files.layout import HTTP, OptionNames, VectorColumns
 from shoal.files.paths.shards import Files, display_name
 from shoal.files.reader import name_document_in_errors, name_shard_in_errors, row_place
 from shoal.intake import FileReaders, ForeignFile, ReadOptions
+from shoal.records.collection import Collection
 from shoal.records.documents.vectors import Place
 from shoal.records.scope import Scope
 from shoal.repositories.audit import note_done
@@ -121,8 +122,12 @@ class Bulk:
         ):
             check_dimensions(source.info.vectors, vector_names, self._max_dimension, label)
             batches = _report_progress(
-                self._encoding.fill_all(
-                    collection, _inspect_batches(source, dimensions, coarse, zeros, vector_names, label), notes
+                _note_encoded(
+                    self._encoding.fill_all(
+                        collection, _inspect_batches(source, dimensions, coarse, zeros, vector_names, label), notes
+                    ),
+                    collection,
+                    dimensions,
                 ),
                 progress,
             )
@@ -173,6 +178,17 @@ def _inspect_batches(
                     check_directions(name, column.values, names, _chunk_place(row_place(label, first, name), column))
         yield batch
         first += len(batch)
+
+
+def _note_encoded(
+    batches: Iterator[DocumentBatch], collection: Collection, dimensions: dict[str, int]
+) -> Iterator[DocumentBatch]:
+    """Add the dimension of the vectors that were encoded on the way."""
+    for batch in batches:
+        encoding = collection.text_encoding
+        if encoding is not None and encoding.vector_name in batch.vectors:
+            dimensions[encoding.vector_name] = encoding.dimension
+        yield batch
 
 
 def _zero_warning(name: str, count: int) -> str:
