@@ -1,9 +1,10 @@
 """Examples of documents, as shown to users next to a cluster."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.labeling.examples import LONGEST_SHOWN, abridge
+from shoal.labeling.examples import LONGEST_SHOWN, abridge, capitalize
 
 
 def test_an_example_is_one_line() -> None:
@@ -35,3 +36,18 @@ def test_any_text_yields_a_short_line(text: str) -> None:
     line = abridge(text)
     assert len(line) <= LONGEST_SHOWN
     assert len(line.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "capitalized"),
+    [
+        ("card fee", "Card fee"),
+        ("iPhone 15", "iPhone 15"),
+        ("eBay", "eBay"),
+        ("PTO", "PTO"),
+        ("éclair", "Éclair"),
+        ("", ""),
+    ],
+)
+def test_a_label_begins_with_a_capital_unless_its_first_word_has_its_own(text: str, capitalized: str) -> None:
+    assert capitalize(text) == capitalized

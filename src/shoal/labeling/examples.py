@@ -5,7 +5,7 @@ from typing import Final
 
 from shoal.labeling.text import ESCAPE
 
-__all__ = ["LONGEST_SHOWN", "abridge", "visible"]
+__all__ = ["LONGEST_SHOWN", "abridge", "capitalize", "visible"]
 
 LONGEST_SHOWN: Final = 160
 """Characters of an example."""
@@ -25,6 +25,12 @@ def abridge(text: str) -> str:
     cut = line[: LONGEST_SHOWN - 1]
     between = cut.rfind(" ")
     return f"{(cut[:between] if between >= _LEAST else cut).rstrip()}…"
+
+
+def capitalize(text: str) -> str:
+    """Return a text with a capital first letter, unless its first word has capitals of its own: iPhone, eBay."""
+    first = text[: text.find(" ")] if " " in text else text
+    return text if any(map(str.isupper, first)) else text[:1].upper() + text[1:]
 
 
 def visible(text: str) -> str:

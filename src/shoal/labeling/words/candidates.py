@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels
+from shoal.labeling.examples import capitalize
 from shoal.labeling.words.phrases import Phrases
 from shoal.labeling.words.scores import fitness
 from shoal.labeling.words.tokens import TokenTable
@@ -121,7 +122,7 @@ def _write(candidates: list[list[Candidate]], phrases: Phrases, table: TokenTabl
             span = forms[cluster * width + each.phrase]
             start, length = int(spans.starts[span]), int(spans.lengths[span])
             each.keyword = table.phrase(start, length) if bool(spans.remarks[span]) else table.title(start, length)
-            each.label = each.keyword[:1].upper() + each.keyword[1:]
+            each.label = capitalize(each.keyword)
 
 
 def _favourite_forms(place: NDArray[np.int64], spans: NDArray[np.int64], phrases: Phrases) -> dict[int, int]:

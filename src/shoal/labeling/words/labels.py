@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
+from shoal.labeling.examples import capitalize
 from shoal.labeling.words.candidates import Candidate
 
 __all__ = ["Kin", "Label", "choose_labels", "prefer_own", "rank_candidates"]
@@ -151,7 +152,7 @@ def _join_parts(parts: Sequence[tuple[int, Label]], used: set[str]) -> Label | N
     while len(phrases) > 2 and len(", ".join(phrases)) > LONGEST_LABEL:
         phrases.pop()
     text = ", ".join(phrases)
-    text = text[:1].upper() + text[1:]
+    text = capitalize(text)
     if len(phrases) < 2 or len(text) > LONGEST_LABEL or text.casefold() in used:
         return None
     covered = sum(size * label.coverage for size, label in named if label.phrase in phrases)

@@ -7,7 +7,7 @@ import numpy as np
 
 from shoal.columns import Labels, Points
 from shoal.labeling.base import Brief, Budget, Name, Partition, Progress, main_parents
-from shoal.labeling.examples import abridge
+from shoal.labeling.examples import abridge, capitalize
 from shoal.labeling.text import clean
 from shoal.labeling.words.boilerplate import drop_boilerplate
 from shoal.labeling.words.candidates import Candidate, find_candidates, keywords
@@ -135,7 +135,7 @@ def _in_full(names: list[Name], layer: Partition, part: Partition, read: Sequenc
     named = list(names)
     for cluster in np.flatnonzero((sizes > 1) & (distinct == 1)).tolist():
         text = " ".join(abridge(clean(read[only[cluster]])).split()).rstrip(" .,;:!?")
-        label = text[:1].upper() + text[1:]
+        label = capitalize(text)
         few = len(text) <= _FEW_CHARACTERS and "\n" not in read[only[cluster]].strip()
         if few and any(map(str.isalpha, text)) and label.casefold() not in used:
             used.add(label.casefold())

@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 
 from shoal.columns import Labels
-from shoal.labeling.examples import visible
+from shoal.labeling.examples import capitalize, visible
 from shoal.labeling.languages import LANGUAGES
 from shoal.labeling.words.candidates import LONGEST_KEYWORD, MOST_KEYWORDS
 
@@ -209,7 +209,7 @@ def _join_values(parts: Sequence[str]) -> str:
     for part in parts:
         longer = f"{text}, {part}" if text else part
         text = longer if len(longer) <= _LONGEST_LABEL else text
-    return text[:1].upper() + text[1:]
+    return capitalize(text)
 
 
 def _keywords(values: Values, counts: Sequence[tuple[int, int]], count_documents: int) -> tuple[str, ...]:
