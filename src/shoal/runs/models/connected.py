@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Final
 
 from shoal.errors import InvalidField
@@ -54,6 +55,8 @@ class ConnectedModels:
         allowed = [text.strip() for text in settings.llm.split(",") if text.strip()]
         if not allowed:
             return ConnectedModels()
+        if find_spec("pydantic_ai") is None:
+            raise InvalidField(_FIELD, "needs the extra llm", value=settings.llm, remedy='pip install "shoal[llm]"')
         providers = Providers.read({**environ, **({"SHOAL_MODELS": settings.models} if settings.models else {})})
         if settings.run_seconds:  # naming ends before the run would be given up
             total = min(providers.limits.total, settings.run_seconds * _SHARE_OF_RUN)
