@@ -264,3 +264,26 @@ def test_an_encoder_that_learns_from_the_corpus_encodes_at_the_run(client: httpx
     upsert(client, [{"document_id": "new", "payload": {"text": "a train to the coast leaves at noon"}}])
     cluster(client, services)
     assert mark_of(client, "d00")["encoder"] == mark_of(client, "new")["encoder"] != version
+
+
+def test_an_extractor_without_parameters_is_accepted_where_it_cannot_encode(client: httpx.Client) -> None:
+    declared = {"vector_configs": [{"name": VECTOR, "dimension": 4}]}
+    body = {"collection_name": "other", "source": {"type": "direct_upsert"}, "metadata": declared}
+    client.post("/collections", json=body).raise_for_status()
+
+    made = create(client).json()
+
+    assert made["text_encoding"] is None
+    (warning,) = made["warnings"]
+    assert "Texts are not encoded, documents have to bring vectors" in warning and "has 4 numbers" in warning
+    own = {VECTOR: [1.0, 0.0, 0.0, 0.0]}
+    upsert(client, [{"document_id": "own", "vectors": own, "payload": {"text": TEXTS[0]}}])
+    assert vector_of(client, "own") == own[VECTOR]
+
+
+def test_documents_with_vectors_of_another_name_are_left_alone_when_written(client: httpx.Client) -> None:
+    create(client)
+    upsert(client, [{"document_id": "own", "vectors": {"mine": [1.0, 2.0]}, "payload": {"text": TEXTS[0]}}])
+    client.patch("/collections/reviews/documents/own", json={"text": TEXTS[1]}).raise_for_status()
+
+    assert list(read(client, "own")["vectors"]) == ["mine"]

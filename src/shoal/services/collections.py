@@ -1,6 +1,5 @@
 """Collections: containers of documents, and the vectors that they declare."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
@@ -23,11 +22,11 @@ from shoal.records.ids import check_name, new_id
 from shoal.records.namespace import VectorConfigSpec
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
-from shoal.records.text_encoding import EXTRACTOR, TEXT_FIELDS, VECTOR, TextEncoding
 from shoal.repositories.repository import Repository, RepositoryReads
 from shoal.runs.encoders import PermittedEncoders
 from shoal.services.buckets import Buckets
 from shoal.services.removals import Removals
+from shoal.services.text_encodings import TextEncodings
 from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.records import Query
 from shoal.storage.protocols.transactions import RecordStore, Transaction
@@ -38,7 +37,6 @@ DEFAULT_COLLECTION: Final = "default"
 """The collection for upserts without a collection; created on first use."""
 
 _RESERVED: Final = frozenset({"list"})
-_VECTOR_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _CONFIGS: Final = TypeAdapter(list[VectorConfigSpec])
 
 
@@ -56,11 +54,12 @@ class Collections:
         encoders: PermittedEncoders,
     ) -> None:
         self._metadata, self._documents, self._buckets = metadata, documents, buckets
-        self._removals, self._encoders = removals, encoders
+        self._removals = removals
         self._now, self._max_dimension = now, max_dimension
         self.records = Repository(
             metadata, "collection", Collection, id_field="collection_id", name_field="collection_name"
         )
+        self._encodings = TextEncodings(self.records, documents, encoders)
         self._clusters = Repository(metadata, "cluster", Cluster, id_field="cluster_id", name_field="cluster_name")
 
     def create(self, scope: Scope, body: CreateCollection) -> Collection:
@@ -74,7 +73,7 @@ class Collections:
         name = _check_collection_name(body.collection_name)
         source = _resolve(scope, body.source, self._buckets.records, self.records)
         configs = self._vector_configs(body.metadata)
-        encoding = self._text_encoding(scope, body.feature_extractor)
+        encoding, notes = self._encodings.choose(scope, body.feature_extractor)
         if encoding is not None:
             configs = [*configs, VectorConfigSpec(name=encoding.vector_name, dimension=encoding.dimension)]
         now = self._now()
@@ -91,7 +90,7 @@ class Collections:
             cluster_applications=[item.model_dump() for item in body.cluster_applications or []],
             created_at=now,
             updated_at=now,
-            warnings=_warnings(body),
+            warnings=[*_warnings(body), *notes],
         )
         self._declare(scope, configs, name, collection.collection_id)
         shown = {"vector_indexes": self._indexes(scope), "document_count": 0}
@@ -203,38 +202,6 @@ class Collections:
             CollectionVectorIndex(name=name, feature_uri=name, index={"dimension": dimension})
             for name, dimension in sorted(self._documents.vector_dimensions(scope).items())
         ]
-
-    def _text_encoding(self, scope: Scope, extractor: FeatureExtractor | None) -> TextEncoding | None:
-        """Return what will encode the texts of a new collection. Raises InvalidField for an encoder that is not
-        permitted, and for vectors that another encoder makes under this name."""
-        if extractor is None or not extractor.encodes:
-            return None
-        params = extractor.params or {}
-        uri = self._encoders.resolve(params.get("encoder"), "feature_extractor.params.encoder")
-        name = params.get("vector_name", VECTOR)
-        if not isinstance(name, str) or not _VECTOR_NAME.fullmatch(name):
-            remedy = "Use letters, digits, '_' and '-', at most 100."
-            raise InvalidField("feature_extractor.params.vector_name", "is not a name", value=name, remedy=remedy)
-        for other in self.records.all(scope):
-            encoding = other.text_encoding
-            if encoding is not None and encoding.vector_name == name and encoding.encoder != uri:
-                problem = f"names vectors that {encoding.encoder} makes in the collection {other.collection_name!r}"
-                remedy = "Choose another vector_name: vectors of several encoders cannot be compared."
-                raise InvalidField("feature_extractor.params.vector_name", problem, value=name, remedy=remedy)
-        dimension = self._encoders.dimension(uri)
-        declared = self._documents.vector_dimensions(scope).get(name, dimension)
-        if declared != dimension:
-            problem = f"has {declared} numbers in this namespace, and {uri} makes {dimension}"
-            remedy = "Choose another vector_name."
-            raise InvalidField("feature_extractor.params.vector_name", problem, value=name, remedy=remedy)
-        return TextEncoding(
-            encoder=uri,
-            version=None if self._encoders.is_fitted_at_runs(uri) else self._encoders.open(uri).name,
-            vector_name=name,
-            feature_uri=f"mixpeek://{EXTRACTOR}@{extractor.version}/{name}",
-            dimension=dimension,
-            fields=extractor.input_fields() or list(TEXT_FIELDS),
-        )
 
     def _declare(self, scope: Scope, configs: list[VectorConfigSpec], name: str, collection_id: str) -> None:
         """Declare vectors before the transaction of the collection that names them. Raises InvalidField, and

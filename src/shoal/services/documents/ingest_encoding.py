@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import orjson
 
-from shoal.columns import DocumentBatch, VectorColumn
+from shoal.columns import DocumentBatch, Rows, VectorColumn
 from shoal.errors import ShoalError
 from shoal.quantities import plural
 from shoal.records.collection import Collection
@@ -39,13 +39,13 @@ class IngestEncoding:
     def fill(
         self, collection: Collection, batch: DocumentBatch, most: int = _MOST_CHARACTERS
     ) -> tuple[DocumentBatch, list[str]]:
-        """Return the batch with vectors for the documents without, and sentences for the caller. Vectors that were sent
-        stay."""
+        """Return the batch with vectors for the documents without any, and sentences for the caller. Documents that
+        brought vectors, under whatever name, stay as they are."""
         encoding = collection.text_encoding
         if encoding is None or not len(batch):
             return batch, []
         sent = batch.vectors.get(encoding.vector_name)
-        rows = np.setdiff1d(np.arange(len(batch)), [] if sent is None else sent.rows)
+        rows = _find_bare(batch)
         payloads = [orjson.loads(batch.payloads[row]) for row in rows]
         encoded, warnings = self._encode(encoding, [text_of(payload, encoding.fields) for payload in payloads], most)
         if encoded is None or not len(encoded.rows):
@@ -67,8 +67,7 @@ class IngestEncoding:
             filled, notes = (batch, []) if failure else self.fill(collection, batch, most=2**62)
             failure += [note for note in notes if _LATER in note]
             if encoding is not None and not failure:
-                column = filled.vectors.get(encoding.vector_name)
-                empty += len(batch) - (0 if column is None else len(column.rows))
+                empty += len(_find_bare(filled))
             total += len(batch)
             yield filled
         if failure:
@@ -90,7 +89,7 @@ class IngestEncoding:
             return
         documents = [
             document
-            for document in self._store.get(scope, collection.storage_key, ids, vectors=[encoding.vector_name])
+            for document in self._store.get(scope, collection.storage_key, ids, vectors="all")
             if document is not None
         ]
         texts = [text_of(document.payload, encoding.fields) for document in documents]
@@ -98,7 +97,7 @@ class IngestEncoding:
             return
         name = encoding.vector_name
         marks = [EncodingMark.of(document.payload.get("_internal", {}), name) for document in documents]
-        own = [mark is None and name in document.vectors for mark, document in zip(marks, documents, strict=True)]
+        own = [mark is None and bool(document.vectors) for mark, document in zip(marks, documents, strict=True)]
         stored = StoredTexts([document.document_id for document in documents], texts, marks, own)
         try:
             if not self._encoders.is_fitted_at_runs(encoding.encoder):
@@ -122,6 +121,14 @@ class IngestEncoding:
         if len(encoded.rows) < count:
             notes.append(_describe_empty(count - len(encoded.rows), encoding))
         return encoded, notes
+
+
+def _find_bare(batch: DocumentBatch) -> Rows:
+    """Return the rows of the documents without any vector."""
+    bare = np.ones(len(batch), np.bool_)
+    for column in batch.vectors.values():
+        bare[column.rows] = False
+    return np.flatnonzero(bare)
 
 
 def _describe_empty(count: int, encoding: TextEncoding) -> str:
