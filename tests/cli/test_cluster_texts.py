@@ -203,3 +203,22 @@ def test_a_text_is_read_to_its_end(here: Command, tmp_path: Path) -> None:
     assert here("cluster", "long.parquet", *KMEANS, "--save-vectors", "v.npy", "--out", "found").code == 0
 
     assert len(np.unique(np.load(tmp_path / "v.npy"), axis=0)) == 12
+
+
+def test_texts_inside_objects_and_lists_are_encoded(here: Command, tmp_path: Path) -> None:
+    rows = [{"n": number, "info": {"note": [row["review"]]}} for number, row in enumerate(ROWS)]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+
+    for name in ("a.json", "a.parquet"):
+        done = here("cluster", name, *KMEANS, "--out", "found")
+        assert done.code == 0, done.err
+        assert summary(tmp_path / "found")["text"] == ["info.note"]
+
+
+def test_a_text_that_begins_with_a_bracket_is_no_vector(here: Command, tmp_path: Path) -> None:
+    pd.DataFrame({"review": [f"[update] ... {row['review']}" for row in ROWS]}).to_csv(tmp_path / "a.csv", index=False)
+
+    done = here("cluster", "a.csv", *KMEANS, "--out", "found")
+
+    assert done.code == 0, done.err

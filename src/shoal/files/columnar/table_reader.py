@@ -1,5 +1,6 @@
 """Reads chunks of rows from the formats that Arrow reads: Parquet, Arrow, CSV and NPZ."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Final
 
@@ -38,6 +39,8 @@ __all__ = ["TableReader"]
 _TEXTS: Final = (CsvRows, CsvShards)
 _SAMPLE_ROWS: Final = 1024
 _NESTED: Final = "vectors"
+_ABBREVIATED: Final = re.compile(r"\s*\[[\s\d.,eE+\-\[]*\.\.\.")
+"""Numbers with dots for the middle, as NumPy prints long arrays; a text may begin with a bracket too."""
 _FEWEST_DIMENSIONS: Final = 8
 """The minimum number of numeric columns that are taken for one vector where none is required."""
 
@@ -210,7 +213,7 @@ class TableReader:
         for name in (name for name in sample.schema.names if is_text(sample.column(name).type)):
             texts = sample.column(name).to_pylist()
             first = next((text for text in texts if text), "")
-            if first.lstrip().startswith("[") and "..." in first:
+            if _ABBREVIATED.match(first):
                 check_vectors(texts, row_place(self._label, 0, name))
 
     def _find_form(self, sample: pa.RecordBatch, forms: Mapping[str, VectorForm], column: str, most: int) -> VectorForm:
@@ -314,7 +317,13 @@ def _may_be_ids(kind: pa.DataType) -> bool:
 
 
 def _is_prose(column: pa.Array) -> bool:
-    return is_text(column.type) and is_prose(column.to_pylist())
+    kind = column.type
+    if not (is_text(kind) or pa.types.is_struct(kind) or (is_list(kind) and not is_number_list(kind))):
+        return False
+    try:
+        return is_prose(column.to_pylist())
+    except ValueError:  # two fields of one name, which is an error where the column is read
+        return False
 
 
 def _is_likely_vector(kind: pa.DataType, form: VectorForm) -> bool:
