@@ -1,7 +1,6 @@
 """Points and texts to named clusters in one call, for the library."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from shoal.analysis.build import build_analysis
 from shoal.analysis.found_clusters import find_clusters
 from shoal.analysis.named_clusters import Analysis
-from shoal.analysis.naming import write_briefs, write_names
+from shoal.analysis.naming import choose_phrase_encoder, write_briefs, write_names
 from shoal.analysis.ranks import rank_clusters
 from shoal.columns import Points
 from shoal.engine.plan import Plan, Progress, ignore_progress
@@ -57,6 +56,6 @@ def analyse(
         From `progress`.
     """
     clusters = find_clusters(points, texts, plan, progress, places_before, origin=origin)
-    briefs = [replace(brief, points=points) for brief in write_briefs(clusters, texts)]
-    names = write_names(briefs, namer or WordNamer(stop_words=stop_words), budget or Budget(), progress)
+    own = namer or WordNamer(stop_words=stop_words, choose_encoder=choose_phrase_encoder)
+    names = write_names(write_briefs(clusters, texts, points), own, budget or Budget(), progress)
     return build_analysis(ids, texts, clusters, rank_clusters(clusters), names)

@@ -137,8 +137,12 @@ class _Rows:
     texts: Sequence[str] | None
 
     def examples(self, rows: Rows) -> tuple[str, ...]:
-        texts = self.texts
-        return () if texts is None else tuple(short for row in rows.tolist() if (short := abridge(texts[row])))
+        """Return the beginnings of the texts, each once."""
+        shown = dict[str, str]()
+        for text in () if self.texts is None else map(self.texts.__getitem__, rows.tolist()):
+            short = abridge(text)
+            shown.setdefault(short.casefold(), short)
+        return tuple(short for short in shown.values() if short)
 
     def provenance(self, name: Name) -> Provenance:
         return Provenance(

@@ -89,6 +89,27 @@ class NamedCluster:
     summary: str | None = None
     provenance: Provenance = Provenance()
 
+    @property
+    def source(self) -> str:
+        """Where the label comes from: `words`, `value`, `number` or `model`."""
+        return self.provenance.source
+
+    @property
+    def score(self) -> float | None:
+        """0 to 1, the share of documents held out of naming that the label alone distinguishes from those of the
+        nearest clusters; None if it was not measured."""
+        return self.provenance.score
+
+    @property
+    def coverage(self) -> float | None:
+        """0 to 1, the share of these documents that the label fits; None if it was not measured."""
+        return self.provenance.coverage
+
+    @property
+    def evidence(self) -> tuple[str | int, ...]:
+        """Ids of the documents that show the label best."""
+        return self.provenance.evidence
+
 
 @dataclass(frozen=True, slots=True)
 class NamedLayer:

@@ -7,13 +7,13 @@ import numpy as np
 
 from shoal.analysis.found_clusters import FoundClusters
 from shoal.analysis.hierarchy import Node
-from shoal.columns import NOISE
+from shoal.columns import NOISE, Points
 from shoal.engine.clusters.centroids import weighted_means
 from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Progress
-from shoal.labeling import Brief, Budget, Name, Namer, Partition, main_parents
+from shoal.labeling import Brief, Budget, Name, Namer, Partition, PhraseEncoder, main_parents
 
-__all__ = ["LayerNames", "name_groups", "names_of_layers", "write_briefs", "write_names"]
+__all__ = ["LayerNames", "choose_phrase_encoder", "name_groups", "names_of_layers", "write_briefs", "write_names"]
 
 LayerNames = Sequence[Sequence[Name]]
 """For each layer of a brief the names of its clusters."""
@@ -21,10 +21,10 @@ Members = tuple[int, ...]
 """The numbers of the clusters in a group, ascending."""
 
 
-def write_briefs(clustering: FoundClusters, texts: Sequence[str] | None) -> list[Brief]:
+def write_briefs(clustering: FoundClusters, texts: Sequence[str] | None, points: Points | None = None) -> list[Brief]:
     """Write the briefs for one clustering: its layers and, if groups above the clusters are in no layer, the levels of
-    these groups."""
-    layers = Brief(texts, clustering.partitions(), clustering.chosen)
+    these groups. `points` (n, d) are the vectors of its documents, in the space of its centroids."""
+    layers = Brief(texts, clustering.partitions(), clustering.chosen, points)
     levels = clustering.levels()
     of_layers = set(_groups_of_layers(clustering))
     if all(node.clusters in of_layers or not node.children for nodes in levels for node in nodes):
@@ -32,7 +32,16 @@ def write_briefs(clustering: FoundClusters, texts: Sequence[str] | None) -> list
     outcome = clustering.outcome
     partitions = [_partition(outcome, nodes) for nodes in reversed(levels)]
     partitions.append(Partition(outcome.labels, outcome.clusters, outcome.centroids))
-    return [layers, Brief(texts, partitions, len(levels))]
+    return [layers, Brief(texts, partitions, len(levels), points)]
+
+
+def choose_phrase_encoder(texts: Sequence[str]) -> PhraseEncoder | None:
+    """Return the bundled encoder if these texts are in its language: it compares phrases with documents, whatever
+    vectors the documents have."""
+    from shoal.encoders import choose_encoder, open_encoder  # not needed without texts
+
+    choice = choose_encoder(texts)
+    return open_encoder(choice.uri) if choice.uri == "static" else None
 
 
 def write_names(briefs: Sequence[Brief], namer: Namer, budget: Budget, progress: Progress) -> list[LayerNames]:

@@ -120,6 +120,11 @@ def _print_cluster(cluster: Mapping[str, Any], members: "pa.Table", most: int | 
     print_lines(console, Text.assemble((strip_controls(cluster["label"]), "bold"), facts))
     if cluster["keywords"]:
         print_lines(console, Text(strip_controls(", ".join(cluster["keywords"])), "dim"))
+    if cluster.get("summary"):
+        print_lines(console, Text(strip_controls(cluster["summary"])))
+    if cluster.get("score") is not None:
+        worth = f"The name fits {cluster['coverage']:.0%} of documents that it was not made from, and distinguishes "
+        print_lines(console, Text(f"{worth}{cluster['score']:.0%} from those of the nearest clusters.", "dim"))
     for example in cluster.get("examples", ()):
         print_lines(console, Text(f"  “{strip_controls(example)}”", no_wrap=True, overflow="ellipsis"))
     shown = members.slice(0, most)

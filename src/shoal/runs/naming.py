@@ -81,7 +81,7 @@ class GroupNaming:
         labeling = labeling_of(work.cluster, work.run.request)
         connection = self._models.choose(labeling).connection if labeling.enabled and clusterings else None
         if connection is None:
-            return name(briefs_of(groups, source), self.words, Budget(), progress)
+            return name(briefs_of(groups, source, work.cluster), self.words, Budget(), progress)
         settled = settle(clusterings, identity)
         briefs = [
             self._write_briefs(work, clustering, own, labeling)
@@ -148,12 +148,17 @@ class GroupNaming:
         return [replace(brief, points=points, inputs=inputs) for brief in shown]
 
 
-def briefs_of(groups: Groups, source: RunInput) -> list[list[Brief]]:
-    """Write the briefs for each clustering of a run, for a namer that reads texts alone.
+def briefs_of(groups: Groups, source: RunInput, cluster: Cluster | None = None) -> list[list[Brief]]:
+    """Write the briefs for each clustering of a run, for a namer that reads texts and vectors alone.
 
-    There are none for groups named by their values, or named as in an earlier run.
+    There are none for groups named by their values, or named as in an earlier run. Without the `cluster`, or with
+    several features, there are no vectors: these would have to be copied.
     """
-    return [write_briefs(each.found, each.source.texts) for each in groups.clusterings(source)]
+    briefs = list[list[Brief]]()
+    for each in groups.clusterings(source):
+        points = _points(each, cluster) if cluster is not None and len(each.source.blocks) == 1 else None
+        briefs.append(write_briefs(each.found, each.source.texts, points))
+    return briefs
 
 
 def name(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from shoal.errors import Cancelled
 from shoal.labeling import Name, name_clusters
 from shoal.labeling.languages import ENGLISH
-from shoal.labeling.words.sample import DOCUMENTS_PER_CLUSTER, _even_sample
+from shoal.labeling.words.sample import DOCUMENTS_PER_CLUSTER, HELD_OUT, sample_rows
 
 BANK = {
     "Card isn't working": [
@@ -260,15 +260,27 @@ def test_no_control_character_or_bidi_override_occurs_in_a_name() -> None:
     assert name.keywords[0] == "red fox"
 
 
-def test_an_even_sample_of_a_large_cluster_is_read() -> None:
-    rows, labels = np.arange(10_000), np.zeros(10_000, np.int32)
+def test_of_a_large_cluster_a_sample_is_read_whatever_the_order_of_rows() -> None:
+    texts = [f"text number {row}" for row in range(5_000)]
+    labels = np.zeros(5_000, np.int32)
     labels[::100] = 1
+    order = np.random.default_rng(0).permutation(5_000)
 
-    chosen = _even_sample(rows, labels, DOCUMENTS_PER_CLUSTER)
+    sample = sample_rows(texts, [labels])
+    shuffled = sample_rows([texts[row] for row in order], [labels[order]])
 
-    assert np.bincount(labels[chosen]).tolist() == [DOCUMENTS_PER_CLUSTER, 100]
-    assert (np.diff(chosen) > 0).all()
-    assert chosen[0] == 0 and chosen[-1] == 9_999
+    assert np.bincount(labels[sample.rows]).tolist() == [DOCUMENTS_PER_CLUSTER + HELD_OUT, 50]
+    assert (np.diff(sample.rows) > 0).all()
+    assert sorted(order[shuffled.rows]) == sample.rows.tolist()
+    assert sorted(order[shuffled.rows[shuffled.held_out]]) == sample.rows[sample.held_out].tolist()
+
+
+def test_a_fifth_of_a_cluster_is_held_out_unless_it_is_small() -> None:
+    labels = np.repeat(np.array([0, 1], np.int32), [40, 19])
+
+    sample = sample_rows([f"text {row}" for row in range(59)], [labels])
+
+    assert np.bincount(sample.cells[sample.held_out], minlength=2).tolist() == [8, 0]
 
 
 def test_progress_rises_to_one_and_can_cancel_the_work() -> None:

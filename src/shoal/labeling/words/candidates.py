@@ -40,6 +40,11 @@ class Candidate:
     label: str = ""
     keyword: str = ""
 
+    @property
+    def words(self) -> float:
+        """Content words; function words in a whole question do not count."""
+        return min(self.weight, float(len(self.stems)))
+
 
 def find_candidates(
     phrases: Phrases, scores: NDArray[np.float64], table: TokenTable, labels: Labels
@@ -134,7 +139,7 @@ def _favourite_forms(place: NDArray[np.int64], spans: NDArray[np.int64], phrases
     code = place.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ all_spans.forms[spans]
     _, first, counts = np.unique(code, return_index=True, return_counts=True)
     value = counts * np.where(inner[first], _INNER_FUNCTION_WORD, 1.0) - 1e-3 * lengths[first]
-    order = np.lexsort((-first, value, place[first]))
+    order = np.lexsort((~all_spans.forms[spans][first], value, place[first]))
     return dict(zip(place[first[order]].tolist(), spans[first[order]].tolist(), strict=True))
 
 

@@ -14,8 +14,8 @@ LONGEST_LABEL = 80
 _RIVAL = 0.35
 _SPEAKS_FOR = 0.35
 """Minimum share of the documents of a cluster with several parts that contain a phrase that represents it."""
-_TELLING = 0.5
-_SHARE_OF_TELLING, _SHARE_OF_VAGUE = 0.2, 0.08
+_LONGER = 0.05
+"""Minimum share of the documents of a word that contain the longer phrase which replaces it as a label."""
 _CLOSE = 0.3
 _NEARLY_AS_GOOD = 0.8
 _MOST_JOINED, _JOINED_SHARE = 3, 0.6
@@ -36,6 +36,13 @@ class Label:
     phrase: str = ""
     coverage: float = 0.0
     """Upper bound of the share of documents of the cluster that contain one of its phrases."""
+    more: frozenset[int] = frozenset()
+    """The stems of further phrases in the text."""
+
+    @property
+    def words(self) -> frozenset[int]:
+        """The stems of all words."""
+        return self.stems | self.more
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,8 @@ def _support_label(head: Candidate, options: Sequence[Candidate], every: Sequenc
         text, both = f"{base}, {each.keyword}", head.stems | each.stems
         apart = not each.stems & head.stems and not any(other.stems >= both for other in every)
         if apart and each.score >= _FAIR and len(text) <= LONGEST_LABEL and text.casefold() not in used:
-            return replace(label, text=text, coverage=min(head.coverage + each.coverage, 1.0))
+            coverage = min(head.coverage + each.coverage, 1.0)
+            return replace(label, text=text, coverage=coverage, more=each.stems)
     return label
 
 
@@ -156,7 +164,8 @@ def _join_parts(parts: Sequence[tuple[int, Label]], used: set[str]) -> Label | N
     if len(phrases) < 2 or len(text) > LONGEST_LABEL or text.casefold() in used:
         return None
     covered = sum(size * label.coverage for size, label in named if label.phrase in phrases)
-    return Label(text, frozenset(), phrases[0], covered / max(total, 1))
+    words = frozenset[int]().union(*(label.words for _, label in named if label.phrase in phrases))
+    return Label(text, frozenset(), phrases[0], covered / max(total, 1), words)
 
 
 def _number_label(above: Sequence[Label], used: set[str]) -> Label | None:
@@ -164,7 +173,8 @@ def _number_label(above: Sequence[Label], used: set[str]) -> Label | None:
     for label in above:
         if label.phrase:
             texts = (f"{label.text[: LONGEST_LABEL - 8]} {number}" for number in count(1))
-            return Label(next(text for text in texts if text.casefold() not in used), frozenset(), label.phrase)
+            text = next(text for text in texts if text.casefold() not in used)
+            return Label(text, frozenset(), label.phrase, more=label.words)
     return None
 
 
@@ -178,13 +188,15 @@ def rank_candidates(candidates: list[Candidate]) -> list[Candidate]:
     if not candidates or candidates[0].weight > 1:
         return candidates
     head = candidates[0]
-    share = _SHARE_OF_TELLING if head.telling > _TELLING else _SHARE_OF_VAGUE
-    for each in candidates[1:]:
-        enough = max(share * head.documents, min(2, head.documents))
-        longer = each.stems > head.stems and each.score >= _CLOSE and each.documents >= enough
-        if longer or (each.weight > 1 and each.score >= _NEARLY_AS_GOOD):
-            return [replace(each, score=head.score), *(other for other in candidates if other is not each)]
-    return candidates
+    enough = max(_LONGER * head.documents, min(2, head.documents))
+    longer = [
+        each for each in candidates if each.stems > head.stems and each.score >= _CLOSE and each.documents >= enough
+    ]
+    better = [each for each in candidates[1:] if each.words > 1 and each.score >= _NEARLY_AS_GOOD]
+    if not longer and not better:
+        return candidates
+    best = max(longer, key=lambda each: each.documents * each.score) if longer else better[0]
+    return [replace(best, score=head.score), *(other for other in candidates if other is not best)]
 
 
 def _extend_label(candidates: list[Candidate], used: set[str]) -> Label | None:
@@ -192,9 +204,9 @@ def _extend_label(candidates: list[Candidate], used: set[str]) -> Label | None:
     if not candidates:
         return None
     head = candidates[0]
-    longer = [each.label for each in candidates if each.stems > head.stems]
-    extended = [f"{head.label} ({each.keyword})" for each in candidates if not each.stems & head.stems]
-    for label in longer + extended:
+    longer = [(each.label, each) for each in candidates if each.stems > head.stems]
+    extended = [(f"{head.label} ({each.keyword})", each) for each in candidates if not each.stems & head.stems]
+    for label, each in longer + extended:
         if len(label) <= LONGEST_LABEL and label.casefold() not in used:
-            return Label(label, frozenset(), head.keyword)
+            return Label(label, frozenset(), head.keyword, more=head.stems | each.stems)
     return None

@@ -1,20 +1,26 @@
 """Names of clusters from their texts, in one layer or in several."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shoal.columns import Labels, Points
-from shoal.labeling.base import Brief, Budget, Name, Partition, Progress, main_parents
+from shoal.columns import NOISE, Labels, Points
+from shoal.labeling.base import Brief, Budget, Name, Partition, PhraseEncoder, Progress, main_parents
 from shoal.labeling.examples import abridge, capitalize
 from shoal.labeling.text import clean
 from shoal.labeling.words.boilerplate import drop_boilerplate
 from shoal.labeling.words.candidates import Candidate, find_candidates, keywords
+from shoal.labeling.words.evidence.contrast import Evidence
+from shoal.labeling.words.evidence.meaning import EncodedSpace, PointSpace, Space
+from shoal.labeling.words.evidence.measures import measure_labels
+from shoal.labeling.words.evidence.overlap import Overlap, find_overlap
+from shoal.labeling.words.evidence.summaries import summarize
 from shoal.labeling.words.labels import Kin, Label, choose_labels, prefer_own, rank_candidates
 from shoal.labeling.words.numerals import topical_numerals
 from shoal.labeling.words.phrases import Phrases, count_phrases
-from shoal.labeling.words.sample import rows_to_read, words_per_text
+from shoal.labeling.words.sample import Sample, sample_rows, words_per_text
 from shoal.labeling.words.scores import breadth, nearest_clusters, score_phrases
 from shoal.labeling.words.tokens import TokenTable, tokenize
 from shoal.labeling.words.values import NamedByValue, Values, find_values, name_by_values
@@ -28,17 +34,34 @@ _BROAD = 4
 
 @dataclass(frozen=True, slots=True)
 class WordNamer:
-    """Names clusters by the words of their own documents. It is free, so it ignores the budget."""
+    """Names clusters by the words of their own documents. It is free, so it ignores the budget.
+
+    It prefers phrases that are near the documents of the cluster and far from those of the nearest clusters, as an
+    `encoder` and the vectors of the brief see them; without both, only by shared words.
+    """
 
     stop_words: frozenset[str] = frozenset()
     """Case-folded words that no name contains, besides the function words of each language."""
+    encoder: PhraseEncoder | None = None
+    choose_encoder: Callable[[Sequence[str]], PhraseEncoder | None] | None = None
+    """Chooses an encoder for the texts of a brief if there is no `encoder`."""
 
     def name(self, brief: Brief, budget: Budget, progress: Progress | None = None) -> list[list[Name]]:
         """See `Namer`."""
         if brief.texts is None:
             return [[Name.of_number(number) for number in range(layer.clusters)] for layer in brief.layers]
-        stop_words = self.stop_words
-        return name_layers(brief.texts, brief.layers, chosen=brief.chosen, progress=progress, stop_words=stop_words)
+        encoder = self.encoder
+        if encoder is None and self.choose_encoder is not None:
+            encoder = self.choose_encoder(brief.texts)
+        return name_layers(
+            brief.texts,
+            brief.layers,
+            chosen=brief.chosen,
+            points=brief.points,
+            encoder=encoder,
+            progress=progress,
+            stop_words=self.stop_words,
+        )
 
 
 def name_clusters(
@@ -66,6 +89,8 @@ def name_layers(
     layers: Sequence[Partition],
     *,
     chosen: int = 0,
+    points: Points | None = None,
+    encoder: PhraseEncoder | None = None,
     progress: Progress | None = None,
     stop_words: frozenset[str] = frozenset(),
 ) -> list[list[Name]]:
@@ -85,6 +110,10 @@ def name_layers(
         Coarse to fine; a cluster is a part of that of the layer before which holds most of its documents.
     chosen : int
         The position of the layer that people see first.
+    points : (n, d) float32, optional
+        The vectors of the documents.
+    encoder : PhraseEncoder, optional
+        Compares phrases with documents in its own space.
     progress : callable
         Receives the fraction that is done, and may raise to stop.
     stop_words : frozenset of str
@@ -96,31 +125,69 @@ def name_layers(
         report(1.0)
         return _by_values(values, layers, chosen)
     first = _base(layers, chosen)
-    rows, cells, count = rows_to_read(texts, [layer.labels for layer in layers], first)
-    read = drop_boilerplate([texts[row] for row in rows], cells)
-    numerals = topical_numerals(read, cells, count)
+    sample = sample_rows(texts, [layer.labels for layer in layers], first)
+    rows, count = sample.rows, sample.count
+    read = drop_boilerplate([texts[row] for row in rows], sample.cells)
+    numerals = topical_numerals(read, sample.cells, count)
     most = words_per_text(len(read))
     table = tokenize(read, lambda fraction: report(0.6 * fraction), numerals, stop_words, most)
     report(0.6)
-    parts = [Partition(layer.labels[rows], layer.clusters, layer.centroids) for layer in layers]
+    cells = np.where(sample.held_out, NOISE, sample.cells)
+    parts = [
+        Partition(np.where(sample.held_out, NOISE, layer.labels[rows]), layer.clusters, layer.centroids)
+        for layer in layers
+    ]
+    held_out = [np.where(sample.held_out, layer.labels[rows], NOISE).astype(np.int32) for layer in layers]
     if not len(table):
         return [[Name.of_number(number) for number in range(layer.clusters)] for layer in layers]
     phrases = count_phrases(table, cells, count, [parts[first].labels, *(part.labels for part in parts)])
     report(0.8)
-    named_layers = _in_order(
-        _Reading(table, phrases, parts, chosen, first), lambda fraction: report(0.8 + 0.2 * fraction)
-    )
+    spaces = _spaces(read, rows, points, encoder)
+    reading = _Reading(table, phrases, parts, held_out, chosen, first, find_overlap(table), spaces)
+    named_layers = _in_order(reading, lambda fraction: report(0.8 + 0.2 * fraction))
     named = [
-        [
-            Name(label.text, keywords(rank_candidates(each)), coverage=label.coverage)
-            if label.phrase
-            else Name.of_number(number)
-            for number, (label, each) in enumerate(zip(labels, candidates, strict=True))
-        ]
-        for labels, candidates in named_layers
+        _describe(reading, number, labels, candidates, sample, read)
+        for number, (labels, candidates) in enumerate(named_layers)
     ]
     read = [text if stop_words.isdisjoint(text.casefold().split()) else "" for text in read] if stop_words else read
     return [_in_full(names, layer, part, read) for names, layer, part in zip(named, layers, parts, strict=True)]
+
+
+def _describe(
+    reading: "_Reading",
+    number: int,
+    labels: Sequence[Label],
+    candidates: Sequence[list[Candidate]],
+    sample: Sample,
+    read: Sequence[str],
+) -> list[Name]:
+    """Measure the labels of a layer, and add keywords and summaries."""
+    layer = reading.layers[number]
+    measured = measure_labels(
+        [label.text for label in labels],
+        [label.words if label.phrase else frozenset() for label in labels],
+        reading.overlap,
+        reading.spaces,
+        reading.held_out[number],
+        layer.labels,
+        reading.nearest(number),
+    )
+    summaries = summarize(read, reading.table, reading.overlap, reading.spaces, layer.labels, layer.clusters)
+    return [
+        Name(
+            label.text,
+            keywords(rank_candidates(own)),
+            summary,
+            score=measure.score if measure else None,
+            coverage=measure.coverage if measure else None,
+            evidence=tuple(sample.rows[list(measure.evidence)].tolist()) if measure else (),
+        )
+        if label.phrase
+        else Name.of_number(cluster)
+        for cluster, (label, own, measure, summary) in enumerate(
+            zip(labels, candidates, measured, summaries, strict=True)
+        )
+    ]
 
 
 def _in_full(names: list[Name], layer: Partition, part: Partition, read: Sequence[str]) -> list[Name]:
@@ -139,8 +206,21 @@ def _in_full(names: list[Name], layer: Partition, part: Partition, read: Sequenc
         few = len(text) <= _FEW_CHARACTERS and "\n" not in read[only[cluster]].strip()
         if few and any(map(str.isalpha, text)) and label.casefold() not in used:
             used.add(label.casefold())
-            named[cluster] = Name(label, names[cluster].keywords or (text,))
+            named[cluster] = replace(
+                names[cluster], label=label, keywords=names[cluster].keywords or (text,), source="words"
+            )
     return named
+
+
+def _spaces(
+    read: Sequence[str], rows: NDArray[np.int64], points: Points | None, encoder: PhraseEncoder | None
+) -> list[Space]:
+    spaces = list[Space]()
+    if encoder is not None:
+        spaces.append(EncodedSpace.of(read, encoder))
+    if points is not None:
+        spaces.append(PointSpace.of(points[rows]))
+    return spaces
 
 
 def _base(layers: Sequence[Partition], chosen: int) -> int:
@@ -189,18 +269,32 @@ class _Reading:
     table: TokenTable
     phrases: Phrases
     layers: Sequence[Partition]
+    """Without the documents that are held out."""
+    held_out: Sequence[Labels]
+    """For each layer the clusters of the documents that are held out, -1 for the others."""
     chosen: int
     base: int
+    overlap: Overlap
+    spaces: Sequence[Space]
+
+    def nearest(self, number: int) -> NDArray[np.int64]:
+        """Return the nearest clusters of each cluster of a layer."""
+        layer = self.layers[number]
+        return nearest_clusters(self.phrases.recount(layer.labels, layer.clusters), layer.centroids)
 
     def candidates(self, number: int, parts: Partition | None = None) -> list[list[Candidate]]:
         """Find the candidates of a layer; with the layer below, phrases of a single part count less."""
         layer = self.layers[number]
         phrases = self.phrases.recount(layer.labels, layer.clusters)
-        scores = score_phrases(phrases, nearest_clusters(phrases, layer.centroids))
+        nearest = nearest_clusters(phrases, layer.centroids)
+        scores = score_phrases(phrases, nearest)
         if parts is not None:
             parents = main_parents(parts.labels, layer.labels, parts.clusters)
             scores = scores * breadth(phrases, self.phrases.recount(parts.labels, parts.clusters), parents)
-        return find_candidates(phrases, scores, self.table, layer.labels)
+        candidates = find_candidates(phrases, scores, self.table, layer.labels)
+        evidence = Evidence(self.overlap, self.spaces, layer.labels, self.held_out[number], nearest)
+        evidence.rank(candidates, phrases)
+        return candidates
 
 
 def _in_order(reading: _Reading, report: Progress) -> list[_Found]:

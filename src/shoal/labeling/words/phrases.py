@@ -129,9 +129,10 @@ class _Words:
 
 
 def count_phrases(table: TokenTable, labels: Labels, clusters: int, others: Sequence[Labels] = ()) -> Phrases:
-    """Find the candidates in all documents of `table` and count them; `labels` (n,) has no noise. `others` are further
+    """Find the candidates in all documents of `table` and count them; those labelled -1 only occur in
+    `Phrases.held`. `others` are further
     clusterings of the same documents (n,), where -1 is noise, in which they will be counted too (`Phrases.recount`)."""
-    sizes = np.bincount(labels, minlength=clusters).astype(np.float64)
+    sizes = np.bincount(labels[labels >= 0], minlength=clusters).astype(np.float64)
     words = _words(table, evenly_used(table, [labels, *others]))
     spans, finished = _spans(table, words, _smallest_clusters([labels, *others]))
     _, first, phrase_of = np.unique(spans.keys, return_index=True, return_inverse=True)
@@ -211,10 +212,8 @@ def _spans(table: TokenTable, words: _Words, sizes: NDArray[np.float64]) -> tupl
     `sizes` (n,) are those of the clusters of the documents.
     """
     stem_count = table.vocabulary.stem_count
-    noise = np.random.default_rng(7)
-    hashes = noise.integers(1, 2**63, stem_count, dtype=np.uint64)[words.stems]
-    folded = table.vocabulary.folded[table.words]
-    forms = noise.integers(1, 2**63, int(folded.max(initial=-1)) + 1, dtype=np.uint64)[folded]
+    forms_of_words, stems_of_words = table.vocabulary.hash_words()
+    hashes, forms = stems_of_words[table.words], forms_of_words[table.words]
     glued = words.has(Role.GLUED)
     # A fragment of a script without spaces counts as a word only if it recurs.
     tiny = np.where(glued, sizes[table.documents] < 2, sizes[table.documents] < FEW_DOCUMENTS)

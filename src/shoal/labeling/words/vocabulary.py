@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
+from hashlib import blake2b
 
 import numpy as np
 import snowballstemmer
@@ -73,6 +74,17 @@ class Vocabulary:
     shown: NDArray[np.int64]
     """(v,) the word to display for this one: its most frequent casing."""
     stem_count: int
+
+    def hash_words(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Return two (v,) arrays of numbers above 0, equal for equal forms, and for equal stems. They depend on the
+        words alone, not on the order in which texts bring them."""
+        digests = (blake2b(word.casefold().encode("utf-8", "replace"), digest_size=8).digest() for word in self.words)
+        of_words = np.array([int.from_bytes(digest, "little") | 1 for digest in digests], np.uint64)
+        forms = np.full(int(self.folded.max(initial=-1)) + 1, np.iinfo(np.uint64).max)
+        np.minimum.at(forms, self.folded, of_words)
+        stems = np.full(self.stem_count, np.iinfo(np.uint64).max)
+        np.minimum.at(stems, self.stems, forms[self.folded])
+        return forms[self.folded], stems[self.stems]
 
 
 def build_vocabulary(

@@ -31,6 +31,11 @@ def _summarize_cluster(cluster: NamedCluster) -> dict[str, Any]:
         "cluster_id": cluster.cluster_id,
         "label": cluster.label,
         "keywords": list(cluster.keywords),
+        "summary": cluster.summary,
+        "source": cluster.source,
+        "score": _round(cluster.score),
+        "coverage": _round(cluster.coverage),
+        "evidence": list(cluster.evidence),
         "parent": cluster.parent,
         "size": cluster.size,
         "share": round(cluster.share, 6),
@@ -83,3 +88,7 @@ def _describe_layers(clustering: Exploration, layers: Layers) -> dict[str, Any]:
         for layer in clustering.layers
     ]
     return {**layers.summary(), "named": named}
+
+
+def _round(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)

@@ -37,8 +37,8 @@ def documents_table(analysis: Analysis, ids: DocumentIds) -> pa.Table:
 def clusters_table(clusters: Sequence[NamedCluster], ids: DocumentIds) -> pa.Table:
     """Return one row per cluster, largest first.
 
-    The columns are cluster_id, cluster_label, keywords, size, share of all documents, similarities to the centroid,
-    examples, medoid_id, representative_ids.
+    The columns are cluster_id, cluster_label, keywords, summary, source, score and coverage of the label, size, share
+    of all documents, similarities to the centroid, examples, medoid_id, representative_ids.
     """
     texts, id = pa.list_(pa.string()), ids.type
     return pa.table(
@@ -46,6 +46,10 @@ def clusters_table(clusters: Sequence[NamedCluster], ids: DocumentIds) -> pa.Tab
             "cluster_id": pa.array([cluster.cluster_id for cluster in clusters], pa.string()),
             "cluster_label": pa.array([cluster.label for cluster in clusters], pa.string()),
             "keywords": pa.array([list(cluster.keywords) for cluster in clusters], texts),
+            "summary": pa.array([cluster.summary for cluster in clusters], pa.string()),
+            "source": pa.array([cluster.source for cluster in clusters], pa.string()),
+            "score": pa.array([cluster.score for cluster in clusters], pa.float64()),
+            "coverage": pa.array([cluster.coverage for cluster in clusters], pa.float64()),
             "size": pa.array([cluster.size for cluster in clusters], pa.int64()),
             "share": pa.array([cluster.share for cluster in clusters], pa.float64()),
             "mean_cosine_similarity": pa.array([cluster.mean_similarity for cluster in clusters], pa.float64()),
