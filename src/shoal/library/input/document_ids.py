@@ -16,7 +16,7 @@ Id: TypeAlias = str | int
 Ids: TypeAlias = NDArray[np.object_] | NDArray[np.int64] | NDArray[np.uint64]
 
 _SINGLE: Final = ("document_id", "representative_id", "medoid_id")
-_SEVERAL: Final = ("representative_ids", "exemplar_ids")
+_SEVERAL: Final = ("representative_ids", "exemplar_ids", "label_evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,10 @@ class DocumentIds:
         if pa.types.is_string(self.type):
             return cluster
         chosen = tuple(self.restore(str(id)) for id in cluster.representatives)
-        return replace(cluster, medoid=self.restore(str(cluster.medoid)), representatives=chosen)
+        evidence = tuple(self.restore(str(id)) for id in cluster.evidence)
+        provenance = replace(cluster.provenance, evidence=evidence)
+        medoid = self.restore(str(cluster.medoid))
+        return replace(cluster, medoid=medoid, representatives=chosen, provenance=provenance)
 
     def restore_table(self, table: pa.Table) -> pa.Table:
         """Return the table with every id column in the caller's type."""
