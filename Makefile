@@ -8,7 +8,7 @@ JOBS ?= 3
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help hostile demo check test fuzz test-plain fuzz-native sanitize contract docs openapi lint install native bench-server bench-stores bench-engine bench-names-by-model faults mutations simulate picture wheel image clean
+.PHONY: help hostile demo check test fuzz test-plain fuzz-native sanitize contract docs openapi lint install native bench-server bench-stores bench-engine bench-encoders bench-names-by-model faults mutations simulate picture wheel image clean
 
 help:
 	@echo "make demo          group and name real questions, end to end, in about a minute with the set-up"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench-server  measure ingest, scan and request times of a real server"
 	@echo "make bench-stores  requests a second of a server whose stores take 0 and 5 ms a call"
 	@echo "make bench-engine  clusters, maps, neighbours beside their peers (two hours; a venv of its own)"
+	@echo "make bench-encoders  what the encoders in the box are worth, beside MiniLM and TF-IDF (ten minutes)"
 	@echo "make bench-names-by-model  50 runs of each misbehaviour of a provider of language models (a quarter of an hour)"
 	@echo "make faults        kill, stop, starve and damage a server in every way we know, then count what was lost (two hours)"
 	@echo "make hostile       send everything hostile at once and measure what the others notice of it (five minutes)"
@@ -114,6 +115,9 @@ bench-engine:
 # Parts alone: PYTHONPATH=tests .venv/bin/python -m faults.run --only kills --kills 3000 --seed 7
 bench-names-by-model: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python -m labeling.providers.misbehaviour --runs $(or $(RUNS),50)
+
+bench-encoders: $(VENV)/.ready-dev $(VENV)/.native
+	@PYTHONPATH=tests $(BIN)/python benchmarks/bench_encoders.py
 
 faults: $(VENV)/.ready-dev $(VENV)/.native
 	@PYTHONPATH=tests $(BIN)/python -m faults.run

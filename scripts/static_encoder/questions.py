@@ -6,6 +6,7 @@ Dictionaries have few sentences in the first and second person, and most texts t
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from static_encoder.wordnet import Sense, read_senses
@@ -19,16 +20,9 @@ def read_frames(name: str) -> list[str]:
     return (Path(__file__).parent / f"{name}.txt").read_text().splitlines()
 
 
-def read_counts(folder: Path) -> dict[tuple[str, str], int]:
-    """How often a word occurs in the texts that WordNet's authors tagged, by kind of word and word."""
-    counts: dict[tuple[str, str], int] = {}
-    for line in (folder / "cntlist.rev").read_text("latin-1").splitlines():
-        key, _, count = line.split()
-        word, _, rest = key.partition("%")
-        kind = {"1": "noun", "2": "verb", "3": "adj", "5": "adj"}.get(rest[0], "adv")
-        pair = (kind, word.replace("_", " "))
-        counts[pair] = counts.get(pair, 0) + int(count)
-    return counts
+def read_ranks(vocabulary: Path) -> dict[str, int]:
+    """The teacher's whole words: the earlier in its vocabulary, the commoner."""
+    return {piece: rank for rank, piece in enumerate(vocabulary.read_text().splitlines()) if piece.isalpha()}
 
 
 def read_past_forms(folder: Path) -> dict[str, str]:
@@ -61,28 +55,27 @@ def progressive(verb: str) -> str:
 
 
 class Words:
-    """Words to draw from: the commoner, the likelier, and one in four from all."""
+    """Words to draw from: those that the teacher knows whole, the commoner the likelier, and one in six from all."""
 
-    def __init__(self, kind: str, senses: Sequence[Sense], counts: dict[tuple[str, str], int]) -> None:
+    def __init__(self, senses: Sequence[Sense], ranks: dict[str, int]) -> None:
         self.every = sorted({word for sense in senses for word in sense.words if word[:1].islower()})
-        self.weights = [float(counts.get((kind, word), 0)) ** 0.5 + 0.1 * (" " not in word) for word in self.every]
-        total = 0.0
-        self.sums = [total := total + weight for weight in self.weights]
+        self.common = [word for word in self.every if word in ranks]
+        self.sums = list(accumulate(ranks[word] ** -0.5 for word in self.common))
 
     def draw(self, chance: random.Random) -> str:
-        if chance.random() < 0.25:
+        if chance.random() < 1 / 6:
             return chance.choice(self.every)
-        return chance.choices(self.every, cum_weights=self.sums)[0]
+        return chance.choices(self.common, cum_weights=self.sums)[0]
 
 
 class Questions:
     """Draws one question after another; the same from the same seed."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, vocabulary: Path, seed: int) -> None:
         self.chance = random.Random(seed)
-        counts = read_counts(folder)
+        ranks = read_ranks(vocabulary)
         senses = {kind: list(read_senses(folder, kind)) for kind in ("noun", "verb", "adj")}
-        self.nouns, self.verbs, self.adjectives = (Words(kind, senses[kind], counts) for kind in senses)
+        self.nouns, self.verbs, self.adjectives = (Words(senses[kind], ranks) for kind in senses)
         self.glosses = [plain for sense in senses["verb"] if (plain := plain_gloss(sense.gloss))]
         self.irregular = read_past_forms(folder)
         self.actions = read_frames("actions")
@@ -119,13 +112,15 @@ def plain_gloss(gloss: str) -> str:
     return "" if "(" in first else first.strip()
 
 
-def draw_questions(folder: Path, count: int, seed: int = 0) -> list[str]:
+def draw_questions(folder: Path, vocabulary: Path, count: int, seed: int = 0) -> list[str]:
     """Distinct questions.
 
     Parameters
     ----------
     folder : Path
-        WordNet's `data.noun`, `cntlist.rev` and their like.
+        WordNet's `data.noun`, `verb.exc` and their like.
+    vocabulary : Path
+        The teacher's `vocab.txt`.
     count : int
     seed : int, default 0
 
@@ -133,7 +128,7 @@ def draw_questions(folder: Path, count: int, seed: int = 0) -> list[str]:
     -------
     list of str
     """
-    questions = Questions(folder, seed)
+    questions = Questions(folder, vocabulary, seed)
     drawn: dict[str, None] = {}
     while len(drawn) < count:
         drawn.setdefault(questions.draw())

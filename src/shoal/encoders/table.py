@@ -15,7 +15,7 @@ from shoal.errors import Corrupt
 __all__ = ["BUNDLED_SHA256", "BUNDLED_TABLE", "PieceTable", "load_bundled_table", "read_table"]
 
 BUNDLED_TABLE: Final = Path(__file__).parent / "bundled" / "table.arrow"
-BUNDLED_SHA256: Final = "1a4b4afe3c50ca565770e1a25193ba1622a657ff09a32b5506d9c446ba8b4a1b"
+BUNDLED_SHA256: Final = "7e9a808cfc56306651da8d9ee157fbe3d0857ec7eb7b71be8842642d09fbe65e"
 
 
 @dataclass(frozen=True)
