@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from shoal.columns import Labels
 from shoal.labeling.text import LONGEST_TEXT, MOST_WORDS
 
-__all__ = ["DOCUMENTS_PER_CLUSTER", "TOKEN_BUDGET", "WHOLE_TEXTS", "Sample", "sample_rows", "words_per_text"]
+__all__ = [
+    "DOCUMENTS_PER_CLUSTER",
+    "MOST_DOCUMENTS",
+    "TOKEN_BUDGET",
+    "WHOLE_TEXTS",
+    "Sample",
+    "sample_rows",
+    "words_per_text",
+]
 
 DOCUMENTS_PER_CLUSTER = 2_000
 TOKEN_BUDGET = 6_000_000

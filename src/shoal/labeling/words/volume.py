@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from shoal.labeling.text import LONGEST_TEXT
 from shoal.labeling.words.boilerplate import LONG_TEXT
-from shoal.labeling.words.sample import DOCUMENTS_PER_CLUSTER, TOKEN_BUDGET, WHOLE_TEXTS
+from shoal.labeling.words.sample import DOCUMENTS_PER_CLUSTER, MOST_DOCUMENTS, TOKEN_BUDGET, WHOLE_TEXTS
 
 __all__ = ["Volume"]
 
@@ -16,6 +16,8 @@ _WORD_LENGTH = 5
 """Characters."""
 _DOCUMENT_BYTES = 300
 """Memory for a document while equal texts are detected."""
+_VECTOR_BYTES = 4 * (256 + 768)
+"""Memory for the vectors of a document that is read: that of the encoder, and its own."""
 _LONG_COPIES = 1.5
 """Memory for the detection of boilerplate, relative to the size of long texts."""
 _TEXT_SECONDS = 3e-5
@@ -58,7 +60,8 @@ class Volume:
         whole = min(self.long_bytes * read / _WORD_LENGTH, WHOLE_TEXTS)
         words = max(min(self.words * read, TOKEN_BUDGET), whole)
         long = self.long_bytes * read * min(1.0, TOKEN_BUDGET / max(self.words * read, 1.0))
-        return words * _WORD_BYTES + self.documents * _DOCUMENT_BYTES + long * _LONG_COPIES
+        vectors = min(self.documents * read, MOST_DOCUMENTS) * _VECTOR_BYTES
+        return words * _WORD_BYTES + self.documents * _DOCUMENT_BYTES + long * _LONG_COPIES + vectors
 
     def naming_seconds(self, clusters: float, layers: int) -> float:
         """Estimate the CPU time of naming about this many clusters in one of several layers."""
