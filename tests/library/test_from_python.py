@@ -20,7 +20,7 @@ from shoal.library.from_file import cluster_file
 from shoal.library.input.frames import read_frame
 from shoal.library.request import Request
 
-ABOUT = ["refund for my card payment", "password reset does not work", "parcel arrived late again"]
+ABOUT = ["refund for my card payment", "password reset does not work", "parcel arrived late"]
 ROWS = 45
 
 
