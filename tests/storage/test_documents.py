@@ -28,7 +28,7 @@ from shoal.records.queries.filters import MATCH_ALL, Condition, parse_filter
 from shoal.records.queries.paging import Page, Sort
 from shoal.records.scope import Scope
 from shoal.storage.memory.documents import MemoryDocuments
-from shoal.storage.protocols.documents import DocumentStore, StoredDocument, WriteCount
+from shoal.storage.protocols.documents import DerivedVectors, DocumentStore, StoredDocument, WriteCount
 from shoal.storage.protocols.records import Query
 from shoal.storage.sqlite.documents.store import SqliteDocuments
 
@@ -979,3 +979,31 @@ class AgainstADict(RuleBasedStateMachine):
 
 AgainstADict.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 test_any_order_of_calls_answers_like_a_dict = AgainstADict.TestCase
+
+
+def test_derived_vectors_are_stored_where_documents_still_hold_what_was_read(
+    store: DocumentStore, scope: Scope, now: datetime
+) -> None:
+    held = {"same": {"mark": 1}, "emptied": {"mark": 1}, "changed": {"mark": 2}, "new": {}, "own": {}}
+    own = {id: vector(9) for id in ("same", "emptied", "changed", "own")}
+    store.write(scope, COL, [batch(held, text=own, image={"emptied": vector(3)})], now=now)
+    ids, read = [*held, "gone"], [1, 1, 1, None, None, None]
+    column = VectorColumn(
+        np.array([0, 2, 3, 4, 5], dtype=np.int64), np.array([vector(n) for n in range(5)], np.float32)
+    )
+    derived = DerivedVectors("text", "mark", read, [(id, {"mark": 7}) for id in ids], column)
+
+    assert store.store_derived(scope, COL, [derived], now=now) == ["same", "emptied", "new"]
+
+    marks = {id: payload.get("mark") for id, payload in payloads(store, scope).items()}
+    assert marks == {"same": 7, "emptied": 7, "changed": 2, "new": 7, "own": None}
+    kept = vectors_by_id(store.load_matrix(scope, [COL], ["text"]))
+    assert kept == {"same": vector(0), "changed": vector(9), "new": vector(2), "own": vector(9)}
+    assert sorted(store.load_ids_with_vector(scope, COL, "text")) == sorted(kept)
+    assert vectors_by_id(store.load_matrix(scope, [COL], ["image"]), "image") == {"emptied": vector(3)}
+    wrong = DerivedVectors(
+        "text", "mark", [7], [("same", {"mark": 8})], VectorColumn(np.array([0]), np.ones((1, 9), np.float32))
+    )
+    with pytest.raises(InvalidField):
+        store.store_derived(scope, COL, [wrong], now=now)
+    assert payloads(store, scope)["same"]["mark"] == 7

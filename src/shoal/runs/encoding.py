@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from shoal.columns import DocumentBatch, VectorColumn
+from shoal.columns import VectorColumn
 from shoal.encoders import Encoder
 from shoal.engine.plan import Progress
 from shoal.errors import Cancelled, ShoalError
@@ -21,8 +21,8 @@ from shoal.records.collection import Collection
 from shoal.records.queries.fields import find_field
 from shoal.records.scope import Scope
 from shoal.records.text_encoding import EncodingMark, TextEncoding, encoding_fields
-from shoal.runs.encoders import PermittedEncoders, hash_text
-from shoal.storage.protocols.documents import DocumentStore
+from shoal.runs.encoders import Encoded, PermittedEncoders, hash_text
+from shoal.storage.protocols.documents import DerivedVectors, DocumentStore
 from shoal.storage.protocols.records import Json
 
 __all__ = ["RunEncoding", "StoredTexts", "encode_outdated", "text_of"]
@@ -38,10 +38,13 @@ def text_of(payload: Json, fields: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoredTexts:
-    """Stored documents: aligned ids, texts, marks of their vectors, and whether they brought these themselves."""
+    """Stored documents: aligned ids, texts, marks of their vectors, and whether they brought these themselves.
+
+    A text is None where its vector is known to be up to date.
+    """
 
     ids: Sequence[str]
-    texts: Sequence[str]
+    texts: Sequence[str | None]
     marks: Sequence[EncodingMark | None]
     own: Sequence[bool]
 
@@ -51,11 +54,11 @@ class StoredTexts:
         return StoredTexts(self.ids[rows], self.texts[rows], self.marks[rows], self.own[rows])
 
     def find_outdated(self, encoder: str) -> list[int]:
-        """Return the rows whose text is new, was changed, or was encoded by another encoder or version."""
+        """Return the rows whose text is new, was changed or emptied, or was encoded by another encoder or version."""
         return [
             row
             for row, (text, mark) in enumerate(zip(self.texts, self.marks, strict=True))
-            if text and not self.own[row] and (mark is None or mark.encoder != encoder or mark.text != hash_text(text))
+            if text is not None and not self.own[row] and _is_outdated(text, mark, encoder)
         ]
 
 
@@ -101,9 +104,7 @@ class RunEncoding:
         loaded = [self._load(scope, source, encoding, current) for source, encoding in group]
         if is_fitted:
             texts = [text for stored in loaded for text in stored.texts if text and not text.isspace()]
-            if not texts:
-                return
-            encoder = self._encoders.fit(uri, texts)
+            encoder = self._encoders.fit(uri, texts) if texts else encoder
         done, total = 0, sum(len(stored.ids) for stored in loaded)
         for (source, encoding), stored in zip(group, loaded, strict=True):
             for first in range(0, len(stored.ids), _AT_ONCE):
@@ -114,10 +115,10 @@ class RunEncoding:
 
     def _load(self, scope: Scope, source: Collection, encoding: TextEncoding, current: str | None) -> StoredTexts:
         """Load the state of the vectors of all documents of a collection, and their texts; with the name of the
-        `current` encoder only the outdated ones, others are empty."""
+        `current` encoder only the outdated ones, others are None."""
         fields, name = encoding_fields(encoding), encoding.vector_name
         ids, _, read = self._store.load_made(scope, [source.storage_key], fields, partial(_read_text, current))
-        with_vector = set(self._store.load_matrix(scope, [source.storage_key], [name]).ids)
+        with_vector = set(self._store.load_ids_with_vector(scope, source.storage_key, name))
         own = [mark is None and id in with_vector for id, (mark, _) in zip(ids, read, strict=True)]
         return StoredTexts(ids, [text for _, text in read], [mark for mark, _ in read], own)
 
@@ -131,33 +132,49 @@ def encode_outdated(
     by: tuple[PermittedEncoders, Encoder],
     now: datetime,
 ) -> int:
-    """Encode the outdated ones of these documents, and store vectors and marks.
+    """Encode the outdated ones of these documents, and store vectors and marks; where there is no text to encode any
+    more, the vector goes.
 
-    Documents with their own vector keep it. May be repeated at any time: a text that changes meanwhile is found
-    outdated by the next run, since the mark has its hash. Returns the number of new vectors. Raises ShoalError where
-    the encoder fails.
+    A document that has its own vector keeps it, also if it came while the others were encoded. May be repeated at any
+    time: a text that changes meanwhile is found outdated by the next run, since the mark has its hash. Returns the
+    number of documents that changed. Raises ShoalError where the encoder fails.
     """
     encoders, encoder = by
     outdated = stored.find_outdated(encoder.name)
     if not outdated:
         return 0
-    encoded = encoders.encode(encoding, [stored.texts[row] for row in outdated], encoder)
-    ids = [stored.ids[outdated[row]] for row in encoded.rows.tolist()]
-    if not ids:
-        return 0
-    updates = [
-        (id, {"_internal": EncodingMark.update(encoding.vector_name, mark)})
-        for id, mark in zip(ids, encoded.marks, strict=True)
-    ]
-    column = VectorColumn(np.arange(len(ids), dtype=np.int64), encoded.points)
-    batch = DocumentBatch(ids, [b"{}"] * len(ids), {encoding.vector_name: column})
-    store.update(scope, source.storage_key, updates, now=now, vectors=batch)
-    return len(ids)
+    encoded = encoders.encode(encoding, [stored.texts[row] or "" for row in outdated], encoder)
+    derived = _derive(encoding, stored, outdated, encoded)
+    return len(store.store_derived(scope, source.storage_key, [derived], now=now)) if derived.updates else 0
 
 
-def _read_text(current: str | None, values: Sequence[Any]) -> tuple[EncodingMark | None, str]:
+def _derive(encoding: TextEncoding, stored: StoredTexts, outdated: Sequence[int], encoded: Encoded) -> DerivedVectors:
+    """Return what is stored for the outdated documents: their new vectors, and none for those that lose theirs."""
+    marks = dict(zip(encoded.rows.tolist(), encoded.marks, strict=True))
+    changed = [row for row in range(len(outdated)) if row in marks or stored.marks[outdated[row]] is not None]
+    rows = np.searchsorted(np.array(changed, dtype=np.int64), encoded.rows)
+    before = [stored.marks[outdated[row]] for row in changed]
+    return DerivedVectors(
+        encoding.vector_name,
+        encoding_fields(encoding)[0],
+        [None if mark is None else mark.model_dump() for mark in before],
+        [
+            (stored.ids[outdated[row]], {"_internal": EncodingMark.update(encoding.vector_name, marks.get(row))})
+            for row in changed
+        ],
+        VectorColumn(rows, encoded.points),
+    )
+
+
+def _is_outdated(text: str, mark: EncodingMark | None, encoder: str) -> bool:
+    if mark is None:
+        return bool(text)
+    return mark.encoder != encoder or mark.text != hash_text(text)
+
+
+def _read_text(current: str | None, values: Sequence[Any]) -> tuple[EncodingMark | None, str | None]:
     """Return the mark of a vector, which is the first value, and the text of the others unless it is up to date."""
     mark = EncodingMark.model_validate(values[0]) if isinstance(values[0], dict) else None
     text = whole_text(values[1:])
     is_current = mark is not None and mark.encoder == current and mark.text == hash_text(text)
-    return mark, "" if is_current else text
+    return mark, None if is_current else text

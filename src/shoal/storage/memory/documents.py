@@ -15,6 +15,7 @@ import orjson
 
 from shoal.columns import DocumentBatch
 from shoal.errors import AlreadyExists, InvalidField, Unavailable
+from shoal.records.queries.fields import find_field
 from shoal.records.queries.filters import Filter
 from shoal.records.scope import Scope
 from shoal.storage.memory import results as marking
@@ -22,7 +23,7 @@ from shoal.storage.memory.document import Document
 from shoal.storage.memory.faults import NO_FAULTS, Faults
 from shoal.storage.memory.namespace import Change, Namespace, Receipt
 from shoal.storage.memory.reads import MemoryReads, rows_of
-from shoal.storage.protocols.documents import Results, Write, WriteCount, WriteWithdrawn
+from shoal.storage.protocols.documents import DerivedVectors, Results, Write, WriteCount, WriteWithdrawn
 from shoal.storage.protocols.records import Json
 from shoal.storage.result_marks import merge_fields, paths_of
 
@@ -137,6 +138,16 @@ class MemoryDocuments(MemoryReads):
             return list(present)
 
         return self._once(scope, collection, write, stage)
+
+    def store_derived(
+        self, scope: Scope, collection: str, batches: Iterable[DerivedVectors], *, now: datetime
+    ) -> list[str]:
+        """See DocumentStore."""
+
+        def stage(space: Namespace, change: Change) -> list[str]:
+            return [id for batch in batches for id in _stage_derived(space, change, collection, batch, now)]
+
+        return self._once(scope, collection, None, stage)
 
     def update_where(
         self,
@@ -341,3 +352,26 @@ def _vectors_of(space: Namespace, change: Change, batch: DocumentBatch) -> dict[
         for row, values in zip(column.rows.tolist(), column.values, strict=True):
             vectors.setdefault(batch.ids[row], {})[name] = values.copy()
     return vectors
+
+
+def _stage_derived(
+    space: Namespace, change: Change, collection: str, derived: DerivedVectors, now: datetime
+) -> list[str]:
+    """Stage derived vectors of the documents that still hold what was read. Returns their ids."""
+    name, column = derived.name, derived.column
+    if len(column.rows):
+        space.declare(change, name, column.dimension)
+    new, stored = dict(zip(column.rows.tolist(), column.values, strict=True)), []
+    for row, ((id, update), read) in enumerate(zip(derived.updates, derived.read, strict=True)):
+        document = space.document(change, collection, id)
+        if document is None:
+            continue
+        held = find_field(document.decode(), derived.field)[1]
+        if held != read or (held is None and name in document.vectors):
+            continue
+        vectors = {other: values for other, values in document.vectors.items() if other != name}
+        vectors |= {name: new[row].copy()} if row in new else {}
+        payload = orjson.dumps(merge_fields(document.decode(), update))
+        change.puts[collection, id] = replace(document, payload=payload, updated_at=now, vectors=vectors)
+        stored.append(id)
+    return stored

@@ -111,6 +111,12 @@ class MemoryReads:
             digest.update(block.data if block.size else b"")
         return Matrix(ids, keys, blocks, missing, digest.hexdigest())
 
+    def load_ids_with_vector(self, scope: Scope, collection: str, name: str) -> list[str]:
+        """See DocumentStore."""
+        with self._reading(scope) as space:
+            there = space.collections.get(collection, {})
+            return [id for id, document in there.items() if name in document.vectors]
+
     def load_fields(
         self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
     ) -> tuple[list[str], list[str], list[list[Any]]]:

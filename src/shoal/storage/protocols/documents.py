@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.columns import DocumentBatch, Matrix
+from shoal.columns import DocumentBatch, Matrix, VectorColumn
 from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.queries.paging import Listing
 from shoal.records.scope import Scope
@@ -16,6 +16,7 @@ from shoal.storage.protocols.maintenance import Maintenance
 from shoal.storage.protocols.records import Json, Query
 
 __all__ = [
+    "DerivedVectors",
     "DocumentReader",
     "DocumentStore",
     "DocumentUpkeep",
@@ -47,6 +48,22 @@ class StoredDocument:
 class WriteCount:
     inserted: int
     replaced: int
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedVectors:
+    """Vectors of one name, computed from what documents of a collection held.
+
+    `updates` are (id, change of the payload) of distinct documents; `column.rows` are positions in it, and a document
+    without a vector there loses the one it has. `read` holds, aligned, the value of `field` at the time; None where it
+    had none, and then no vector of the name either.
+    """
+
+    name: str
+    field: str
+    read: Sequence[Any]
+    updates: Sequence[tuple[str, Json]]
+    column: VectorColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +152,9 @@ class DocumentReader(Protocol):
         `sample` draws that many rows uniformly without replacement, with `seed`. Nothing is copied if the rows lie in
         one segment in the order of ids.
         """
+
+    def load_ids_with_vector(self, scope: Scope, collection: str, name: str) -> list[str]:
+        """Return the ids of the documents that have a vector of this name, in any order."""
 
     def load_fields(
         self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
@@ -229,6 +249,15 @@ class DocumentWriter(Protocol):
         Atomic; ids that do not exist are skipped. With `only_changes`, a document whose payload does not change keeps
         its update time. Vectors stay, except those of the names and documents in `vectors`, whose payloads are ignored.
         Returns the ids that exist. Raises InvalidField for a wrong dimension.
+        """
+
+    def store_derived(
+        self, scope: Scope, collection: str, batches: Iterable[DerivedVectors], *, now: datetime
+    ) -> list[str]:
+        """Store vectors, and merge their updates, where the documents still hold what the vectors were computed from.
+
+        Atomic over all batches; a document that changed in `field`, or got a vector meanwhile, stays as it is. Returns
+        the ids that were changed. Raises InvalidField for a wrong dimension.
         """
 
     def update_where(

@@ -9,12 +9,13 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from shoal.columns import DocumentBatch, VectorColumn
+from shoal.columns import DocumentBatch, Points, VectorColumn
+from shoal.records.queries.fields import find_field
 from shoal.records.queries.filters import Filter
 from shoal.records.scope import Scope
 from shoal.storage.checksums import text_checksum
 from shoal.storage.filters.expressions import sql
-from shoal.storage.protocols.documents import Results, Write
+from shoal.storage.protocols.documents import DerivedVectors, Results, Write
 from shoal.storage.protocols.records import Json
 from shoal.storage.result_marks import merge_fields
 from shoal.storage.sqlite.batches import split_batches
@@ -81,6 +82,56 @@ class Change(View):
                     number = [numbers[document_id]]
                     self.slots.add_to_lists(number, intake.add_vectors(single, number))
                     intake.finish()
+
+    def store_derived(self, collection: str, derived: DerivedVectors, now: datetime) -> list[str]:
+        """Store derived vectors of the documents that still hold what was read. Returns their ids."""
+        ids = [id for id, _ in derived.updates]
+        numbers = self.numbers_of(collection, ids)
+        unchanged = self._find_unchanged(derived, numbers)
+        rows = np.flatnonzero([id in unchanged for id in ids])
+        new = np.isin(derived.column.rows, rows)
+        positions = derived.column.rows[new].tolist()
+        bare = set(rows.tolist()) - set(positions)
+        self._remove_vectors(derived.name, [numbers[ids[row]] for row in sorted(bare)])
+        if positions:
+            self._add_vectors(collection, derived, [numbers[ids[row]] for row in positions], derived.column.values[new])
+        for piece in pieces(rows.tolist()):
+            self._put([(numbers[ids[row]], derived.updates[row][1]) for row in piece], now, merge=True)
+        return [ids[row] for row in rows.tolist()]
+
+    def _find_unchanged(self, derived: DerivedVectors, numbers: dict[str, int]) -> set[str]:
+        """Return the ids of the documents that hold what was read."""
+        read = dict(zip((id for id, _ in derived.updates), derived.read, strict=True))
+        space = self.slots.spaces().get(derived.name)
+        unchanged = set[str]()
+        for piece in pieces(numbers.values()):
+            lists = self.slots.lists_of(piece)
+            left = piece
+            while left and (rows := self._some_rows(left)):
+                for number, id, payload, *_ in rows:
+                    held = find_field(orjson.loads(payload), derived.field)[1]
+                    has_vector = space is not None and space.number in lists[number]
+                    if held == read[id] and not (held is None and has_vector):
+                        unchanged.add(id)
+                done = {row[0] for row in rows}
+                left = [number for number in left if number not in done]
+        return unchanged
+
+    def _add_vectors(self, collection: str, derived: DerivedVectors, numbers: Sequence[int], values: Points) -> None:
+        column = VectorColumn(np.arange(len(numbers), dtype=np.int64), np.ascontiguousarray(values))
+        batch = DocumentBatch([""] * len(numbers), [b"{}"] * len(numbers), {derived.name: column})
+        with Intake(self, collection, "") as intake:
+            self.slots.add_to_lists(numbers, intake.add_vectors(batch, numbers))
+            intake.finish()
+
+    def _remove_vectors(self, name: str, numbers: Sequence[int]) -> None:
+        space = self.slots.spaces().get(name)
+        if space is not None and numbers:
+            self.connection.execute(
+                "DELETE FROM slots WHERE space = ? AND document IN (SELECT value FROM json_each(?))",
+                (space.number, json_list(numbers)),
+            )
+            self.slots.remove_from_lists(numbers, space)
 
     def update(
         self,

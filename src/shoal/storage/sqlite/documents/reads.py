@@ -68,6 +68,10 @@ class SqliteReads:
         nothing = Matrix([], [], {name: np.empty((0, 0), dtype=np.float32) for name in vector_names})
         return self._read(scope, lambda view: view.matrix(collections, vector_names, filter, sample, seed), nothing)
 
+    def load_ids_with_vector(self, scope: Scope, collection: str, name: str) -> list[str]:
+        """See DocumentStore."""
+        return self._read(scope, lambda view: view.ids_with_vector(collection, name), [])
+
     def load_fields(
         self, scope: Scope, collections: Sequence[str], fields: Sequence[str], *, filter: Filter = MATCH_ALL
     ) -> tuple[list[str], list[str], list[list[Any]]]:

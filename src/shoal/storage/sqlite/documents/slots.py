@@ -219,6 +219,14 @@ class Slots:
             [(space_list(number, had | added), number) for number, had in lists.items() if not added <= had],
         )
 
+    def remove_from_lists(self, documents: Sequence[int], space: Space) -> None:
+        """Remove a space from the lists of documents (row numbers). Raises Corrupt."""
+        lists = self.lists_of(documents)
+        self._connection.executemany(
+            "UPDATE documents SET spaces = ? WHERE number = ?",
+            [(space_list(number, had - {space.number}), number) for number, had in lists.items()],
+        )
+
     def segments_of(self, collection: int | None = None) -> list[SegmentKey]:
         """Return the segments of a collection, or of all."""
         rows = self._connection.execute(

@@ -20,7 +20,7 @@ from shoal.errors import Corrupt, InsufficientStorage, Unavailable
 from shoal.failpoints import hit
 from shoal.records.queries.filters import MATCH_ALL, Filter
 from shoal.records.scope import Scope
-from shoal.storage.protocols.documents import Results, Write, WriteCount
+from shoal.storage.protocols.documents import DerivedVectors, Results, Write, WriteCount
 from shoal.storage.protocols.records import Json
 from shoal.storage.sqlite.documents.changes import Change, empty
 from shoal.storage.sqlite.documents.namespaces import Namespace, Namespaces
@@ -120,6 +120,14 @@ class SqliteDocuments(SqliteReads):
             return change.update(collection, updates, now, merge, only_changes=only_changes)
 
         return self._once(scope, write, update, [])
+
+    def store_derived(
+        self, scope: Scope, collection: str, batches: Iterable[DerivedVectors], *, now: datetime
+    ) -> list[str]:
+        """See DocumentStore."""
+        return self._change(
+            scope, lambda change: [id for batch in batches for id in change.store_derived(collection, batch, now)], []
+        )
 
     def update_where(
         self,

@@ -232,6 +232,13 @@ class View:
         }
         return Matrix(list(ids), self._keys(numbers), blocks, missing, _fingerprint(ids, numbers, chosen, where))
 
+    def ids_with_vector(self, collection: str, name: str) -> list[str]:
+        space = self.slots.spaces().get(name)
+        if space is None:
+            return []
+        select = "SELECT d.document_id FROM documents d JOIN slots s ON s.document = d.number AND s.space = {} WHERE {}"
+        return [id for (id,) in self._rows(sql(select, space.number, self._where([collection])))]
+
     def _check_places(self, space: Space, documents: Rows, segments: Rows, checksums: Rows) -> None:
         """Verify missing vectors, and those without a checksum, against the lists of the documents."""
         present = segments >= 0
