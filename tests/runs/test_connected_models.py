@@ -53,6 +53,8 @@ def test_keys_alone_connect_no_model() -> None:
         ({"model_name": "claude-haiku-4-5-20251001"}, "anthropic:claude-haiku-4-5-20251001"),
         ({"provider": "openai", "model_name": "gpt-4o-mini"}, "openai:gpt-4o-mini"),
         ({"provider": "openai", "model_name": "gpt-4o-mini@http://127.0.0.1:9"}, None),
+        ({"provider": "openai:any@http://127.0.0.1:9/v1", "model_name": "gpt-4o-mini"}, None),
+        ({"provider": "anthropic:any@http://127.0.0.1:9/v1", "model_name": "claude-haiku-4-5-20251001"}, None),
         ({"provider": "openai", "model_name": "gpt-4.1-2025-04-14"}, None),
         ({"provider": "ollama", "model_name": "llama3"}, None),
     ],
@@ -61,6 +63,16 @@ def test_a_request_chooses_among_what_is_connected(labeling: dict[str, Any], nam
     choice = models("openai:gpt-4o-mini, anthropic:*").choose(Labeling(**labeling).readable_by_sdk())
     assert (None if choice.connection is None else choice.connection.name) == name
     assert bool(choice.reason) == (name is None)
+
+
+@pytest.mark.parametrize("place", ["provider", "shoal_provider"])
+def test_a_request_cannot_name_an_address(place: str) -> None:
+    address = "openai:any@http://127.0.0.1:9/v1"
+    labeling = {"model_name": "small"} | (
+        {"provider": address} if place == "provider" else {"parameters": {"shoal_provider": address}}
+    )
+    choice = models("openai:*, anthropic:*").choose(Labeling.model_validate(labeling).readable_by_sdk())
+    assert choice.connection is None and "not connected" in choice.reason
 
 
 def test_the_smaller_of_the_budgets_of_server_and_request_holds() -> None:

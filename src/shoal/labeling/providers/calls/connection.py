@@ -165,15 +165,7 @@ class Providers:
             raise InvalidField(field, "must be PROVIDER:MODEL", value=uri, remedy="Like openai:gpt-4o-mini.")
         if at:
             return self._at_url(name, model, url, field)
-        if name in self.servers:
-            server = self.servers[name]
-            return self._connection(
-                f"{name}:{model}", "openai", model, server.url, server.key, server.prices.get(model)
-            )
-        if name not in _PROVIDERS:
-            names = ", ".join([*_PROVIDERS, *self.servers])
-            raise InvalidField(field, "names an unknown provider", value=name, remedy=f"Use one of: {names}.")
-        return self._of_provider(name, model, field)
+        return self._named(name, model, field)
 
     def resolve(self, provider: str | None, model: str | None, field: str = "llm_labeling") -> Connection:
         """Return the connection for what a request names. It may not name an address.
@@ -188,7 +180,19 @@ class Providers:
         if provider is None:
             names = ", ".join(self.available()) or "none is connected"
             raise InvalidField(f"{field}.provider", "is missing", remedy=f"Name the provider of {model}: {names}.")
-        return self.connect(f"{provider}:{model}", f"{field}.provider")
+        return self._named(provider, model, f"{field}.provider")  # not as a URI, which may hold an address
+
+    def _named(self, name: str, model: str, field: str) -> Connection:
+        """Return the connection to a model of a known provider, or of a server of the file."""
+        if name in self.servers:
+            server = self.servers[name]
+            return self._connection(
+                f"{name}:{model}", "openai", model, server.url, server.key, server.prices.get(model)
+            )
+        if name not in _PROVIDERS:
+            names = ", ".join([*_PROVIDERS, *self.servers])
+            raise InvalidField(field, "names an unknown provider", value=name, remedy=f"Use one of: {names}.")
+        return self._of_provider(name, model, field)
 
     def _of_provider(self, name: str, model: str, field: str) -> Connection:
         if not self.keys[name]:
