@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import orjson
 import pytest
 
 from api.test_text_collections import (
@@ -18,9 +19,13 @@ from api.test_text_collections import (
     upsert,
     vector_of,
 )
+from cluster_steps import execute
 from shoal.assemble import Services
 from shoal.encoders.corpus import CorpusEncoder
 from shoal.encoders.static import StaticEncoder
+from shoal.errors import Corrupt, ShoalError, Unavailable
+from shoal.services.documents import ingest_encoding
+from shoal.storage.sqlite.documents.store import SqliteDocuments
 
 OWN = np.eye(1, 256, dtype=np.float32)[0].tolist()
 
@@ -101,3 +106,85 @@ def test_a_run_takes_the_vectors_of_texts_that_are_gone(client: httpx.Client, se
     assert vector_of(client, "d00") is None and mark_of(client, "d00") is None
     client.patch("/collections/reviews/documents/d00", json={"text": TEXTS[0]}).raise_for_status()
     assert sum(centroid["num_members"] for centroid in cluster(client, services)) == len(TEXTS)
+
+
+def import_texts(client: httpx.Client, texts: Sequence[str] = TEXTS) -> dict[str, Any]:
+    lines = b"\n".join(orjson.dumps({"document_id": f"d{row:02d}", "text": text}) for row, text in enumerate(texts))
+    headers = {"Content-Type": "application/x-ndjson"}
+    reply = client.post("/collections/reviews/documents/import", content=lines, headers=headers)
+    assert reply.status_code == 200, reply.text
+    body: dict[str, Any] = reply.json()
+    return body
+
+
+def test_other_writers_go_on_while_an_import_is_encoded(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(client)
+    create(client, "other")
+    answers = list[dict[str, Any]]()
+    other = [{"document_id": "a", "vectors": {VECTOR: OWN}}]
+
+    while_encoding(monkeypatch, StaticEncoder, lambda: answers.append(upsert(client, other, "other")))
+    answer = import_texts(client)
+
+    assert len(answers) == 1 and vector_of(client, "d00") is not None
+    assert answer["vectors"] == {VECTOR: 256} and not answer["warnings"]
+
+
+def test_what_would_take_too_long_is_left_to_the_run(
+    client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(client)
+    monkeypatch.setattr("shoal.encoders.registry.TEXTS_A_SECOND", {"static": 1.0})
+    monkeypatch.setattr(ingest_encoding, "_REQUEST_SECONDS", 5.0)
+    monkeypatch.setattr(ingest_encoding, "_IMPORT_SECONDS", 10.0)
+    monkeypatch.setattr(ingest_encoding, "_IMPORTED_AT_ONCE", 4)
+
+    sent = upsert(client, documents())
+    with_vector = [vector_of(client, f"d{row:02d}") is not None for row in range(18)]
+    imported = import_texts(client)
+    after_import = [vector_of(client, f"d{row:02d}") is not None for row in range(18)]
+
+    assert with_vector == [True] * 5 + [False] * 13
+    assert sent["warnings"] == ["13 documents got no vector yet: that takes too long. The next run encodes them."]
+    assert after_import == [True] * 8 + [False] * 10
+    assert imported["warnings"][0].startswith("10 documents got no vector yet: that takes too long for an import.")
+    create_cluster(client)
+    assert sum(centroid["num_members"] for centroid in cluster(client, services)) == 18
+
+
+def test_an_import_whose_encoder_fails_stores_the_documents(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ShoalError("The encoder does not answer.")
+
+    create(client)
+    monkeypatch.setattr(StaticEncoder, "encode", fail)
+
+    answer = import_texts(client)
+
+    assert answer["inserted"] == 18 and answer["vectors"] == {}
+    expected = "18 documents got no vector yet: The encoder does not answer. The next run encodes them."
+    assert expected in answer["warnings"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(Corrupt("A damaged place."), "failed"), (Unavailable("Busy."), None)])
+def test_a_run_does_not_go_on_where_the_store_fails(
+    error: ShoalError, status: str | None, client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    create(client, params={"encoder": "corpus"})
+    upsert(client, documents())
+    create_cluster(client)
+    cluster(client, services)
+    upsert(client, [{"document_id": "later", "payload": {"text": "more to learn from"}}])
+    monkeypatch.setattr(SqliteDocuments, "store_derived", fail)
+
+    if status is None:
+        with pytest.raises(type(error)):
+            execute(client, services, "topics")
+    else:
+        run = execute(client, services, "topics")
+        assert run["status"].lower() == status and run["error_message"] == error.message

@@ -2,7 +2,8 @@
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,13 +11,28 @@ import numpy as np
 
 from shoal.columns import Points, Rows
 from shoal.encoders import Encoder, fit_encoder, needs_fit, open_encoder
-from shoal.errors import InvalidField, ShoalError
+from shoal.errors import Cancelled, InvalidField, ShoalError
 from shoal.records.text_encoding import EncodingMark, TextEncoding
 
-__all__ = ["FITTED_DIMENSION", "Encoded", "PermittedEncoders", "hash_text"]
+__all__ = ["FITTED_DIMENSION", "Encoded", "EncoderFailed", "PermittedEncoders", "hash_text"]
 
 FITTED_DIMENSION: Final = 256
 """Vectors of a fitted encoder are padded with zeros to this dimension, since that of a name never changes."""
+
+
+class EncoderFailed(ShoalError):
+    """An encoder could not be opened, or did not encode: documents go without vectors, and nothing else is wrong."""
+
+
+@contextmanager
+def _encoder_errors() -> Iterator[None]:
+    """Raise EncoderFailed for errors of an encoder, so that those of a store are not taken for them."""
+    try:
+        yield
+    except (Cancelled, EncoderFailed):
+        raise
+    except ShoalError as error:
+        raise EncoderFailed(error.message) from error
 
 
 def hash_text(text: str) -> str:
@@ -63,6 +79,11 @@ class PermittedEncoders:
                 self._opened[uri] = open_encoder(uri)
             return self._opened[uri]
 
+    def load(self, uri: str) -> Encoder:
+        """Return an encoder to work with, as `open`, but raise EncoderFailed where it cannot be opened."""
+        with _encoder_errors():
+            return self.open(uri)
+
     def is_fitted_at_runs(self, uri: str) -> bool:
         """Whether an encoder learns from the texts of a whole collection."""
         return needs_fit(self.open(uri))
@@ -75,24 +96,29 @@ class PermittedEncoders:
     def encode(self, encoding: TextEncoding, texts: Sequence[str], encoder: Encoder | None = None) -> Encoded:
         """Encode texts; those that are empty, or without any word that the encoder knows, get no vector.
 
-        Raises ShoalError where the encoder fails.
+        Raises EncoderFailed.
         """
-        encoder = encoder or self.open(encoding.encoder)
+        encoder = encoder or self.load(encoding.encoder)
         present = np.flatnonzero([bool(text and not text.isspace()) for text in texts])
-        points = (
-            encoder.encode([texts[row] for row in present.tolist()]) if len(present) else np.zeros((0, 1), np.float32)
-        )
+        points = np.zeros((0, 1), np.float32)
+        if len(present):
+            with _encoder_errors():
+                points = encoder.encode([texts[row] for row in present.tolist()])
         nonzero = points.any(axis=1)
         rows, points = present[nonzero].astype(np.int64), points[nonzero]
         if points.shape[1] < encoding.dimension:
             points = np.pad(points, ((0, 0), (0, encoding.dimension - points.shape[1])))
         if len(rows) and points.shape[1] != encoding.dimension:
             problem = f"makes vectors of {points.shape[1]} numbers, and the collection has {encoding.dimension}"
-            raise ShoalError(f"The encoder {encoder.name} {problem}.")
+            raise EncoderFailed(f"The encoder {encoder.name} {problem}.")
         marks = [EncodingMark(encoder=encoder.name, text=hash_text(texts[row])) for row in rows.tolist()]
         return Encoded(rows, np.ascontiguousarray(points, np.float32), marks)
 
     def fit(self, uri: str, texts: Sequence[str]) -> Encoder:
-        """Return an encoder that learned from these texts. Its name differs from that of any other fit."""
-        self.resolve(uri, "feature_extractor.params.encoder")
-        return fit_encoder(open_encoder(uri), texts)  # a new one: learning changes it
+        """Return an encoder that learned from these texts. Its name differs from that of any other fit.
+
+        Raises EncoderFailed.
+        """
+        with _encoder_errors():
+            self.resolve(uri, "feature_extractor.params.encoder")
+            return fit_encoder(open_encoder(uri), texts)  # a new one: learning changes it

@@ -13,15 +13,14 @@ from typing import Any, Final
 import numpy as np
 
 from shoal.columns import VectorColumn
-from shoal.encoders import Encoder
+from shoal.encoders import Encoder, needs_fit
 from shoal.engine.plan import Progress
-from shoal.errors import Cancelled, ShoalError
 from shoal.labeling import whole_text
 from shoal.records.collection import Collection
 from shoal.records.queries.fields import find_field
 from shoal.records.scope import Scope
 from shoal.records.text_encoding import EncodingMark, TextEncoding, encoding_fields
-from shoal.runs.encoders import Encoded, PermittedEncoders, hash_text
+from shoal.runs.encoders import Encoded, EncoderFailed, PermittedEncoders, hash_text
 from shoal.storage.protocols.documents import DerivedVectors, DocumentStore
 from shoal.storage.protocols.records import Json
 
@@ -74,7 +73,7 @@ class RunEncoding:
         """Encode what these features of the collections lack. Returns sentences about what could not be encoded.
 
         `fit` says whether fitted encoders may learn anew, which moves all of their vectors. Raises Cancelled from
-        `progress`.
+        `progress`, and the errors of the store.
         """
         warnings = list[str]()
         for feature in features:
@@ -86,9 +85,7 @@ class RunEncoding:
             try:
                 if group:
                     self._update_feature(scope, group, progress, fit=fit)
-            except Cancelled:
-                raise
-            except ShoalError as error:
+            except EncoderFailed as error:
                 warnings.append(f"Texts without vectors could not be encoded: {error.message}")
         return warnings
 
@@ -96,7 +93,8 @@ class RunEncoding:
         self, scope: Scope, group: Sequence[tuple[Collection, TextEncoding]], progress: Progress, *, fit: bool
     ) -> None:
         uri = group[0][1].encoder
-        encoder, is_fitted = self._encoders.open(uri), self._encoders.is_fitted_at_runs(uri)
+        encoder = self._encoders.load(uri)
+        is_fitted = needs_fit(encoder)
         if is_fitted and not fit:
             return
         progress("encode", 0.0)
@@ -137,7 +135,7 @@ def encode_outdated(
 
     A document that has its own vector keeps it, also if it came while the others were encoded. May be repeated at any
     time: a text that changes meanwhile is found outdated by the next run, since the mark has its hash. Returns the
-    number of documents that changed. Raises ShoalError where the encoder fails.
+    number of outdated texts in which there is nothing to encode. Raises EncoderFailed, and the errors of the store.
     """
     encoders, encoder = by
     outdated = stored.find_outdated(encoder.name)
@@ -145,7 +143,9 @@ def encode_outdated(
         return 0
     encoded = encoders.encode(encoding, [stored.texts[row] or "" for row in outdated], encoder)
     derived = _derive(encoding, stored, outdated, encoded)
-    return len(store.store_derived(scope, source.storage_key, [derived], now=now)) if derived.updates else 0
+    if derived.updates:
+        store.store_derived(scope, source.storage_key, [derived], now=now)
+    return len(outdated) - len(encoded.rows)
 
 
 def _derive(encoding: TextEncoding, stored: StoredTexts, outdated: Sequence[int], encoded: Encoded) -> DerivedVectors:

@@ -17,13 +17,12 @@ from shoal.files.layout import HTTP, OptionNames, VectorColumns
 from shoal.files.paths.shards import Files, display_name
 from shoal.files.reader import name_document_in_errors, name_shard_in_errors, row_place
 from shoal.intake import FileReaders, ForeignFile, ReadOptions
-from shoal.records.collection import Collection
 from shoal.records.documents.vectors import Place
 from shoal.records.scope import Scope
 from shoal.repositories.audit import note_done
 from shoal.services.collections import Collections
 from shoal.services.documents.documents import Documents
-from shoal.services.documents.ingest_encoding import IngestEncoding
+from shoal.services.documents.ingest_encoding import Bare, IngestEncoding
 from shoal.services.documents.vector_check import (
     VectorNames,
     check_dimensions,
@@ -115,22 +114,14 @@ class Bulk:
             names={str(folder): name for folder, name in (names or {}).items()},
         )
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        dimensions, coarse, zeros, notes = dict[str, int](), set[str](), Counter[str](), list[str]()
+        dimensions, coarse, zeros, bare = dict[str, int](), set[str](), Counter[str](), Bare()
         with (
             self._readers.reading(path, read_options, scope.organization_id) as source,
             name_shard_in_errors(label, source.info.shards),
         ):
             check_dimensions(source.info.vectors, vector_names, self._max_dimension, label)
-            batches = _report_progress(
-                _note_encoded(
-                    self._encoding.fill_all(
-                        collection, _inspect_batches(source, dimensions, coarse, zeros, vector_names, label), notes
-                    ),
-                    collection,
-                    dimensions,
-                ),
-                progress,
-            )
+            inspected = _inspect_batches(source, dimensions, coarse, zeros, vector_names, label)
+            batches = _report_progress(self._encoding.note_bare(collection, inspected, bare), progress)
             now = self._now() if write is None else write.at
             count = self._store.write(
                 scope, collection.storage_key, batches, now=now, on_conflict=on_conflict, write=write
@@ -138,6 +129,9 @@ class Bulk:
             counts = {"inserted": count.inserted, "replaced": count.replaced}
             note_done(scope, "documents.import", collection.collection_id, **counts)  # the reader may still fail
             deque(batches, maxlen=0)  # a repeated write stores nothing, but the answer still describes the file
+        notes = self._encoding.encode_imported(scope, collection, bare)
+        if bare.encoded and collection.text_encoding is not None:
+            dimensions[collection.text_encoding.vector_name] = collection.text_encoding.dimension
         warnings = [*source.info.warnings, *notes, *(rounding_warning(name) for name in sorted(coarse))]
         warnings += [_zero_warning(name, count) for name, count in sorted(zeros.items()) if count]
         if source.info.id_column is None:
@@ -178,17 +172,6 @@ def _inspect_batches(
                     check_directions(name, column.values, names, _chunk_place(row_place(label, first, name), column))
         yield batch
         first += len(batch)
-
-
-def _note_encoded(
-    batches: Iterator[DocumentBatch], collection: Collection, dimensions: dict[str, int]
-) -> Iterator[DocumentBatch]:
-    """Add the dimension of the vectors that were encoded on the way."""
-    for batch in batches:
-        encoding = collection.text_encoding
-        if encoding is not None and encoding.vector_name in batch.vectors:
-            dimensions[encoding.vector_name] = encoding.dimension
-        yield batch
 
 
 def _zero_warning(name: str, count: int) -> str:
