@@ -50,7 +50,8 @@ class Name:
     """A sentence or two about the cluster, if the namer writes one."""
     score: float | None = field(default=None, compare=False)
     """0 to 1, the share of documents held out of naming that the label alone assigns to this cluster rather than to one
-    of its nearest siblings; None if it was not measured."""
+    of its nearest siblings; None if it was not measured, as for clusters of less than 25 texts, which need all of these
+    for a name."""
     coverage: float | None = field(default=None, compare=False)
     """0 to 1, the share of these documents that the label fits."""
     evidence: tuple[int, ...] = field(default=(), compare=False)

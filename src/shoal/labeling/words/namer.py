@@ -170,6 +170,7 @@ def _describe(
         reading.spaces,
         reading.held_out[number],
         layer.labels,
+        sample.cells,
         reading.nearest(number),
     )
     summaries = summarize(read, reading.table, reading.overlap, reading.spaces, layer.labels, layer.clusters)
@@ -292,7 +293,7 @@ class _Reading:
             parents = main_parents(parts.labels, layer.labels, parts.clusters)
             scores = scores * breadth(phrases, self.phrases.recount(parts.labels, parts.clusters), parents)
         candidates = find_candidates(phrases, scores, self.table, layer.labels)
-        evidence = Evidence(self.overlap, self.spaces, layer.labels, self.held_out[number], nearest)
+        evidence = Evidence(self.overlap, self.spaces, layer.labels, nearest)
         evidence.rank(candidates, phrases)
         return candidates
 

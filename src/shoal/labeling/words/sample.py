@@ -34,7 +34,7 @@ HELD_OUT, SHARE_HELD_OUT = 50, 5
 MOSTLY = 0.4
 """Share of the documents of a cluster of any layer above which none of these is held out."""
 FEWEST_TO_SPLIT = 20
-"""In a smaller cell all documents are counted, and measure the name too."""
+"""In a smaller cell all documents are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Sample:
     """The documents that naming reads, and those by which it measures names."""
 
     rows: NDArray[np.int64]
-    """(r,) ascending; those held out are among them."""
+    """(r,) in the order of their digests, so that none depends on the order of rows; those held out are among them."""
     cells: Labels
     """(r,) the cell of each."""
     held_out: NDArray[np.bool_]
@@ -60,15 +60,14 @@ def sample_rows(texts: Sequence[str], layers: Sequence[Labels], chosen: int = 0)
     cluster of each layer are read. Of a cell with twenty texts or more a fifth, at most fifty, are held out.
     """
     cells, count = _cells(layers, chosen)
-    marks: dict[tuple[int, bytes], int] = {}
+    marks: dict[tuple[bytes, int], int] = {}
     for row in np.flatnonzero(cells >= 0).tolist():
         text = texts[row].strip().casefold()
-        mark = (int(cells[row]), blake2b(text.encode("utf-8", "replace"), digest_size=12).digest())
-        if text:
-            marks.setdefault(mark, row)
-    digests = np.array([int.from_bytes(digest[:8], "little") for _, digest in marks], np.uint64)
-    order = np.argsort(digests, kind="stable")
-    distinct = np.array(list(marks.values()), np.int64)[order]
+        mark = (blake2b(text.encode("utf-8", "replace"), digest_size=12).digest(), int(cells[row]))
+        # Of texts that differ only in case the first by spelling is read.
+        if text and texts[row] < texts[marks.setdefault(mark, row)]:
+            marks[mark] = row
+    distinct = np.array([marks[mark] for mark in sorted(marks)], np.int64)
     allowed = _documents_allowed(texts, distinct, cells[distinct], count)
     read = _first_of_each(distinct, cells[distinct], allowed + HELD_OUT)
     if len(read) < len(distinct):
@@ -81,8 +80,7 @@ def sample_rows(texts: Sequence[str], layers: Sequence[Labels], chosen: int = 0)
     held_out = _hold_out(cells[read], count)
     for labels in layers:  # a small cluster of another layer needs its documents
         held_out &= ~_mostly_held(labels[read], held_out)
-    ascending = np.argsort(read)
-    return Sample(read[ascending], cells[read[ascending]], held_out[ascending], count)
+    return Sample(read, cells[read], held_out, count)
 
 
 def _hold_out(cells: Labels, count: int) -> NDArray[np.bool_]:

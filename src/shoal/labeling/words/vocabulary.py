@@ -22,6 +22,7 @@ _SHOUTED = 0.2
 _SHOUTED_TEXT, _SHOUTED_WORDS = 0.7, 3
 """Share and number of words in capitals from which a text is all in capitals."""
 _AT_START, _IN_CAPITALS = 0.25, 1e-3
+_DIGITS = 6
 """Weights as evidence of its casing of a word that begins a sentence, and of one in a text all in capitals."""
 _STEM_ALL = 50_000
 """Up to this many distinct words all are stemmed, beyond it only repeated ones: stemming is slow."""
@@ -125,7 +126,7 @@ def build_vocabulary(
     roles |= np.array([Role.JOINED if word[0] == "-" else 0 for word in words], np.int32)
     loud = _loud(capitals, tokens, documents, texts)
     evidence = _evidence(words, tokens, segments, loud)
-    shown = _casing(folded, evidence)
+    shown = _casing(words, folded, evidence)
     only_loud = np.bincount(folded[tokens[~loud]], minlength=len(forms))[folded] == 0
     displayed = [
         nouns.get(word) or _display(word, _fold(word, shouted), LANGUAGES[language[form]].code, quiet)
@@ -164,9 +165,11 @@ def _evidence(
     return np.asarray(np.bincount(tokens, weights=weight, minlength=len(words)), np.float64)
 
 
-def _casing(folded: NDArray[np.int64], evidence: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return for each word the best attested one of the same folded form, the first one of ties."""
-    order = np.lexsort((-np.arange(len(folded)), evidence, folded))
+def _casing(words: Sequence[str], folded: NDArray[np.int64], evidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return for each word the best attested one of the same folded form, of ties the first one by spelling."""
+    spelling = np.empty(len(words), np.int64)
+    spelling[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words))
+    order = np.lexsort((-spelling, np.round(evidence, _DIGITS), folded))
     best = np.zeros(int(folded.max(initial=-1)) + 1, np.int64)
     best[folded[order]] = order
     return best[folded]

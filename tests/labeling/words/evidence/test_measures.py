@@ -1,11 +1,21 @@
 """Names carry what they are worth on texts that were not counted for them, and a summary."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from shoal.encoders.static import StaticEncoder
 from shoal.labeling import Brief, Budget, Name, Partition, WordNamer
+from shoal.labeling.words.candidates import find_candidates
+from shoal.labeling.words.evidence.contrast import Evidence
+from shoal.labeling.words.evidence.measures import _first_of_cells
+from shoal.labeling.words.evidence.overlap import Overlap, find_overlap
 from shoal.labeling.words.namer import name_clusters
+from shoal.labeling.words.phrases import count_phrases
+from shoal.labeling.words.sample import sample_rows
+from shoal.labeling.words.scores import score_phrases
+from shoal.labeling.words.tokens import tokenize
 
 TOPICS = {
     "lost luggage": ("my luggage was lost", "lost luggage at the airport", "the airline lost my luggage"),
@@ -85,3 +95,66 @@ def test_texts_without_a_sentence_have_no_summary() -> None:
     names = name_clusters(["red fox", "red foxes", "blue whale", "blue whales"], np.array([0, 0, 1, 1], np.int32), 2)
 
     assert [name.summary for name in names] == [None, None]
+
+
+def two_topics_in_three_clusters(forms: tuple[str, str], size: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """A coarse cluster of two fine ones, whose texts are apart in row order, and another cluster."""
+    texts = [f"{form} {n} times near {PLACES[n % 9][3:]}" for form in forms for n in range(size)]
+    texts += [f"a blue whale {n} times near {PLACES[n % 9][3:]}" for n in range(size)]
+    fine = np.repeat(np.arange(3, dtype=np.int32), size)
+    return texts, fine, np.array([0, 0, 1], np.int32)[fine]
+
+
+def test_measures_of_all_layers_are_the_same_for_any_order_of_rows() -> None:
+    texts, fine, coarse = two_topics_in_three_clusters(("red fox hunts the hare", "red fox sleeps in a den"), 300)
+
+    def measure(order: np.ndarray) -> list[list[tuple[object, ...]]]:
+        layers = [Partition(coarse[order], 2), Partition(fine[order], 3)]
+        named = WordNamer().name(Brief([texts[row] for row in order], layers, chosen=1), Budget())
+        return [
+            [(name, name.score, name.coverage, tuple(order[list(name.evidence)])) for name in names] for names in named
+        ]
+
+    rows = np.arange(len(texts))
+
+    assert measure(rows) == measure(rows[::-1]) == measure(np.random.default_rng(3).permutation(rows))
+
+
+def test_a_coarse_name_is_measured_on_documents_of_all_its_parts() -> None:
+    """The first fifty rows of the cluster are of its first part alone."""
+    rows, cells = np.arange(300), np.repeat(np.array([0, 1], np.int32), [200, 100])
+
+    chosen = _first_of_cells(rows, cells)
+
+    assert len(chosen) == 50
+    assert np.bincount(cells[chosen]).tolist() in ([33, 17], [34, 16])
+
+
+def test_documents_that_measure_a_name_do_not_choose_it() -> None:
+    """Documents that share no word with any other, wherever they are held out, change measures, not names."""
+    texts, labels = texts_of_topics()
+    sealed = sample_rows(texts, [labels]).held_out
+    spoiled = sample_rows(texts, [labels]).rows[sealed]
+    table = tokenize(texts)
+    phrases = count_phrases(table, np.where(np.isin(np.arange(81), spoiled), -1, labels).astype(np.int32), 3)
+    overlap, nearest = find_overlap(table), np.array([[1, 2], [0, 2], [0, 1]])
+    holds = overlap.holds.tolil()
+    holds[spoiled] = 0
+    without = replace(overlap, holds=holds.tocsr())
+    counted = np.where(np.isin(np.arange(81), spoiled), -1, labels).astype(np.int32)
+
+    def rank(overlap: Overlap) -> list[list[tuple[str, float]]]:
+        candidates = find_candidates(phrases, score_phrases(phrases, nearest), table, counted)
+        Evidence(overlap, [], counted, nearest).rank(candidates, phrases)
+        return [[(each.keyword, each.score) for each in own] for own in candidates]
+
+    assert rank(without) == rank(overlap)
+
+
+def test_a_small_cluster_has_evidence_but_no_score() -> None:
+    texts = [f"lost luggage {place}" for place in PLACES] + [f"low credit score {place}" for place in PLACES]
+
+    names = name_clusters(texts, np.repeat(np.arange(2, dtype=np.int32), 9), 2)
+
+    assert [(name.score, name.coverage) for name in names] == [(None, None)] * 2
+    assert all(name.evidence for name in names)

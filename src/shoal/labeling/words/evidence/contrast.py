@@ -31,8 +31,6 @@ _AMBIGUOUS = 0.25
 """The loss of a phrase that fits a near cluster as well as its own."""
 _PARTIAL = 0.1
 """The loss of a phrase that shares less than half of its words with the documents of its cluster."""
-_ENOUGH = 5
-"""Documents that were held out from which these decide on both losses, not all documents."""
 _DIGITS = 6
 """Sums of floats differ in their last bits between processors."""
 
@@ -49,8 +47,8 @@ class Evidence:
         The words of the r documents that were read.
     spaces : sequence of Space
         Their vectors, and those of phrases; none without vectors.
-    counted, held_out : (r,) int32
-        The clusters of the documents, -1 for those that were held out, or were not.
+    counted : (r,) int32
+        The clusters of the documents; -1 for those that are held out to measure names, and rank none.
     nearest : (k, up to 4) int64
         The nearest clusters of each.
     """
@@ -58,7 +56,6 @@ class Evidence:
     overlap: Overlap
     spaces: Sequence[Space]
     counted: Labels
-    held_out: Labels
     nearest: NDArray[np.int64]
 
     def rank(self, candidates: Sequence[list[Candidate]], phrases: Phrases) -> None:
@@ -84,9 +81,7 @@ class Evidence:
         weights = self.overlap.weights([each.stems for each in flat])
         own, near = self.overlap.contrast(weights, owner, self.overlap.rates(self.counted, k), self.nearest)
         values = _SHARED * (own - near)
-        held_own, held_near = self.overlap.contrast(weights, owner, self.overlap.rates(self.held_out, k), self.nearest)
-        measured = (np.bincount(self.held_out[self.held_out >= 0], minlength=k) >= _ENOUGH)[owner]
-        own, near = np.where(measured, held_own, own), np.where(measured, held_near, near)
+        own, near = np.round(own, _DIGITS), np.round(near, _DIGITS)
         return np.asarray(values - _AMBIGUOUS * (own <= near) - _PARTIAL * (own < 0.5))
 
     def _compare_directions(self, flat: Sequence[Candidate], owner: NDArray[np.int64], phrases: Phrases) -> Values:

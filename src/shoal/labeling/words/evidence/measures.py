@@ -1,7 +1,7 @@
 """Measures of labels on documents: do they fit their own cluster, and do they tell it from the nearest ones?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,8 +16,9 @@ __all__ = ["Measured", "measure_labels"]
 _HALF = 0.5
 _NINE_OF_TEN = 0.9
 _FEWEST = 5
-"""Held-out documents from which they measure a label; of smaller clusters all documents do."""
+"""Documents held out of a cluster from which they measure its label."""
 _MOST = 50
+"""Documents of a cluster that measure its label, of those held out."""
 _CITED = 3
 _DIGITS = 6
 
@@ -28,13 +29,14 @@ Matrix = NDArray[np.float64]
 class Measured:
     """What a label is worth."""
 
-    score: float
-    """Share of the documents that are more like this label than like that of any of the nearest clusters."""
-    coverage: float
-    """Share of the documents that the label fits: they have half of its words, by their rarity, or are nearer to it
+    score: float | None
+    """Share of the held-out documents that are more like this label than like that of any of the nearest clusters;
+    None if fewer than five were held out."""
+    coverage: float | None
+    """Share of these documents that the label fits: they have half of its words, by their rarity, or are nearer to it
     than nine of ten documents of the nearest clusters."""
     evidence: tuple[int, ...]
-    """The most similar of these documents, as positions among those that were read."""
+    """The most similar of these documents, or of all of a cluster without them, as positions among those read."""
 
 
 def measure_labels(
@@ -44,6 +46,7 @@ def measure_labels(
     spaces: Sequence[Space],
     held_out: Labels,
     counted: Labels,
+    cells: Labels,
     nearest: NDArray[np.int64],
 ) -> list[Measured | None]:
     """Measure the label of each cluster; None for a label without words, and for a cluster without documents.
@@ -58,11 +61,13 @@ def measure_labels(
         The words and the vectors of the r documents that were read.
     held_out, counted : (r,) int32
         The clusters of the documents that were held out of naming, and of the others; -1 for the rest.
+    cells : (r,) int32
+        The strata of the documents: fifty documents of a cluster have their shares of them.
     nearest : (k, up to 4) int64
         The nearest clusters of each.
     """
     k = len(texts)
-    members = _documents(held_out, counted, k)
+    members, sealed = _documents(held_out, counted, cells, k)
     weights = overlap.weights(stems)
     vectors = [space.labels(texts, _holders(overlap, weights, counted)) for space in spaces]
     measured: list[Measured | None] = []
@@ -74,16 +79,19 @@ def measure_labels(
         rows = np.concatenate([members[rival] for rival in rivals])
         shared = sp.csr_matrix(overlap.holds[rows] @ weights[rivals].T).toarray()
         likeness = [space.documents[rows] @ own[rivals].T for space, own in zip(spaces, vectors, strict=True)]
-        measured.append(_measure(members[cluster], shared, _mean_cosine(likeness, spaces, rows)))
+        measure = _measure(members[cluster], shared, _mean_cosine(likeness, spaces, rows))
+        measured.append(measure if sealed[cluster] else replace(measure, score=None, coverage=None))
     return measured
 
 
 def _measure(own: NDArray[np.int64], shared: Matrix, near: Matrix | None) -> Measured:
     """`shared` and `near` are (rows, rivals); both begin with the cluster and its documents."""
+    shared = np.round(shared, _DIGITS)
+    near = None if near is None else np.round(near, _DIGITS)
     fits = shared[:, 0] >= _HALF
     total = shared if near is None else shared + near
     if near is not None and len(near) > len(own):
-        fits |= near[:, 0] > np.quantile(near[len(own) :, 0], _NINE_OF_TEN)
+        fits |= near[:, 0] > np.quantile(near[len(own) :, 0], _NINE_OF_TEN, method="higher")
     total, fits = np.round(total[: len(own)], _DIGITS), fits[: len(own)]
     wins = total[:, 0] > total[:, 1:].max(1, initial=0.0)
     cited = np.lexsort((own, -total[:, 0]))[:_CITED]
@@ -100,13 +108,25 @@ def _mean_cosine(likeness: Sequence[Matrix], spaces: Sequence[Space], rows: NDAr
     return np.asarray(np.mean(cosines, axis=0), np.float64)
 
 
-def _documents(held_out: Labels, counted: Labels, clusters: int) -> list[NDArray[np.int64]]:
-    """Return for each cluster at most fifty documents to measure by, those held out if there are enough."""
-    kept, others = _groups(held_out, clusters), _groups(counted, clusters)
-    return [
-        (own if len(own) >= _FEWEST else np.concatenate([own, rest]))[:_MOST]
-        for own, rest in zip(kept, others, strict=True)
-    ]
+def _documents(
+    held_out: Labels, counted: Labels, cells: Labels, clusters: int
+) -> tuple[list[NDArray[np.int64]], list[bool]]:
+    """Return for each cluster at most fifty documents, and whether these are documents that were held out."""
+    sealed, others = _groups(held_out, clusters), _groups(counted, clusters)
+    enough = [len(own) >= _FEWEST for own in sealed]
+    rows = [own if apart else rest for own, rest, apart in zip(sealed, others, enough, strict=True)]
+    return [_first_of_cells(own, cells) for own in rows], enough
+
+
+def _first_of_cells(rows: NDArray[np.int64], cells: Labels) -> NDArray[np.int64]:
+    """Return at most fifty rows, of each cell its share, in the order of the rows, which is that of their digests."""
+    if len(rows) <= _MOST:
+        return rows
+    order = np.argsort(cells[rows], kind="stable")
+    _, starts, sizes = np.unique(cells[rows][order], return_index=True, return_counts=True)
+    share = np.empty(len(rows))
+    share[order] = (np.arange(len(rows)) - np.repeat(starts, sizes) + 0.5) / np.repeat(sizes, sizes)
+    return rows[np.sort(np.argsort(share, kind="stable")[:_MOST])]
 
 
 def _groups(labels: Labels, clusters: int) -> list[NDArray[np.int64]]:
