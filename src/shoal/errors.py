@@ -21,6 +21,7 @@ ShoalError
 │   └── OutOfTime           a request exceeded its time limit: narrow it down
 ├── Corrupt                 stored bytes are not what was written
 ├── Cancelled               the run was asked to stop
+├── EncoderFailed           an encoder cannot be opened or does not answer: texts get no vectors
 └── RunFailed               a run failed with an error that its owner may see
 """
 
@@ -32,6 +33,7 @@ __all__ = [
     "Conflict",
     "Contended",
     "Corrupt",
+    "EncoderFailed",
     "Forbidden",
     "InsufficientStorage",
     "InvalidField",
@@ -218,6 +220,10 @@ class Corrupt(ShoalError):
 
 class Cancelled(ShoalError):
     """The run was cancelled."""
+
+
+class EncoderFailed(ShoalError):
+    """An encoder could not be opened, or did not encode: documents go without vectors, and nothing else is wrong."""
 
 
 class RunFailed(ShoalError):

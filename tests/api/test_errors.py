@@ -40,6 +40,7 @@ EVERY = [
     (errors.InsufficientStorage("m"), 507, "InsufficientStorageError"),
     (errors.Corrupt("m"), 500, "StorageError"),
     (errors.Cancelled("m"), 409, "ConflictError"),
+    (errors.EncoderFailed("m"), 500, "ProcessingError"),
     (errors.RunFailed("m"), 500, "ProcessingError"),
     (errors.ShoalError("m"), 500, "InternalServerError"),
 ]

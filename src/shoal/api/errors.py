@@ -72,6 +72,7 @@ ERRORS: Final[Mapping[type[ShoalError], Wire]] = MappingProxyType(
         errors.InsufficientStorage: Wire(507, "InsufficientStorageError", "insufficient_storage"),
         errors.Corrupt: Wire(500, "StorageError", "corrupt"),
         errors.Cancelled: Wire(409, "ConflictError", "cancelled"),
+        errors.EncoderFailed: Wire(500, "ProcessingError", "encoder_failed"),
         errors.RunFailed: Wire(500, "ProcessingError", "run_failed"),
         ShoalError: Wire(500, "InternalServerError", "internal_error"),
     }

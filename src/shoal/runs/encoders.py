@@ -11,17 +11,13 @@ import numpy as np
 
 from shoal.columns import Points, Rows
 from shoal.encoders import Encoder, fit_encoder, needs_fit, open_encoder
-from shoal.errors import Cancelled, InvalidField, ShoalError
+from shoal.errors import Cancelled, EncoderFailed, InvalidField, ShoalError
 from shoal.records.text_encoding import EncodingMark, TextEncoding
 
-__all__ = ["FITTED_DIMENSION", "Encoded", "EncoderFailed", "PermittedEncoders", "hash_text"]
+__all__ = ["FITTED_DIMENSION", "Encoded", "PermittedEncoders", "hash_text"]
 
 FITTED_DIMENSION: Final = 256
 """Vectors of a fitted encoder are padded with zeros to this dimension, since that of a name never changes."""
-
-
-class EncoderFailed(ShoalError):
-    """An encoder could not be opened, or did not encode: documents go without vectors, and nothing else is wrong."""
 
 
 @contextmanager

@@ -15,12 +15,13 @@ import numpy as np
 from shoal.columns import VectorColumn
 from shoal.encoders import Encoder, needs_fit
 from shoal.engine.plan import Progress
+from shoal.errors import EncoderFailed
 from shoal.labeling import whole_text
 from shoal.records.collection import Collection
 from shoal.records.queries.fields import find_field
 from shoal.records.scope import Scope
 from shoal.records.text_encoding import EncodingMark, TextEncoding, encoding_fields
-from shoal.runs.encoders import Encoded, EncoderFailed, PermittedEncoders, hash_text
+from shoal.runs.encoders import Encoded, PermittedEncoders, hash_text
 from shoal.storage.protocols.documents import DerivedVectors, DocumentStore
 from shoal.storage.protocols.records import Json
 

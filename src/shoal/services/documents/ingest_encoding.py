@@ -14,11 +14,12 @@ import orjson
 
 from shoal.columns import DocumentBatch, Rows, VectorColumn
 from shoal.encoders import Encoder, estimate_encoding, needs_fit
+from shoal.errors import EncoderFailed
 from shoal.quantities import plural
 from shoal.records.collection import Collection
 from shoal.records.scope import Scope
 from shoal.records.text_encoding import EncodingMark, TextEncoding
-from shoal.runs.encoders import Encoded, EncoderFailed, PermittedEncoders
+from shoal.runs.encoders import Encoded, PermittedEncoders
 from shoal.runs.encoding import StoredTexts, encode_outdated, text_of
 from shoal.storage.protocols.documents import DocumentStore
 from shoal.storage.protocols.records import Json
