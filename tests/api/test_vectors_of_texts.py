@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
+from api.conftest import Clock
 from api.test_text_collections import (
     TEXTS,
     VECTOR,
@@ -19,7 +20,7 @@ from api.test_text_collections import (
     upsert,
     vector_of,
 )
-from cluster_steps import execute
+from cluster_steps import carry_out, execute
 from shoal.assemble import Services
 from shoal.encoders.corpus import CorpusEncoder
 from shoal.encoders.static import StaticEncoder
@@ -188,3 +189,65 @@ def test_a_run_does_not_go_on_where_the_store_fails(
     else:
         run = execute(client, services, "topics")
         assert run["status"].lower() == status and run["error_message"] == error.message
+
+
+PLACES = [f"the {art} of {town} in the museum" for art in ("painting", "fresco", "vase") for town in ("rome", "cairo")]
+
+
+def learn(client: httpx.Client, services: Services) -> None:
+    create(client, params={"encoder": "corpus"})
+    upsert(client, documents())
+    create_cluster(client)
+    cluster(client, services)
+
+
+def test_documents_are_not_assigned_to_clusters_of_another_fit(client: httpx.Client, services: Services) -> None:
+    learn(client, services)
+    assert execute(client, services, "topics", mode="assign")["status"].lower() == "completed"
+    before = client.get("/clusters/topics").json()
+
+    upsert(client, [{"document_id": f"e{row}", "payload": {"text": text}} for row, text in enumerate(PLACES)])
+    create_cluster(client, name="second")
+    cluster(client, services, "second")
+    run = execute(client, services, "topics", mode="assign")
+
+    assert run["status"].lower() == "failed"
+    assert "Execute the cluster in full." in run["error_message"]
+    assert client.get("/clusters/topics").json()["num_clusters"] == before["num_clusters"]
+    cluster(client, services)
+    assert execute(client, services, "topics", mode="assign")["status"].lower() == "completed"
+
+
+def test_an_assignment_says_which_texts_it_cannot_encode(client: httpx.Client, services: Services) -> None:
+    learn(client, services)
+
+    assert not any("no vector" in text for text in execute(client, services, "topics", mode="assign")["warnings"])
+    upsert(client, [{"document_id": f"e{row}", "payload": {"text": text}} for row, text in enumerate([*PLACES, ""])])
+    client.patch("/collections/reviews/documents/d00", json={"text": "another text"}).raise_for_status()
+
+    warnings = execute(client, services, "topics", mode="assign")["warnings"]
+    assert any(text.startswith("7 documents have no vector of the present text: corpus learns") for text in warnings)
+
+
+def test_a_fit_that_was_interrupted_is_not_clustered(
+    client: httpx.Client, services: Services, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn(client, services)
+    upsert(client, [{"document_id": f"e{row}", "payload": {"text": text}} for row, text in enumerate(PLACES)])
+    monkeypatch.setattr("shoal.runs.encoding._AT_ONCE", 10)
+    encode, calls = CorpusEncoder.encode, list[int]()
+
+    def fail_later(self: CorpusEncoder, texts: Sequence[str], progress: Any = None) -> Any:
+        calls.append(len(texts))
+        if len(calls) == 2:
+            raise ShoalError("No more.")
+        return encode(self, texts, progress)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CorpusEncoder, "encode", fail_later)
+        with pytest.raises(Unavailable, match="Execute the cluster again, in full"):
+            execute(client, services, "topics")
+
+    clock.forward(minutes=5)
+    assert carry_out(services) == 1
+    assert client.get("/clusters/topics").json()["num_clusters"] == 3

@@ -15,10 +15,12 @@ import numpy as np
 from shoal.columns import VectorColumn
 from shoal.encoders import Encoder, needs_fit
 from shoal.engine.plan import Progress
-from shoal.errors import EncoderFailed
+from shoal.errors import EncoderFailed, Unavailable
 from shoal.labeling import whole_text
+from shoal.quantities import plural
 from shoal.records.collection import Collection
 from shoal.records.queries.fields import find_field
+from shoal.records.queries.filters import MATCH_ALL
 from shoal.records.scope import Scope
 from shoal.records.text_encoding import EncodingMark, TextEncoding, encoding_fields
 from shoal.runs.encoders import Encoded, PermittedEncoders, hash_text
@@ -85,19 +87,19 @@ class RunEncoding:
             ]
             try:
                 if group:
-                    self._update_feature(scope, group, progress, fit=fit)
+                    warnings += self._update_feature(scope, group, progress, fit=fit)
             except EncoderFailed as error:
                 warnings.append(f"Texts without vectors could not be encoded: {error.message}")
         return warnings
 
     def _update_feature(
         self, scope: Scope, group: Sequence[tuple[Collection, TextEncoding]], progress: Progress, *, fit: bool
-    ) -> None:
+    ) -> list[str]:
         uri = group[0][1].encoder
         encoder = self._encoders.load(uri)
         is_fitted = needs_fit(encoder)
         if is_fitted and not fit:
-            return
+            return self._describe_left(scope, group)
         progress("encode", 0.0)
         current = None if is_fitted else encoder.name
         loaded = [self._load(scope, source, encoding, current) for source, encoding in group]
@@ -111,6 +113,56 @@ class RunEncoding:
                 encode_outdated(self._store, scope, source, encoding, block, (self._encoders, encoder), self._now())
                 done += len(block.ids)
                 progress("encode", done / total)
+        return []
+
+    def find_versions(self, scope: Scope, sources: Sequence[Collection], features: Sequence[str]) -> dict[str, str]:
+        """Return the encoder of the vectors of each encoded feature, with its version and, if it is fitted, its fit.
+
+        Call it after the vectors are read: vectors are replaced block by block, so if all have the same version now,
+        those that were read had it too. Raises Unavailable where fits are mixed, since distances between their vectors
+        mean nothing.
+        """
+        versions = dict[str, str]()
+        for feature in features:
+            names = {name for source in sources for name in self._versions_of(scope, source, feature)}
+            if len(names) > 1:
+                problem = (
+                    f"The texts of {feature!r} are being encoded anew by another run, or one was interrupted at it."
+                )
+                raise Unavailable(f"{problem} Execute the cluster again, in full.", 5)
+            if names:
+                versions[feature] = names.pop()
+        return versions
+
+    def _versions_of(self, scope: Scope, source: Collection, feature: str) -> list[str]:
+        encoding = source.text_encoding
+        if encoding is None or encoding.vector_name != feature:
+            return []
+        try:
+            encoder = self._encoders.load(encoding.encoder)
+        except EncoderFailed:
+            return []
+        if not needs_fit(encoder):
+            return [encoder.name]
+        field = f"{encoding_fields(encoding)[0]}.encoder"
+        values, _ = self._store.distinct(scope, source.storage_key, field, MATCH_ALL, 2)
+        return [str(value) for value, _ in values]
+
+    def _describe_left(self, scope: Scope, group: Sequence[tuple[Collection, TextEncoding]]) -> list[str]:
+        """Say how many documents a run that learns nothing leaves without a vector of their text."""
+        left = 0
+        for source, encoding in group:
+            fields = encoding_fields(encoding)
+            ids, _, waiting = self._store.load_made(scope, [source.storage_key], fields, _needs_vector)
+            present = set(self._store.load_ids_with_vector(scope, source.storage_key, encoding.vector_name))
+            left += sum(changed or (new and id not in present) for id, (new, changed) in zip(ids, waiting, strict=True))
+        if not left:
+            return []
+        have = plural(left, "document has", "documents have")
+        return [
+            f"{have} no vector of the present text: {group[0][1].encoder} learns and encodes in full runs only. "
+            "Execute the cluster in full to include new and changed texts."
+        ]
 
     def _load(self, scope: Scope, source: Collection, encoding: TextEncoding, current: str | None) -> StoredTexts:
         """Load the state of the vectors of all documents of a collection, and their texts; with the name of the
@@ -179,3 +231,9 @@ def _read_text(current: str | None, values: Sequence[Any]) -> tuple[EncodingMark
     text = whole_text(values[1:])
     is_current = mark is not None and mark.encoder == current and mark.text == hash_text(text)
     return mark, None if is_current else text
+
+
+def _needs_vector(values: Sequence[Any]) -> tuple[bool, bool]:
+    """Return whether a document has a text and no mark, and whether its text differs from that of its mark."""
+    mark, text = _read_text(None, values)
+    return mark is None and bool(text and not text.isspace()), mark is not None and mark.text != hash_text(text or "")

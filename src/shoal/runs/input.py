@@ -51,6 +51,8 @@ class RunInput:
     """The fields that the texts come from."""
     fingerprint: str = ""
     """The fingerprint of the vectors, see `Matrix`."""
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    """What made the vectors of each encoded feature, with its version."""
 
     def digest(self) -> Any:
         """Return a JSON digest of the input; equal digests give equal groups."""

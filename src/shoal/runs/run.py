@@ -5,7 +5,7 @@ a crash after it the new ones; a run that is taken up again after the flip goes 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -146,7 +146,9 @@ class Runner:
             progress("load", 0.0)
             notes = self._encode(work, progress)
             source = read_input(self._documents, work.scope, work.cluster, work.run, work.sources)
-            source = replace(source, warnings=[*notes, *source.warnings])
+            versions = self._encoding.find_versions(work.scope, work.sources, self._features(work))
+            self._check_comparable(work, versions)
+            source = replace(source, warnings=[*notes, *source.warnings], encoders=versions)
             if work.keeps_map:
                 source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
             hit("run.loaded")
@@ -172,11 +174,29 @@ class Runner:
 
     def _encode(self, work: _Work, progress: Progress) -> list[str]:
         """Encode texts that lack a vector; the clusters of an earlier run stay in the space of a fitted encoder."""
+        features = self._features(work)
+        return self._encoding.update(work.scope, work.sources, features, progress, fit=work.run.mode != "assign")
+
+    def _features(self, work: _Work) -> list[str]:
+        """Return the names of the vectors of a run."""
         if work.cluster.cluster_type != "vector":
             return []
         dimensions = self._documents.vector_dimensions(work.scope)
-        features = [feature_name(uri, dimensions) for uri in work.cluster.feature_uris or []]
-        return self._encoding.update(work.scope, work.sources, features, progress, fit=work.run.mode != "assign")
+        return [feature_name(uri, dimensions) for uri in work.cluster.feature_uris or []]
+
+    def _check_comparable(self, work: _Work, versions: Mapping[str, str]) -> None:
+        """Raise RunFailed where documents would be assigned to centroids of another encoder or fit."""
+        if work.run.mode != "assign":
+            return
+        earlier = work.run.request["assigned_to"]
+        manifest = self._artifacts.manifest(work.scope, earlier) or {}
+        before = (manifest.get("meta") or {}).get("encoders") or {}
+        for feature, version in versions.items():
+            if before.get(feature, version) != version:
+                raise RunFailed(
+                    f"The vectors {feature!r} were made anew since {earlier}, by {version} instead of "
+                    f"{before[feature]}, and cannot be compared with its clusters. Execute the cluster in full."
+                )
 
     def _stages(self, work: _Work, source: RunInput) -> Stages:
         """Return the stages of the run, keyed by the documents, the configuration and the code."""
@@ -253,6 +273,7 @@ class Runner:
             "metrics": groups.metrics,
             "dimensions": groups.dimensions,
             "features": list(source.parts),
+            "encoders": dict(source.encoders),
         }
         try:
             self._artifacts.write(work.scope, work.run.run_id, tables, meta, attempt=work.job.fence)
