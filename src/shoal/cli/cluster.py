@@ -89,7 +89,7 @@ def cluster(
     from shoal.cli.where import parse_where
     from shoal.files.paths.addresses import check_is_local, parse_place
     from shoal.files.paths.shards import results_name
-    from shoal.labeling import WordNamer, read_stop_words
+    from shoal.labeling import read_stop_words
     from shoal.library.from_columns import ClusterOptions
     from shoal.library.from_file import cluster_file, plan_file
     from shoal.library.namers import open_naming
@@ -124,7 +124,7 @@ def cluster(
         threads=threads,
         map=map,
         stop_words=excluded,
-        naming=open_naming(llm if labels else None, llm_budget, ("--llm", "--llm-budget"), WordNamer(excluded)),
+        naming=open_naming(llm if labels else None, llm_budget, ("--llm", "--llm-budget"), excluded),
     )
     request = Request(
         path=file,

@@ -16,7 +16,7 @@ from shoal.errors import InvalidField
 from shoal.files.ids.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
 from shoal.files.paths.addresses import Places, is_address, parse_place
-from shoal.labeling import Budget, Namer, WordNamer, document_text, read_stop_words
+from shoal.labeling import Budget, Namer, document_text, read_stop_words
 from shoal.library.clustering import Clustering, Kept
 from shoal.library.from_columns import ClusterOptions, cluster_columns
 from shoal.library.from_file import cluster_file
@@ -179,7 +179,7 @@ def cluster(
         seed=parse_integer("seed", seed, 0),
         threads=parse_integer("threads", threads, 0),
         stop_words=excluded,
-        naming=open_naming(namer, budget, fallback=WordNamer(excluded)),
+        naming=open_naming(namer, budget, stop_words=excluded),
     )
     on_progress = _print_progress if progress is True else ignore_progress if progress is False else progress
     names_clusters = text is not False and not _is_none_keyword(text)

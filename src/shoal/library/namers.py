@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from shoal.analysis.naming import choose_phrase_encoder
 from shoal.errors import InvalidField
-from shoal.labeling import Budget, Namer
+from shoal.labeling import Budget, Namer, WordNamer
 from shoal.quantities import plural
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def open_naming(
     namer: str | Namer | None,
     budget: float | Budget | None,
     names: tuple[str, str] = ("namer", "budget"),
-    fallback: Namer | None = None,
+    stop_words: frozenset[str] = frozenset(),
     environ: Mapping[str, str] = os.environ,
 ) -> Naming:
     """Open what names clusters.
@@ -77,8 +78,8 @@ def open_naming(
         US dollars, or a budget. None is one dollar and two million tokens.
     names : (str, str)
         How errors call the two.
-    fallback : Namer, optional
-        Names the clusters that the model does not.
+    stop_words : frozenset of str
+        Case-folded words that no name from words contains.
     environ : mapping
         Where keys are.
 
@@ -94,7 +95,8 @@ def open_naming(
         return Naming()
     if not isinstance(namer, str):
         return Naming(namer, _parse_budget(budget, names[1]))
-    opened = _open_model(namer, names[0], fallback, environ)
+    words = WordNamer(stop_words, choose_encoder=choose_phrase_encoder)
+    opened = _open_model(namer, names[0], words, environ)
     if budget is not None and not isinstance(budget, Budget) and opened.connection.price is None:
         remedy = (
             "Set its prices in the file of SHOAL_MODELS, or leave the budget out: two million tokens are the limit."
@@ -109,13 +111,14 @@ def answers_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "shoal" / "answers"
 
 
-def _open_model(uri: str, name: str, fallback: Namer | None, environ: Mapping[str, str]) -> "ModelNamer":
+def _open_model(uri: str, name: str, fallback: Namer, environ: Mapping[str, str]) -> "ModelNamer":
     from shoal.labeling.providers import FileAnswers, ModelNamer, Providers
     from shoal.labeling.providers.calls.pydantic_model import check_installed
 
     connection = Providers.read(environ).connect(uri, name)
     check_installed(name)
-    return ModelNamer(connection, answers=FileAnswers(answers_folder(environ)), fallback=fallback)
+    answers = FileAnswers(answers_folder(environ))
+    return ModelNamer(connection, answers=answers, choose_encoder=choose_phrase_encoder, fallback=fallback)
 
 
 def _parse_budget(budget: float | Budget | None, name: str) -> Budget:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from shoal.analysis.naming import LayerNames, write_briefs, write_names
+from shoal.analysis.naming import LayerNames, choose_phrase_encoder, write_briefs, write_names
 from shoal.columns import Points
 from shoal.engine.features.spaces import concatenate_features
 from shoal.engine.plan import Progress
@@ -120,6 +120,7 @@ class GroupNaming:
             connection,
             instructions_of(labeling),
             account,
+            choose_encoder=choose_phrase_encoder,
             run=work.run.run_id,
             spent=account.spent,
             on_usage=account.note,

@@ -28,7 +28,7 @@ class Asked:
         """The documents inside the group by their ids."""
         lines = self.text.partition("DOCUMENTS INSIDE\n")[2].partition("\nEND ")[0].splitlines()
         pairs = (line.partition(": ") for line in lines)
-        return {id: json.loads(quoted.removesuffix(" (with media)")) for id, _, quoted in pairs}
+        return {id: json.JSONDecoder().raw_decode(quoted)[0] for id, _, quoted in pairs}
 
 
 def wire_of(path: str) -> Wire | None:

@@ -154,13 +154,13 @@ def test_a_naming_that_is_killed_pays_for_no_kept_answer_again(tmp_path: Path, c
 
     with FakeProvider(kill_at_fourth) as fake:
         child.append(start(fake.url))
-        child[0].communicate(timeout=60)
+        child[0].communicate(timeout=300)
         assert child[0].returncode == -signal.SIGKILL
         kept = len(list(tmp_path.rglob("*.json")))
         assert 3 - (concurrency - 1) <= kept <= 3
         fake.behave = answer_well
         before = len(fake.asked)
-        output, _ = start(fake.url).communicate(timeout=60)
+        output, _ = start(fake.url).communicate(timeout=300)
         assert len(fake.asked) - before == len(TOPICS) - kept
     assert output.count("'") == 2 * len(TOPICS)
 

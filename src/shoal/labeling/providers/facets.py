@@ -16,9 +16,9 @@ from shoal.labeling.providers.calls.answers import Answers
 from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.desk import Desk
 from shoal.labeling.providers.calls.model import Failure, LanguageModel, Question
+from shoal.labeling.providers.calls.own_loop import run_in_own_loop
 from shoal.labeling.providers.calls.usage import Usage
 from shoal.labeling.providers.hostile_text import is_instruction
-from shoal.labeling.providers.model_namer import _run_apart as run_apart
 from shoal.labeling.providers.model_namer import open_model
 from shoal.labeling.providers.plain_text import plain
 
@@ -29,6 +29,8 @@ _HEAD, _TAIL = 4_000, 2_000
 """Characters of a document that are shown: of its beginning, and of its end."""
 _MOST: Final = 300
 _OUTPUT_TOKENS: Final = 150
+_PLAIN_ANSWER: Final = 600
+"""Of a model that does not think first."""
 _LONGEST_QUESTION: Final = 500
 _NOTHING: Final = Usage()
 _RULES: Final = """You answer one question about one document, for a list that people read: {question}
@@ -113,7 +115,7 @@ class FacetWriter:
             raise InvalidField("question", f"must have 1 to {_LONGEST_QUESTION} characters", value=question[:80])
         self._connection, self._question, self._context = connection, question.strip(), context
         self._answers, self._seconds, self._open_model = answers, seconds, open_model
-        self._account = Account(connection.price, spent, on_usage)
+        self._account = Account(connection.price, spent, on_usage, connection.margin)
         self._done = 0
 
     def write(self, texts: Sequence[str], budget: Budget, progress: Progress | None = None) -> Derived:
@@ -122,7 +124,9 @@ class FacetWriter:
         report = progress or (lambda _: None)
         self._account.begin()
         self._done = 0
-        answers = run_apart(lambda: self._write(distinct, budget), lambda: report(self._done / max(len(distinct), 1)))
+        answers = run_in_own_loop(
+            lambda: self._write(distinct, budget), lambda: report(self._done / max(len(distinct), 1))
+        )
         by_text = dict(zip(distinct, answers, strict=True))
         derived = [by_text.get(text, ("", "")) for text in texts]
         errors = Counter(error for _, error in derived if error)
@@ -176,7 +180,8 @@ class FacetWriter:
         context = f"\nAbout the data, by their owner: {self._context}" if self._context else ""
         rules = _RULES.format(question=self._question, context=context, mark=mark)
         quoted = json.dumps(shown, ensure_ascii=False)
-        return Question(rules, [f"BEGIN {mark}\n{quoted}\nEND {mark}"], _SCHEMA, _OUTPUT_TOKENS, {"temperature": 0.0})
+        most = max(_OUTPUT_TOKENS, self._connection.output_tokens - _PLAIN_ANSWER)
+        return Question(rules, [f"BEGIN {mark}\n{quoted}\nEND {mark}"], _SCHEMA, most, {"temperature": 0.0})
 
 
 def _read(text: str, fault: str | None) -> tuple[str, str]:

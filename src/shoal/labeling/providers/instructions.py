@@ -22,7 +22,6 @@ _SETTINGS: Final[Mapping[str, tuple[float, float]]] = {
 _WHOLE: Final = frozenset({"top_k", "seed", "max_tokens", "max_output_tokens"})
 _IGNORED: Final = frozenset({"json_output", "shoal_provider", "shoal_model"})
 """Answers are always JSON; the others are how Shoal shows a model that an SDK cannot parse."""
-_OUTPUT_TOKENS: Final = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +91,10 @@ class Instructions:
         return self
 
     @property
-    def output_tokens(self) -> int:
-        """The longest answer."""
+    def output_tokens(self) -> int | None:
+        """The longest answer that is asked for; None leaves it to the connection."""
         most = self.parameters.get("max_tokens", self.parameters.get("max_output_tokens"))
-        return most if isinstance(most, int) else _OUTPUT_TOKENS
+        return most if isinstance(most, int) else None
 
     @property
     def settings(self) -> dict[str, object]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from shoal.errors import ShoalError
 from shoal.labeling.base import Brief, Name, PhraseEncoder, main_parents
+from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.desk import Desk
 from shoal.labeling.providers.calls.model import Failure
 from shoal.labeling.providers.checks import Draft, Fault, check_answer
@@ -48,8 +49,8 @@ class LayerNaming:
     words : sequence of sequence of Name
         The names without a model.
     instructions : Instructions
-    model : str
-        As `Name.model`.
+    connection : Connection
+        The model: its name, and how long its answers may be.
     encoder : PhraseEncoder, optional
         Notices labels that mean the same.
     named : dict of bytes to Name
@@ -61,12 +62,13 @@ class LayerNaming:
         brief: Brief,
         words: Sequence[Sequence[Name]],
         instructions: Instructions,
-        model: str,
+        connection: Connection,
         encoder: PhraseEncoder | None,
         named: dict[bytes, Name],
     ) -> None:
         self._brief, self._words, self._instructions = brief, words, instructions
-        self._model, self._encoder = model, encoder
+        self._model, self._encoder = connection.name, encoder
+        self._output_tokens = instructions.output_tokens or connection.output_tokens
         self._names: dict[int, list[Name]] = {}
         self._named = named
         self._reading = asyncio.Lock()
@@ -138,7 +140,7 @@ class LayerNaming:
     async def _try(self, desk: Desk, sample: Sample, kin: Kin, before: tuple[str, str] | None) -> _Outcome:
         paid, problem, text = 0, "", ""
         for _ in range(_TRIES if before is None else 1):
-            question = write_question(sample, kin, self._instructions, before)
+            question = write_question(sample, kin, self._instructions, self._output_tokens, before)
             try:
                 reply, price = await desk.answer(question)
             except Failure as failure:

@@ -1,12 +1,8 @@
 """Names of clusters by a language model; a cluster without a usable answer is named from its words."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as StillRunning
-from threading import Thread
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from shoal.errors import InvalidField
 from shoal.labeling.base import Brief, Budget, InputReader, Name, Namer, PhraseEncoder, Progress
@@ -15,6 +11,7 @@ from shoal.labeling.providers.calls.answers import Answers
 from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.desk import Desk
 from shoal.labeling.providers.calls.model import LanguageModel
+from shoal.labeling.providers.calls.own_loop import run_in_own_loop
 from shoal.labeling.providers.calls.usage import Usage
 from shoal.labeling.providers.instructions import Instructions
 from shoal.labeling.providers.layer_naming import LayerNaming
@@ -25,9 +22,7 @@ __all__ = ["ModelNamer", "open_model"]
 _log: Final = logging.getLogger("shoal.naming")
 _WORDS: Final = 0.1
 """The share of naming from words in the progress."""
-_POLL_SECONDS: Final = 0.1
 _NOTHING: Final = Usage()
-_T = TypeVar("_T")
 
 
 def open_model(connection: Connection) -> LanguageModel:
@@ -53,6 +48,8 @@ class ModelNamer:
         Where answers are kept, so that the same question is not paid for twice.
     encoder : PhraseEncoder, optional
         Notices labels that mean the same.
+    choose_encoder : callable, optional
+        Chooses one for the texts of a brief if there is no `encoder`.
     run : str
         The id of the run, under which answers are kept if `instructions.cache_seconds` is 0.
     spent : Usage
@@ -72,6 +69,7 @@ class ModelNamer:
         answers: Answers | None = None,
         *,
         encoder: PhraseEncoder | None = None,
+        choose_encoder: Callable[[Sequence[str]], PhraseEncoder | None] | None = None,
         run: str = "",
         spent: Usage = _NOTHING,
         on_usage: Callable[[Usage], None] | None = None,
@@ -79,8 +77,9 @@ class ModelNamer:
         open_model: Callable[[Connection], LanguageModel] = open_model,
     ) -> None:
         self._connection, self._instructions = connection, instructions or Instructions()
-        self._answers, self._encoder, self._run = answers, encoder, run
-        self._account = Account(connection.price, spent, on_usage)
+        self._answers, self._run = answers, run
+        self._encoder, self._choose_encoder = encoder, choose_encoder
+        self._account = Account(connection.price, spent, on_usage, connection.margin)
         self._fallback, self._open_model = fallback or WordNamer(), open_model
         self._named = list[tuple[Sequence[str] | None, InputReader | None, dict[bytes, Name]]]()
 
@@ -106,13 +105,20 @@ class ModelNamer:
         if brief.texts is None and brief.inputs is None:
             return words
         naming = LayerNaming(
-            brief, words, self._instructions, self._connection.name, self._encoder, self._find_named(brief)
+            brief, words, self._instructions, self._connection, self._encoder_for(brief), self._find_named(brief)
         )
         problem = self._refusal(budget)
         if problem:
             return naming.refuse(problem)
         self._account.begin()
-        return _run_apart(lambda: self._name(naming, budget), lambda: report(_WORDS + (1.0 - _WORDS) * naming.fraction))
+        return run_in_own_loop(
+            lambda: self._name(naming, budget), lambda: report(_WORDS + (1.0 - _WORDS) * naming.fraction)
+        )
+
+    def _encoder_for(self, brief: Brief) -> PhraseEncoder | None:
+        if self._encoder is not None or self._choose_encoder is None or brief.texts is None:
+            return self._encoder
+        return self._choose_encoder(brief.texts)
 
     def _find_named(self, brief: Brief) -> dict[bytes, Name]:
         """Return the names by rows of earlier briefs of the same documents."""
@@ -156,39 +162,3 @@ class ModelNamer:
 
 def _silent(fraction: float) -> None:
     """No-op progress callback."""
-
-
-def _run_apart(work: Callable[[], Coroutine[Any, Any, _T]], poll: Callable[[], None]) -> _T:
-    """Run a coroutine in a thread with a loop of its own, since that of the caller may have one that is running.
-
-    `poll` is called in the thread of the caller; if it raises, the work is cancelled, and then that is raised.
-    """
-    loop, future = asyncio.new_event_loop(), Future[_T]()
-    task = loop.create_task(work())
-
-    def run() -> None:
-        try:
-            future.set_result(loop.run_until_complete(task))
-        except BaseException as error:  # noqa: BLE001  # raised again by `future.result`
-            future.set_exception(error)
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
-
-    thread = Thread(target=run, name="shoal-naming", daemon=True)
-    thread.start()
-    try:
-        while True:
-            try:
-                result = future.result(_POLL_SECONDS)
-                poll()
-                return result
-            except StillRunning:
-                if future.done():
-                    raise
-            poll()
-    finally:
-        if not future.done():
-            loop.call_soon_threadsafe(task.cancel)
-        thread.join()

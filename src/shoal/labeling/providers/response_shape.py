@@ -1,6 +1,7 @@
 """The schema of an answer: that of the default prompt, or one that the caller wishes, bounded."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -18,6 +19,8 @@ _FORWARDED: Final = frozenset(
     {"type", "properties", "required", "items", "enum", "description", "title", "minimum", "maximum", "minItems"}
     | {"maxItems", "maxLength", "minLength", "additionalProperties"}
 )
+_SIZES: Final = frozenset({"minItems", "maxItems", "minLength", "maxLength"})
+_BOUNDS: Final = frozenset({"minimum", "maximum"})
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)
 
 
@@ -51,15 +54,37 @@ def _check_schema(schema: object, where: str, depth: int) -> int:
     if unknown:
         remedy = f"Known: {', '.join(sorted(_FORWARDED))}."
         raise InvalidField(where, "uses a keyword that models do not share", value=unknown[0], remedy=remedy)
-    kind = schema.get("type")
-    if kind not in _TYPES and not (isinstance(kind, list) and set(kind) <= _TYPES) and "enum" not in schema:
-        raise InvalidField(f"{where}.type", "must be a type of JSON", value=kind)
+    _check_keywords(schema, where)
     count = 0
     for name, each in schema.get("properties", {}).items():
-        if not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidField(f"{where}.properties", "must be named by letters, digits and _", value=name)
         count += 1 + _check_schema(each, f"{where}.properties.{name}", depth + 1)
     return count + (_check_schema(schema["items"], f"{where}.items", depth + 1) if "items" in schema else 0)
+
+
+def _check_keywords(schema: Mapping[str, Any], where: str) -> None:
+    """Check the values of the keywords of one schema, since answers are compared with them."""
+    kind = schema.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    if not all(isinstance(each, str) and each in _TYPES for each in kinds or [None]) and (
+        kind is not None or "enum" not in schema
+    ):
+        raise InvalidField(f"{where}.type", "must be a type of JSON", value=kind)
+    for name, value in schema.items():
+        if name in _SIZES and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            raise InvalidField(f"{where}.{name}", "must be a whole number from 0", value=value)
+        if name in _BOUNDS and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise InvalidField(f"{where}.{name}", "must be a number", value=value)
+        if name in ("description", "title") and not isinstance(value, str):
+            raise InvalidField(f"{where}.{name}", "must be a text", value=value)
+    if not isinstance(schema.get("properties", {}), Mapping):
+        raise InvalidField(f"{where}.properties", "must be an object")
+    if not isinstance(schema.get("enum", []), list):
+        raise InvalidField(f"{where}.enum", "must be a list")
+    required = schema.get("required", [])
+    if not isinstance(required, list) or not all(isinstance(each, str) for each in required):
+        raise InvalidField(f"{where}.required", "must be a list of names")
 
 
 def answer_schema(
@@ -137,7 +162,7 @@ def _matches(value: object, schema: Mapping[str, Any]) -> bool:
 
 def _is(value: object, kind: str) -> bool:
     if kind in ("integer", "number"):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         return number and (kind == "number" or value == int(value))  # type: ignore[call-overload]
     types = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
     return isinstance(value, types[kind])

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,9 @@ _READ: Final = 120
 _SIBLINGS, _EACH = 3, 2
 _LONGEST_MEDIA: Final = 5 * 2**20
 _MOST_MEDIA: Final = 8
+_SHOWN: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+"""What all providers take."""
+_MEDIA_TYPE: Final = re.compile(r"[a-z]+/[a-z0-9.+-]{1,60}")
 _FEWEST, _MOST = 3, 20
 _ORDINARY: Final = 0.2
 """A model is asked if at least so many members do not read like instructions to it."""
@@ -39,6 +43,8 @@ class Document:
     row: int
     text: str
     media: tuple[Media, ...] = ()
+    unseen: tuple[str, ...] = ()
+    """The types of media that it has and no model is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,15 @@ class Sampler:
         if centroids is None or self._layer.clusters < 2:
             return []
         nearest = [other for other in _order(_distances(centroids, centroids[cluster])).tolist() if other != cluster]
-        rows = [self._rank_members(other)[:_EACH].tolist() for other in nearest[:_SIBLINGS]]
+        rows = [self._distinct(self._rank_members(other)[: 3 * _EACH])[:_EACH] for other in nearest[:_SIBLINGS]]
         return [row for turn in range(_EACH) for own in rows for row in own[turn : turn + 1]][:most]
+
+    def _distinct(self, rows: Rows) -> list[int]:
+        """Return the first row of each text."""
+        first = dict[str, int]()
+        for row, text in zip(rows.tolist(), self._texts(rows), strict=True):
+            first.setdefault(" ".join(text.casefold().split()), row)
+        return list(first.values())
 
     def _vectors(self, rows: Rows) -> Points | None:
         return None if self._brief.points is None else self._brief.points[rows]
@@ -143,19 +156,23 @@ class Sampler:
         texts, media = self._texts(np.asarray(rows, np.int64)), self._media(rows if prefix == "d" else [])
         most = self._instructions.sample_text_length
         cut = [
-            (row, _cut(text, most), own) for row, text, own in zip(rows, texts, media or [()] * len(rows), strict=True)
+            (row, _cut(text, most), *own)
+            for row, text, own in zip(rows, texts, media or [((), ())] * len(rows), strict=True)
         ]
         kept = [each for each in cut if prefix == "d" or (each[1] and not is_instruction(each[1]))]
         return [Document(f"{prefix}{number}", *each) for number, each in enumerate(kept, 1)]
 
-    def _media(self, rows: Sequence[int]) -> list[tuple[Media, ...]]:
+    def _media(self, rows: Sequence[int]) -> list[tuple[tuple[Media, ...], tuple[str, ...]]]:
+        """Return for each row the media that are shown, and the types of those that are not."""
         if self._brief.inputs is None or not rows:
             return []
-        left, media = _MOST_MEDIA, list[tuple[Media, ...]]()
+        left, media = _MOST_MEDIA, list[tuple[tuple[Media, ...], tuple[str, ...]]]()
         for values in self._brief.inputs(list(rows)):
-            own = [each for each in values.values() if isinstance(each, Media) and len(each.data) <= _LONGEST_MEDIA]
-            media.append(tuple(own[:left]))
-            left -= len(media[-1])
+            own = [each for each in values.values() if isinstance(each, Media)]
+            shown = [each for each in own if each.media_type in _SHOWN and len(each.data) <= _LONGEST_MEDIA][:left]
+            unseen = {each.media_type for each in own if each not in shown and _MEDIA_TYPE.fullmatch(each.media_type)}
+            media.append((tuple(shown), tuple(sorted(unseen))))
+            left -= len(shown)
         return media
 
 

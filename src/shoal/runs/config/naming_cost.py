@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shoal.labeling.providers import estimate
+from shoal.labeling.providers import Connection, Estimate, estimate
 from shoal.records.clusters.cluster import Cluster
 from shoal.records.clusters.labeling import Labeling, merge_labeling, read_labeling
 from shoal.records.scope import Scope
@@ -76,15 +76,18 @@ def plan_naming(
         seconds=expected.calls * _SECONDS_A_CALL / max(connection.limits.concurrency, 1),
         longest_seconds=connection.limits.total * max(len(clusters), 1) * _BRIEFS,
         bytes=_BYTES,
-        notes=_notes(connection.name, expected.cost, budget),
+        notes=_notes(connection, expected, budget),
     )
 
 
-def _notes(model: str, cost: float | None, budget: float | None) -> list[str]:
-    if cost is None or budget is None or cost <= budget:
-        return []
+def _notes(connection: Connection, expected: Estimate, budget: float | None) -> list[str]:
+    notes = [] if expected.price_note is None else [f"The cost of {connection.name} is by its {expected.price_note}."]
+    counted = None if expected.cost is None else expected.cost * connection.margin
+    if counted is None or budget is None or counted <= budget:
+        return notes
     return [
-        f"Names by {model} would cost about ${cost:,.2f}; the run may spend ${budget:,.2f}. Clusters beyond it are "
-        "named from their documents' own words. The operator of the server can raise SHOAL_LLM_RUN_BUDGET and "
-        "SHOAL_LLM_MONTH_BUDGET."
+        *notes,
+        f"Names by {connection.name} would count about ${counted:,.2f}; the run may spend ${budget:,.2f}. Clusters "
+        "beyond it are named from their documents' own words. The operator of the server can raise "
+        "SHOAL_LLM_RUN_BUDGET and SHOAL_LLM_MONTH_BUDGET.",
     ]

@@ -35,10 +35,14 @@ class Account:
         What earlier attempts of the same run used. It counts towards the budget.
     on_usage : callable, optional
         Receives the total after each call.
+    margin : int
+        How many times the price a call counts towards the budget.
     """
 
-    def __init__(self, price: Price | None, spent: Usage, on_usage: Callable[[Usage], None] | None) -> None:
-        self._price, self._on_usage = price, on_usage
+    def __init__(
+        self, price: Price | None, spent: Usage, on_usage: Callable[[Usage], None] | None, margin: int = 1
+    ) -> None:
+        self._price, self._on_usage, self._margin = price, on_usage, margin
         self.usage = spent
         self._open: list[Reservation] = []
         self._changed, self._writing = asyncio.Event(), asyncio.Lock()
@@ -49,7 +53,7 @@ class Account:
 
     async def reserve(self, worst: Tokens, budget: Budget) -> Reservation | None:
         """Reserve the highest price of a call; wait while calls under way may leave room. None if there is none."""
-        reservation = Reservation(worst, self._price.of(worst) if self._price else 0)
+        reservation = Reservation(worst, self._margin * self._price.of(worst) if self._price else 0)
         while not self._fits(reservation, budget):
             if not self._open:
                 return None
@@ -68,7 +72,8 @@ class Account:
                 Usage(calls=1, unreported=1, unreported_picodollars=reservation.picodollars, unreported_tokens=most)
             )
         else:
-            self._book(Usage(calls=1, input_tokens=tokens.input, output_tokens=tokens.output, picodollars=price))
+            doubt = (self._margin - 1) * price
+            self._book(Usage(1, 0, tokens.input, tokens.output, price, unreported_picodollars=doubt))
         return price
 
     def release(self, reservation: Reservation) -> None:

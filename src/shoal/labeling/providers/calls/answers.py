@@ -57,7 +57,8 @@ class FileAnswers:
     def put(self, key: str, answer: str, seconds: int) -> None:
         """See `Answers`."""
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self._folder, path.parent):  # the mode is that of the last one alone
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with atomic_write(path, private=True) as file:
             file.write(json.dumps({"expires": self._clock() + seconds, "answer": answer}).encode())
 

@@ -1,17 +1,19 @@
 """Models by URI: whose, where, with which key, at what price and within which limits."""
 
+import difflib
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from shoal.errors import InvalidField
+from shoal.labeling.providers.calls.keys import Key, looks_like_key, read_key, read_server_key
 from shoal.labeling.providers.calls.limits import Limits
-from shoal.labeling.providers.calls.prices import known_price
+from shoal.labeling.providers.calls.prices import MARGIN, known_price
 from shoal.labeling.providers.calls.usage import Price
 
 __all__ = ["Connection", "Key", "Provider", "Providers"]
@@ -35,36 +37,11 @@ _PREFIXES: Final = (
 )  # fmt: skip
 _MODEL: Final = re.compile(r"[\w./:+-]{1,200}", re.ASCII)
 _LARGEST_FILE: Final = 64 * 1024
+_OUTPUT_TOKENS, _THINKING_TOKENS, _MOST_TOKENS = 600, 4000, 32_768
+_THINKING: Final = re.compile(r"(?:\S+/)?(?:o[1-9]|gpt-5|gemini-2\.5|gemini-3|deepseek-r|qwq|qwen3|gpt-oss|magistral)")
+"""Models that think before they answer, within the same limit."""
 _OWN_KEY: Final = "SHOAL_LLM_KEY"
 _MODELS: Final = "SHOAL_MODELS"
-
-
-class Key:
-    """A key that no text form shows."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str = "") -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """Return the key, for the wire."""
-        return self._text
-
-    def __bool__(self) -> bool:
-        return bool(self._text)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Key) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __repr__(self) -> str:
-        return "Key(***)" if self._text else "Key()"
-
-    def __reduce__(self) -> str:
-        raise TypeError("A key is not pickled.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +62,14 @@ class Connection:
         Empty for servers without keys.
     price : Price or None
         None if it is not known.
+    margin : int
+        How many times its price a call counts towards a budget: once for prices of the operator, twice for those of
+        Shoal's own table, which may be old.
     limits : Limits
     stream : bool
         Whether answers are asked for as a stream.
+    output_tokens : int
+        The longest answer, thoughts included, where nothing else is asked for; reserved in full for each call.
     """
 
     name: str
@@ -96,8 +78,10 @@ class Connection:
     url: str
     key: Key = field(default_factory=Key, compare=False)
     price: Price | None = None
+    margin: int = 1
     limits: Limits = field(default_factory=Limits)
     stream: bool = False
+    output_tokens: int = _OUTPUT_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +89,9 @@ class _Server:
     url: str
     key: Key
     prices: Mapping[str, Price]
+    output_tokens: int | None = None
+    missing: str = ""
+    """The variable that should hold its key and does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +107,23 @@ class Providers:
     servers: Mapping[str, _Server] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    output_tokens: int | None = None
 
     @staticmethod
     def read(environ: Mapping[str, str] = os.environ) -> "Providers":
         """Read the environment and the files that it names. Raises InvalidField for what cannot be used."""
         table = _read_table(environ.get(_MODELS))
-        _check_names(table, {"servers", "prices", "limits"}, _MODELS)
+        _check_names(table, {"servers", "prices", "limits", "output_tokens"}, _MODELS)
         return Providers(
-            keys={
-                provider: _read_key(environ, f"SHOAL_{provider.upper()}_KEY", *_KEYS[provider]) for provider in _KEYS
-            },
+            keys={provider: read_key(environ, f"SHOAL_{provider.upper()}_KEY", *_KEYS[provider]) for provider in _KEYS},
             urls={
                 provider: _check_url(name, environ.get(name) or default) for provider, (name, default) in _URLS.items()
             },
-            own_key=_read_key(environ, _OWN_KEY),
-            servers={name: _read_server(name, each) for name, each in _table(table, "servers").items()},
+            own_key=read_key(environ, _OWN_KEY),
+            servers={name: _read_server(name, each, environ) for name, each in _table(table, "servers").items()},
             prices=_read_prices(_table(table, "prices"), f"{_MODELS}: prices"),
             limits=_read_limits(_table(table, "limits")),
+            output_tokens=_read_output_tokens(table, _MODELS),
         )
 
     def available(self) -> list[str]:
@@ -161,11 +148,22 @@ class Providers:
         """
         name, colon, rest = uri.partition(":")
         model, at, url = rest.partition("@")
+        if looks_like_key(uri):
+            raise InvalidField(field, "seems to hold a key", remedy="Name a model, like openai:gpt-4o-mini.")
         if not colon or not _MODEL.fullmatch(model):
-            raise InvalidField(field, "must be PROVIDER:MODEL", value=uri, remedy="Like openai:gpt-4o-mini.")
+            provider = None if colon else _infer_provider(uri)
+            remedy = f"Like {provider}:{uri}." if provider else "Like openai:gpt-4o-mini."
+            raise InvalidField(field, "must be PROVIDER:MODEL", value=uri.partition("@")[0], remedy=remedy)
         if at:
             return self._at_url(name, model, url, field)
         return self._named(name, model, field)
+
+    def _suggest(self, name: str, model: str) -> str:
+        names = [*_PROVIDERS, *self.servers]
+        near = difflib.get_close_matches(name.lower(), names, 1, 0.6)
+        if near:
+            return f"Did you mean {near[0]}:{model}?"
+        return f"Use one of: {', '.join(names)}; or openai:{model}@URL for any server with OpenAI's wire."
 
     def resolve(self, provider: str | None, model: str | None, field: str = "llm_labeling") -> Connection:
         """Return the connection for what a request names. It may not name an address.
@@ -185,13 +183,9 @@ class Providers:
     def _named(self, name: str, model: str, field: str) -> Connection:
         """Return the connection to a model of a known provider, or of a server of the file."""
         if name in self.servers:
-            server = self.servers[name]
-            return self._connection(
-                f"{name}:{model}", "openai", model, server.url, server.key, server.prices.get(model)
-            )
+            return self._of_server(name, model, field)
         if name not in _PROVIDERS:
-            names = ", ".join([*_PROVIDERS, *self.servers])
-            raise InvalidField(field, "names an unknown provider", value=name, remedy=f"Use one of: {names}.")
+            raise InvalidField(field, "names an unknown provider", value=name, remedy=self._suggest(name, model))
         return self._of_provider(name, model, field)
 
     def _of_provider(self, name: str, model: str, field: str) -> Connection:
@@ -200,6 +194,15 @@ class Providers:
             raise InvalidField(field, f"needs a key for {name}", value=f"{name}:{model}", remedy=f"Set {variables}.")
         provider: Any = name
         return self._connection(f"{name}:{model}", provider, model, self.urls[name], self.keys[name], None)
+
+    def _of_server(self, name: str, model: str, field: str) -> Connection:
+        server = self.servers[name]
+        if server.missing:
+            remedy = f"Set {server.missing}, or take key_variable out of the file of {_MODELS}."
+            raise InvalidField(field, f"needs a key for {name}", value=f"{name}:{model}", remedy=remedy)
+        price = server.prices.get(model)
+        connection = self._connection(f"{name}:{model}", "openai", model, server.url, server.key, price)
+        return connection if server.output_tokens is None else replace(connection, output_tokens=server.output_tokens)
 
     def _at_url(self, name: str, model: str, url: str, field: str) -> Connection:
         if name != "openai":
@@ -220,25 +223,19 @@ class Providers:
             url=url,
             key=key,
             price=price or by_name or known_price(name),
+            margin=1 if price or by_name else MARGIN,
             limits=self.limits,
             stream=provider == "anthropic",
+            output_tokens=self.output_tokens or (_THINKING_TOKENS if _thinks(model) else _OUTPUT_TOKENS),
         )
+
+
+def _thinks(model: str) -> bool:
+    return _THINKING.match(model.lower()) is not None
 
 
 def _infer_provider(model: str) -> str | None:
     return next((provider for prefix, provider in _PREFIXES if model.startswith(prefix)), None)
-
-
-def _read_key(environ: Mapping[str, str], name: str, *others: str) -> Key:
-    """Read a key from the file that `NAME_FILE` names, else from a variable."""
-    path = environ.get(f"{name}_FILE")
-    if path:
-        try:
-            with Path(path).expanduser().open("rb") as file:
-                return Key(file.read(_LARGEST_FILE).decode().strip())
-        except (OSError, ValueError):
-            raise InvalidField(f"{name}_FILE", "cannot be read", value=path) from None
-    return Key(next((environ[each].strip() for each in (name, *others) if environ.get(each)), ""))
 
 
 def _check_url(field: str, url: str) -> str:
@@ -248,7 +245,8 @@ def _check_url(field: str, url: str) -> str:
     except ValueError:
         raise InvalidField(field, "must hold an http or https address", value="…") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidField(field, "must hold an http or https address", value=url)
+        shown = f"{parts.scheme}://…" if parts.username or parts.password or parts.query else url
+        raise InvalidField(field, "must hold an http or https address", value=shown, remedy="Like http://host:8080/v1.")
     if parts.username or parts.password or parts.query or parts.fragment:
         remedy = f"Set {_OWN_KEY} to the key of the server."
         raise InvalidField(field, "must hold an address without user, password, query or fragment", remedy=remedy)
@@ -282,18 +280,28 @@ def _check_names(table: Mapping[str, Any], names: set[str], where: str) -> None:
         )
 
 
-def _read_server(name: str, table: object) -> _Server:
+def _read_server(name: str, table: object, environ: Mapping[str, str]) -> _Server:
     where = f"{_MODELS}: servers.{name}"
     if not isinstance(table, Mapping) or not re.fullmatch(r"[a-z][a-z0-9_-]{0,40}", name) or name in _PROVIDERS:
         raise InvalidField(where, "must be a table under a name of its own in lower case")
-    _check_names(table, {"url", "key_file", "key_variable", "prices"}, where)
-    path, variable = table.get("key_file"), table.get("key_variable")
-    environ = {"KEY_FILE": str(path)} if path else {"KEY": os.environ.get(str(variable), "")} if variable else {}
+    _check_names(table, {"url", "key_file", "key_variable", "prices", "output_tokens"}, where)
+    variable = str(table.get("key_variable", ""))
+    key = read_server_key(where, table.get("key_file"), variable, environ)
     return _Server(
         _check_url(f"{where}.url", str(table.get("url", ""))),
-        _read_key(environ, "KEY"),
+        key,
         _read_prices(_table(table, "prices"), f"{where}.prices"),
+        _read_output_tokens(table, where),
+        missing=variable if variable and not key else "",
     )
+
+
+def _read_output_tokens(table: Mapping[str, Any], where: str) -> int | None:
+    most = table.get("output_tokens")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or not 64 <= most <= _MOST_TOKENS):
+        remedy = f"A whole number from 64 to {_MOST_TOKENS:,}."
+        raise InvalidField(f"{where}: output_tokens", "is not a number of tokens", value=most, remedy=remedy)
+    return most
 
 
 def _read_prices(table: Mapping[str, Any], where: str) -> dict[str, Price]:

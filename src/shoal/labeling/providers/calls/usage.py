@@ -45,7 +45,8 @@ class Usage:
     unreported : int
         Requests without a report of their tokens, because the answer never came or broke off.
     unreported_picodollars, unreported_tokens : int
-        What these may have taken at most. It counts towards a budget.
+        What these may have taken at most, and by how much the others may have cost more at a
+        price that was not checked. It counts towards a budget.
     """
 
     calls: int = 0
@@ -64,7 +65,7 @@ class Usage:
 
     @property
     def highest_cost(self) -> float:
-        """The cost in US dollars if every request without a report was billed in full."""
+        """The cost in US dollars if every request without a report was billed in full, and unchecked prices are low."""
         return (self.picodollars + self.unreported_picodollars) / _PICO
 
     def __add__(self, other: "Usage") -> "Usage":
