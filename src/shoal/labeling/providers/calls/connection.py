@@ -156,7 +156,7 @@ class Providers:
             raise InvalidField(field, "must be PROVIDER:MODEL", value=uri.partition("@")[0], remedy=remedy)
         if at:
             return self._at_url(name, model, url, field)
-        return self._named(name, model, field)
+        return self._connect_to(name, model, field)
 
     def _suggest(self, name: str, model: str) -> str:
         names = [*_PROVIDERS, *self.servers]
@@ -178,9 +178,9 @@ class Providers:
         if provider is None:
             names = ", ".join(self.available()) or "none is connected"
             raise InvalidField(f"{field}.provider", "is missing", remedy=f"Name the provider of {model}: {names}.")
-        return self._named(provider, model, f"{field}.provider")  # not as a URI, which may hold an address
+        return self._connect_to(provider, model, f"{field}.provider")  # not as a URI, which may hold an address
 
-    def _named(self, name: str, model: str, field: str) -> Connection:
+    def _connect_to(self, name: str, model: str, field: str) -> Connection:
         """Return the connection to a model of a known provider, or of a server of the file."""
         if name in self.servers:
             return self._of_server(name, model, field)
