@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from shoal.encoders import fit_encoder, needs_fit, open_encoder, restore_encoder
-from shoal.encoders.corpus import CorpusEncoder
+from shoal.encoders.corpus import CorpusEncoder, choose_features
+from shoal.encoders.words import split_words
 from shoal.errors import InvalidRequest
 
 SUBJECTS = {
@@ -76,3 +77,13 @@ def test_learning_can_be_stopped() -> None:
 
     with pytest.raises(InterruptedError):
         CorpusEncoder().fit(corpus("de")[0], stop)
+
+
+def test_rare_features_go_where_there_are_too_many_to_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shoal.encoders.corpus.MOST_COUNTED", 300)
+    texts = [f"common words {number * 7919:x} {number * 104729:x}" for number in range(200)]
+
+    features = choose_features(split_words(texts))
+
+    assert {"=common", "=words"} <= set(features) and len(features) <= 300
+    assert features == choose_features(split_words(texts))

@@ -1,8 +1,12 @@
 """The static encoder: the same bits for a text, whatever is beside it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
+from shoal.encoders import static
 from shoal.encoders.batches import text_batches
 from shoal.encoders.static import StaticEncoder
 from shoal.encoders.sums import LONGEST_WINDOW
@@ -88,3 +92,20 @@ def test_the_bundled_table_is_small_and_states_its_origin() -> None:
     assert BUNDLED_TABLE.stat().st_size < 10_000_000
     origin = (BUNDLED_TABLE.parent / "ORIGIN.md").read_text()
     assert "MiniLM" in origin and "Apache" in origin and (BUNDLED_TABLE.parent / "LICENSE-WordNet.txt").is_file()
+
+
+def test_distinct_words_are_summed_in_parts_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["one card and two loans", "", "rain in the mountains, rain in town", "two cards"]
+    whole = StaticEncoder().encode(texts)
+    sizes = list[int]()
+    vectors = StaticEncoder.word_vectors
+
+    def measure(self: StaticEncoder, words: Sequence[str]) -> Any:
+        sizes.append(len(words))
+        return vectors(self, words)
+
+    monkeypatch.setattr(static, "WORDS_AT_ONCE", 3)
+    monkeypatch.setattr(StaticEncoder, "word_vectors", measure)
+
+    assert StaticEncoder().encode(texts).tobytes() == whole.tobytes()
+    assert len(sizes) > 2 and max(sizes) <= 3

@@ -23,7 +23,11 @@ __all__ = ["CorpusEncoder"]
 
 MOST_TEXTS: Final = 20_000
 """Texts to learn from; of more, those whose checksums are lowest."""
-MOST_CHARACTERS: Final = 20_000_000
+MOST_CHARACTERS: Final = 5_000_000
+ENCODED_CHARACTERS: Final = 1_000_000
+"""Characters that are encoded together: each is in three runs or more."""
+MOST_COUNTED: Final = 500_000
+"""Distinct features that are counted together; the rarest go first."""
 MOST_FEATURES: Final = 30_000
 MOST_DIMENSIONS: Final = 256
 RUN_WEIGHT: Final = 0.5
@@ -111,7 +115,7 @@ class CorpusEncoder:
             raise InvalidRequest("The corpus encoder encodes nothing before it has learned: call fit(texts) first.")
         table = self.numbers * self.factors.astype(np.int32)[:, None]
         vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for rows in text_batches(texts):
+        for rows in text_batches(texts, most_characters=ENCODED_CHARACTERS):
             features, bounds = self.feature_counts(split_words(texts[rows]))
             counts = weigh(features, bounds, len(self.vocabulary))
             steps = np.rint(counts.data * STEPS).astype(np.int32)
@@ -179,9 +183,21 @@ def choose_features(words: TextWords) -> dict[str, int]:
     spread = np.bincount(pairs % (len(words.distinct) + 1), minlength=len(words.distinct))
     for word, number in zip(words.distinct, spread.tolist(), strict=True):
         counts.update(dict.fromkeys(word_features(word), number))
+        if len(counts) > MOST_COUNTED:
+            counts = drop_rarest(counts)
     shared = {feature: number for feature, number in counts.items() if number > 1} or dict(counts)
     ranked = sorted(shared, key=lambda feature: (not feature.startswith("="), -shared[feature], feature))
     return {feature: row for row, feature in enumerate(halves(ranked) or ["="])}
+
+
+def drop_rarest(counts: Counter[str]) -> Counter[str]:
+    """The counts above the lowest level that leaves at most half as many features as are counted together."""
+    levels = Counter(counts.values())
+    left, level = len(counts), 0
+    while left > MOST_COUNTED // 2:
+        level += 1
+        left -= levels[level]
+    return Counter({feature: number for feature, number in counts.items() if number > level})
 
 
 def halves(ranked: list[str]) -> list[str]:

@@ -59,6 +59,9 @@ TEXTS_A_SECOND: Final = {"static": 25_000.0, "corpus": 8_000.0, "model2vec": 10_
 MODEL_TEXTS_A_SECOND: Final = 30.0
 USUAL_CHARACTERS: Final = 100
 FIXED_BYTES: Final = 200_000_000
+LEARNED_CHARACTERS: Final = 5_000_000
+LEARNING_SECONDS, LEARNING_BYTES = 2e-5, 400
+"""For each character that a fitted encoder learns from: those of scripts without spaces, the costliest."""
 MOST_CHARACTERS: Final = 20_000_000
 """That are read at a time."""
 
@@ -156,4 +159,6 @@ def estimate_encoding(encoder: Encoder, count: int, characters: int) -> tuple[fl
     """
     kind = encoder.name.partition("@")[0].partition(":")[0]
     rate = TEXTS_A_SECOND.get(kind, MODEL_TEXTS_A_SECOND)
-    return max(count, characters / USUAL_CHARACTERS) / rate, FIXED_BYTES + 2 * min(characters, MOST_CHARACTERS)
+    learned = min(characters, LEARNED_CHARACTERS) if needs_fit(encoder) else 0
+    seconds = max(count, characters / USUAL_CHARACTERS) / rate + learned * LEARNING_SECONDS
+    return seconds, FIXED_BYTES + 2 * min(characters, MOST_CHARACTERS) + learned * LEARNING_BYTES

@@ -18,6 +18,8 @@ from shoal.encoders.words import TextWords, split_words
 __all__ = ["StaticEncoder"]
 
 MOST_WORDS_KEPT = 200_000
+WORDS_AT_ONCE = 32_768
+"""Distinct words whose vectors are in memory together."""
 
 
 class StaticEncoder:
@@ -68,7 +70,13 @@ class StaticEncoder:
 
     def sum_vectors(self, words: TextWords) -> NDArray[np.int64]:
         """The exact sum of the vectors of each text's words."""
-        return add_rows(self.word_vectors(words.distinct), words.places, words.bounds)
+        sums = np.zeros((len(words.bounds) - 1, self.dimension), np.int64)
+        for first in range(0, len(words.distinct), WORDS_AT_ONCE):
+            some = words.distinct[first : first + WORDS_AT_ONCE]
+            chosen = (words.places >= first) & (words.places < first + len(some))
+            bounds = np.concatenate([[0], np.cumsum(chosen)])[words.bounds]
+            sums += add_rows(self.word_vectors(some), words.places[chosen] - np.int32(first), bounds)
+        return sums
 
     def word_vectors(self, words: Sequence[str]) -> NDArray[np.int32]:
         """(w, d), the sum of a word's pieces."""
