@@ -181,11 +181,10 @@ def test_a_finished_run_leaves_no_stages(client: httpx.Client, services: Service
 class CountedNamer(WordNamer):
     """The real namer with a call counter: a model would charge for each call."""
 
-    def __init__(self) -> None:
-        self.briefs = 0
+    briefs = 0
 
     def name(self, brief: Brief, budget: Budget, progress: Callable[[float], None] | None = None) -> list[list[Name]]:
-        self.briefs += 1
+        type(self).briefs += 1
         return super().name(brief, budget, progress)
 
 
@@ -195,6 +194,7 @@ def test_a_run_that_crashed_after_naming_does_not_call_the_namer_again(
 ) -> None:
     put_documents(client, two_features())
     create(client, config={**TWO, "multi_feature_strategy": "independent"} if independent else {})
+    CountedNamer.briefs = 0
     services.runner.naming.words = namer = CountedNamer()
     client.post("/clusters/groups/execute").raise_for_status()
     attempt(services, Watched("publish"))

@@ -71,6 +71,15 @@ def test_several_columns_are_read_together() -> None:
     assert are_the_topics(shoal.cluster(table, text=["first", "rest"], **OPTIONS).labels)
 
 
+def test_a_list_of_names_of_files_is_files_and_not_texts(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for number, path in enumerate(paths):
+        rows = [f'{{"id": "{number}{row}", "v": [{row}, 1]}}' for row in range(4)]
+        path.write_text("\n".join(rows))
+    clustering = shoal.cluster([str(path) for path in paths], text=False)
+    assert len(clustering.ids) == 8 and clustering.encoder is None
+
+
 def test_vectors_win_over_texts_unless_an_encoder_is_named() -> None:
     crossed = np.tile(np.eye(3, dtype=np.float32), (5, 1))
     table = pd.DataFrame({"text": TEXTS, "embedding": list(crossed)})

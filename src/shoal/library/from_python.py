@@ -15,7 +15,7 @@ from shoal.engine.plan import CentroidMethod, Progress, ignore_progress
 from shoal.errors import InvalidField
 from shoal.files.ids.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
-from shoal.files.paths.addresses import Places, is_address, parse_place
+from shoal.files.paths.addresses import Places
 from shoal.labeling import Budget, Namer, document_text, read_stop_words
 from shoal.library.clustering import Clustering, Kept
 from shoal.library.from_columns import ClusterOptions, cluster_columns
@@ -31,6 +31,7 @@ from shoal.library.input.arguments import (
 )
 from shoal.library.input.conversion import to_ids, to_texts
 from shoal.library.input.frames import Frame, is_pandas, is_polars, read_frame
+from shoal.library.input.places import parse_places
 from shoal.library.input.text_data import name_texts, take_texts
 from shoal.library.namers import open_naming
 from shoal.library.output.write_back import FileRows
@@ -186,11 +187,12 @@ def cluster(
     text_columns = text if names_clusters and text is not False else None
     if data is None:
         data, text_columns = take_texts(text_columns), None
-    if vector is None or not isinstance(vector, str):
+    places = parse_places(data)
+    if places is None and (vector is None or not isinstance(vector, str)):
         data, column = name_texts(data)
         text_columns = column if text_columns is None and vector is None else text_columns
     ids = NO_COLUMN if id is False else id
-    if (places := _parse_places(data)) is not None:
+    if places is not None:
         request = replace(_build_file_request(places, vector, text_columns, ids), encoding=encoding)
     elif encoding is not None:
         raise InvalidField("encoding", "belongs to a file", value=encoding, remedy="Leave it out.")
@@ -208,15 +210,6 @@ def cluster(
     result = cluster_file(request, on_progress)
     file_rows = FileRows(result.opened, result.rows, result.total)
     return _clear_progress(replace(result.clustering, file_rows=file_rows), progress)
-
-
-def _parse_places(data: object) -> Places | None:
-    """Return the paths and addresses that `data` names; None for anything else."""
-    if isinstance(data, (str, os.PathLike)):
-        return parse_place(data)
-    if isinstance(data, (list, tuple)) and data and all(isinstance(o, os.PathLike) or is_address(o) for o in data):
-        return [parse_place(place) for place in data]
-    return None
 
 
 def _merge_aliases(

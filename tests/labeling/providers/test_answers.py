@@ -43,6 +43,15 @@ def test_answers_that_could_not_be_used_are_kept_too(tmp_path: Path) -> None:
     assert all("was not JSON" in str(name.error) for name in names[0])
 
 
+def test_a_key_that_a_server_repeats_is_not_kept(tmp_path: Path) -> None:
+    with FakeProvider(lambda asked: Reply(f'{{"label": "Key {fake.keys[-1]}"}}')) as fake:
+        names = ModelNamer(connect(fake), answers=FileAnswers(tmp_path)).name(brief_of(), FREE)
+        key = fake.keys[-1].removeprefix("Bearer ")
+    files = [file.read_text() for file in tmp_path.rglob("*.json")]
+    assert len(key) > 4 and files and "***" in files[0]
+    assert not any(key in text for text in (*files, repr(names)))
+
+
 def test_an_answer_expires_after_its_seconds(tmp_path: Path) -> None:
     now = 1000.0
     answers = FileAnswers(tmp_path, lambda: now)

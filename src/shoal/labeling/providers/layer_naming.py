@@ -15,6 +15,7 @@ from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.desk import Desk
 from shoal.labeling.providers.calls.model import Failure
 from shoal.labeling.providers.checks import Draft, Fault, check_answer
+from shoal.labeling.providers.hostile_text import is_instruction
 from shoal.labeling.providers.instructions import Instructions
 from shoal.labeling.providers.plain_text import same_label
 from shoal.labeling.providers.prompt import Kin, write_question
@@ -293,6 +294,8 @@ def _without_suspects(name: Name, sample: Sample | None, cluster: int) -> Name:
     if sample is None or not sample.vocabulary.hostile:
         return name
     keywords = tuple(each for each in name.keywords if not sample.vocabulary.suspects(each, single=False))
+    if name.summary and (is_instruction(name.summary) or sample.vocabulary.suspects(name.summary, single=False)):
+        name = replace(name, summary=None)
     if not sample.vocabulary.suspects(name.label, single=False):
         return replace(name, keywords=keywords)
     if keywords:

@@ -209,7 +209,7 @@ class Providers:
             raise InvalidField(field, "must begin with openai where it names an address", value=f"{name}:{model}@…")
         address = _check_url(field, url)
         return self._connection(
-            f"openai:{model}@{urlsplit(address).hostname}", "openai", model, address, self.own_key, None
+            f"openai:{model}@{urlsplit(address).netloc}", "openai", model, address, self.own_key, None
         )
 
     def _connection(

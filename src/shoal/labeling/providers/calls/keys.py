@@ -28,6 +28,10 @@ class Key:
         """Return the key, for the wire."""
         return self._text
 
+    def hide(self, text: str) -> str:
+        """Replace the key in a text that a server sent."""
+        return text.replace(self._text, "***") if self._text else text
+
     def __bool__(self) -> bool:
         return bool(self._text)
 

@@ -7,6 +7,7 @@ budget, and since the wire of Google has none.
 import asyncio
 import json
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.errors import InvalidField
@@ -75,7 +76,10 @@ class PydanticModel:
             raise _failure(error, exchange) from None
         finally:
             current_exchange.reset(reset)
-        return _reply(response, exchange)
+        reply = _reply(response, exchange)
+        return replace(
+            reply, text=self._connection.key.hide(reply.text)
+        )  # a server may repeat it, and answers are kept
 
     async def close(self) -> None:
         """See `LanguageModel`."""
