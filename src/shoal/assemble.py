@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from shoal.analysis.naming import choose_phrase_encoder
+from shoal.analysis.naming import open_word_namer
 from shoal.intake import FileReaders, Limits
 from shoal.jobs.limits import run_memory_mib
 from shoal.labeling import WordNamer, read_stop_words
@@ -193,4 +193,4 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
 
 def _word_namer(settings: Settings) -> WordNamer:
     stop_words = read_stop_words(settings.stop_words or None, "SHOAL_STOP_WORDS")
-    return WordNamer(stop_words=stop_words, choose_encoder=choose_phrase_encoder)
+    return open_word_namer(stop_words)

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from shoal.analysis.build import build_analysis
 from shoal.analysis.found_clusters import find_clusters
 from shoal.analysis.named_clusters import Analysis
-from shoal.analysis.naming import choose_phrase_encoder, write_briefs, write_names
+from shoal.analysis.naming import open_word_namer, write_briefs, write_names
 from shoal.analysis.ranks import rank_clusters
 from shoal.columns import Points
 from shoal.engine.plan import Plan, Progress, ignore_progress
-from shoal.labeling import Budget, Namer, WordNamer
+from shoal.labeling import Budget, Namer
 
 __all__ = ["analyse"]
 
@@ -56,6 +56,6 @@ def analyse(
         From `progress`.
     """
     clusters = find_clusters(points, texts, plan, progress, places_before, origin=origin)
-    own = namer or WordNamer(stop_words=stop_words, choose_encoder=choose_phrase_encoder)
+    own = namer or open_word_namer(stop_words)
     names = write_names(write_briefs(clusters, texts, points), own, budget or Budget(), progress)
     return build_analysis(ids, texts, clusters, rank_clusters(clusters), names)

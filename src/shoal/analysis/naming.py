@@ -11,9 +11,10 @@ from shoal.columns import NOISE, Points
 from shoal.engine.clusters.centroids import weighted_means
 from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Progress
-from shoal.labeling import Brief, Budget, Name, Namer, Partition, PhraseEncoder, main_parents
+from shoal.labeling import Brief, Budget, Name, Namer, Partition, PhraseEncoder, WordNamer, main_parents
 
-__all__ = ["LayerNames", "choose_phrase_encoder", "name_groups", "names_of_layers", "write_briefs", "write_names"]
+__all__ = ["LayerNames", "choose_phrase_encoder", "name_groups", "names_of_layers", "open_word_namer"]
+__all__ += ["write_briefs", "write_names"]
 
 LayerNames = Sequence[Sequence[Name]]
 """For each layer of a brief the names of its clusters."""
@@ -42,6 +43,12 @@ def choose_phrase_encoder(texts: Sequence[str]) -> PhraseEncoder | None:
 
     choice = choose_encoder(texts)
     return open_encoder(choice.uri) if choice.uri == "static" else None
+
+
+def open_word_namer(stop_words: frozenset[str] = frozenset()) -> WordNamer:
+    """Return the namer of every place that names without a model, or where a model fails: the same clusters have the
+    same names in the library, on the command line and on a server. `stop_words` (case-folded) are in no name."""
+    return WordNamer(stop_words=stop_words, choose_encoder=choose_phrase_encoder)
 
 
 def write_names(briefs: Sequence[Brief], namer: Namer, budget: Budget, progress: Progress) -> list[LayerNames]:

@@ -46,10 +46,13 @@ _FORWARDED = re.compile(
     r"|(?:from|von|de|da|van): [^\n]{0,300}\n(?:sent|date|gesendet|datum|envoyé|enviado|inviato|verzonden): )"
 )
 _SIGNATURE = re.compile(r"\n-- ?\n")
-_ADDRESS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|[\w.+-]+@[\w-]+\.[\w.-]+|&#?\w{2,8};")
+_ADDRESS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]+|&#?\w{2,8};")
 _PATH = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[\\/]|~?/|\.{1,2}[\\/])(?:[\w.@-]+[\\/])+[\w.@-]*")
 _HINT_OF_PATH = re.compile(r"[\\/][\w.@-]+[\\/]")
-_IDENTIFIER = re.compile(r"(?a)\b(?![A-Za-z]+-?\d{1,2}\b)(?=[\w-]*\d)(?:[\w-]{6,}|[A-Za-z_][\w-]*\d{3,}[\w-]*)(?!\w)")
+_RUN = re.compile(r"(?a)(?<![\w-])[A-Za-z_-]*\d[\w-]*")
+"""Letters, digits and hyphens in a row, with a digit: tried from its beginning alone, or time grows as its square."""
+_IDENTIFIER = re.compile(r"(?a)\b(?![A-Za-z]+-?\d{1,2}\b)(?:[\w-]{6,}|[A-Za-z_][\w-]*\d{3,}[\w-]*)(?!\w)")
+"""In such a run."""
 _HINT_OF_ADDRESS, _DIGIT = re.compile(r"://|@|(?i:www)\.|&"), re.compile(r"(?a)\d")
 _INLINE = re.compile(
     r"(?i)</?(?:a|abbr|b|bdi|bdo|big|cite|em|font|i|ins|kbd|mark|q|s|small|span|strong|sub|sup|u|wbr)(?:\s[^<>]{0,500})?>"
@@ -59,8 +62,8 @@ _WRAPPED = 40
 _HINT_OF_LINES = re.compile(r"[\n\r\t\v\f\x1c-\x1e\x85\u2028\u2029]")
 _HINT_OF_MARKDOWN = re.compile(r"[*_`#\[~]|--")
 _LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\([^()\s]{0,500}\)")
-_EMPHASIS = re.compile(r"(?:\*\*?|__|~~|`+)(?=\w)|(?<=\w)(?:\*\*?|__|~~|`+)")
-_HASH = re.compile(r"(?<!\w)#+(?=\s|\w)|--+|(?<!\w)_{2,}(?!\w)")
+_EMPHASIS = re.compile(r"(?:\*\*?|__|~~|(?<!`)`+)(?=\w)|(?<=\w)(?:\*\*?|__|~~|`+)")
+_HASH = re.compile(r"(?<![\w#])#+(?=\s|\w)|--+|(?<!\w)_{2,}(?!\w)")
 _ABBREVIATION = re.compile(
     r"(?i)\b((?:[^\W\d_]\.){1,4}[^\W\d_])\.(?=\s+\S)"  # U.S., e.g., z.B.
     r"|(?<![^\s(])((?:Dr|Mr|Mrs|Ms|Prof|St|Mt|Ft|Sgt|Sr|Jr|Sra|Mme|Mlle|vs|approx|incl|excl|resp|inkl|exkl|bzw|ca|evtl|ggf|"
@@ -157,12 +160,17 @@ def _plain(text: str, codes: frozenset[str]) -> str:
     if _HINT_OF_MARKDOWN.search(text):
         text = _HASH.sub(" . ", _EMPHASIS.sub("", _LINK.sub(r"\1 . ", text)))
     if _DIGIT.search(text):
-        text = _QUANTITY.sub(
-            "", _IDENTIFIER.sub(lambda match: match[0] if match[0].casefold() in codes else " . ", text)
-        )
+        text = _QUANTITY.sub("", _RUN.sub(lambda match: _drop_identifier(match[0], codes), text))
     if "." in text:
         text = _ABBREVIATION.sub(lambda match: match[1] or match[2] or match[3], text)
     return text
+
+
+def _drop_identifier(run: str, codes: frozenset[str]) -> str:
+    match = _IDENTIFIER.search(run)
+    if match is None or not _DIGIT.search(match[0]) or match[0].casefold() in codes:
+        return run
+    return f"{run[: match.start()]} . "
 
 
 def _in_lines(text: str) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from shoal.analysis.naming import open_word_namer
 from shoal.columns import Points
 from shoal.engine.algorithms import Fit, find_algorithm
 from shoal.engine.algorithms.base import check_seed
@@ -21,7 +22,7 @@ from shoal.engine.parallel import one_blas_thread
 from shoal.engine.plan import MAX_SEED, ignore_progress
 from shoal.engine.rows.geometry import check_points, unit_rows
 from shoal.errors import InvalidField
-from shoal.labeling import Name, name_clusters, read_stop_words
+from shoal.labeling import Brief, Budget, Name, Partition, read_stop_words
 from shoal.library.input.arguments import series_to_frame, split_vectors
 from shoal.library.input.conversion import to_texts
 from shoal.precision import Split, center_on_mean, is_rest_significant, split_float32
@@ -87,7 +88,7 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 points, params, seed=self._draw_seed(), threads=self._thread_count(), progress=ignore_progress
             )
         self._store_fit(points, result)
-        self._name_clusters(texts, stop_words)
+        self._name_clusters(points, texts, stop_words)
         return self
 
     def fit_predict(self, X: object, y: object = None, *, text: Iterable[object] | None = None) -> Integers:  # noqa: N803
@@ -185,14 +186,13 @@ class Clusterer(ClusterMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         means = cluster_means(points, labels, clusters)
         self.cluster_centers_ = means.astype(np.float32) if self._origin is None else means + self._origin
 
-    def _name_clusters(self, texts: list[str] | None, stop_words: frozenset[str]) -> None:
+    def _name_clusters(self, points: Points, texts: list[str] | None, stop_words: frozenset[str]) -> None:
         clusters = len(self.cluster_centers_)
         names = [Name(f"Cluster {number}", ()) for number in range(clusters)]
         if texts is not None:
             centers = self.cluster_centers_.astype(np.float32)
-            names = name_clusters(
-                texts, self.labels_.astype(np.int32), clusters, centroids=centers, stop_words=stop_words
-            )
+            layer = Partition(self.labels_.astype(np.int32), clusters, centers)
+            names = open_word_namer(stop_words).name(Brief(texts, [layer], points=points), Budget())[0]
         self.cluster_names_ = [name.label for name in names]
         self.cluster_keywords_ = [name.keywords for name in names]
 

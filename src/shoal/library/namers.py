@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shoal.analysis.naming import choose_phrase_encoder
+from shoal.analysis.naming import choose_phrase_encoder, open_word_namer
 from shoal.errors import InvalidField
-from shoal.labeling import Budget, Namer, WordNamer
+from shoal.labeling import Budget, Namer
 from shoal.quantities import plural
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def open_naming(
         return Naming()
     if not isinstance(namer, str):
         return Naming(namer, _parse_budget(budget, names[1]))
-    words = WordNamer(stop_words, choose_encoder=choose_phrase_encoder)
+    words = open_word_namer(stop_words)
     opened = _open_model(namer, names[0], words, environ)
     if budget is not None and not isinstance(budget, Budget) and opened.connection.price is None:
         remedy = (

@@ -152,12 +152,12 @@ class GroupNaming:
 def briefs_of(groups: Groups, source: RunInput, cluster: Cluster | None = None) -> list[list[Brief]]:
     """Write the briefs for each clustering of a run, for a namer that reads texts and vectors alone.
 
-    There are none for groups named by their values, or named as in an earlier run. Without the `cluster`, or with
-    several features, there are no vectors: these would have to be copied.
+    There are none for groups named by their values, or named as in an earlier run. Without the `cluster` there are no
+    vectors.
     """
     briefs = list[list[Brief]]()
     for each in groups.clusterings(source):
-        points = _points(each, cluster) if cluster is not None and len(each.source.blocks) == 1 else None
+        points = _points(each, cluster) if cluster is not None else None
         briefs.append(write_briefs(each.found, each.source.texts, points))
     return briefs
 

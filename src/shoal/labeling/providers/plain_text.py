@@ -5,13 +5,20 @@ import re
 import unicodedata
 from typing import Final
 
+from shoal.labeling import examples
+
 __all__ = ["capitalize", "plain", "same_label", "words_of"]
 
+_LONGEST: Final = 20_000
 _LINK: Final = re.compile(r"!?\[([^\[\]]{0,300})\]\([^()]{0,1000}\)")
-_TAG: Final = re.compile(r"(?s)<(script|style)\b.{0,5000}?</\1\s{0,9}>|<!--.{0,5000}?-->|</?[a-zA-Z!?][^<>]{0,1000}>")
+_TAG: Final = re.compile(
+    r"(?s)<(script|style)\b(?:(?!<(?:script|style)\b).){0,5000}?</\1\s{0,9}>|<!--(?:(?!<!--).){0,5000}?-->"
+    r"|</?[a-zA-Z!?][^<>]{0,1000}>"
+)
+"""No part of a text is read by several attempts, or the time would grow as its square."""
 _ADDRESS: Final = re.compile(
     r"(?i)\b[a-z][a-z0-9+.-]{1,15}:/{1,3}\S+|\b(?:javascript|data|vbscript|mailto|tel):\S+|\bwww\.\S+"
-    r"|[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]+|\b[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*\.(?:com|net|org|io|ru|cn|info|biz|xyz|"
+    r"|[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]+|\b[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,8}\.(?:com|net|org|io|ru|cn|info|biz|xyz|"
     r"top|site|online|dev|app|co|me|ly|test|example|invalid)\b(?:/\S*)?|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?(?:/\S*)?"
 )
 _MARKDOWN: Final = re.compile(r"(?m)^\s{0,3}(?:#{1,6}|>|[-*+]|\d{1,3}\.)\s+|\*+|`+|~~+|(?<!\w)_+|_+(?!\w)|\|")
@@ -25,8 +32,8 @@ _UNSPACED: Final = re.compile(
 
 
 def plain(text: str) -> str:
-    """Return one line of plain text."""
-    text = unicodedata.normalize("NFC", html.unescape(text))
+    """Return one line of plain text, of a long text its first 20,000 characters."""
+    text = unicodedata.normalize("NFC", html.unescape(text[:_LONGEST]))
     text = "".join(_safe(character, position, text) for position, character in enumerate(text))
     for _ in range(2):  # what is removed may leave a tag or an address behind
         text = _ADDRESS.sub(" ", _TAG.sub(" ", _LINK.sub(r"\1", text)))
@@ -51,7 +58,7 @@ def _safe(character: str, position: int, text: str) -> str:
 def capitalize(label: str) -> str:
     """Return a label without quotes and full stop, with a capital at its start."""
     label = label.strip(" \t\"'“”‘’«»„`.,;:!-–—")
-    return label[:1].upper() + label[1:] if label[:2].islower() or len(label) == 1 else label
+    return examples.capitalize(label)
 
 
 def words_of(text: str) -> list[str]:
