@@ -17,7 +17,7 @@ TEXTS = [form.format(place) for form in FORMS for place in PLACES]
 
 
 def test_one_place_alone_decides_how_words_name_clusters() -> None:
-    """But for the default of a `ModelNamer` that somebody builds by hand."""
+    """But for the default of a `ModelNamer` that has no fallback."""
     places = {
         path.relative_to(SOURCE).as_posix()
         for path in SOURCE.rglob("*.py")
@@ -35,9 +35,9 @@ def test_one_place_alone_decides_how_words_name_clusters() -> None:
 def test_an_estimator_names_with_the_vectors_and_the_bundled_encoder() -> None:
     points = StaticEncoder().encode(TEXTS)
 
-    fitted = shoal.KMeans(3, random_state=0).fit(points, texts=TEXTS)
+    estimator = shoal.KMeans(3, random_state=0).fit(points, text=TEXTS)
 
-    layer = Partition(fitted.labels_.astype(np.int32), 3, fitted.cluster_centers_.astype(np.float32))
+    layer = Partition(estimator.labels_.astype(np.int32), 3, estimator.cluster_centers_.astype(np.float32))
     names = open_word_namer().name(Brief(TEXTS, [layer], points=points), Budget())[0]
-    assert fitted.cluster_names_ == [name.label for name in names]
-    assert [list(name) for name in fitted.cluster_keywords_] == [list(name.keywords) for name in names]
+    assert estimator.cluster_names_ == [name.label for name in names]
+    assert [list(name) for name in estimator.cluster_keywords_] == [list(name.keywords) for name in names]

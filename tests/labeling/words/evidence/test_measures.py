@@ -9,7 +9,7 @@ from shoal.encoders.static import StaticEncoder
 from shoal.labeling import Brief, Budget, Name, Partition, WordNamer
 from shoal.labeling.words.candidates import find_candidates
 from shoal.labeling.words.evidence.contrast import Evidence
-from shoal.labeling.words.evidence.measures import _first_of_cells
+from shoal.labeling.words.evidence.measures import _take_of_cells
 from shoal.labeling.words.evidence.overlap import Overlap, find_overlap
 from shoal.labeling.words.namer import name_clusters
 from shoal.labeling.words.phrases import count_phrases
@@ -124,7 +124,7 @@ def test_a_coarse_name_is_measured_on_documents_of_all_its_parts() -> None:
     """The first fifty rows of the cluster are of its first part alone."""
     rows, cells = np.arange(300), np.repeat(np.array([0, 1], np.int32), [200, 100])
 
-    chosen = _first_of_cells(rows, cells)
+    chosen = _take_of_cells(rows, cells)
 
     assert len(chosen) == 50
     assert np.bincount(cells[chosen]).tolist() in ([33, 17], [34, 16])

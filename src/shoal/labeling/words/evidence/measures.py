@@ -115,10 +115,10 @@ def _documents(
     sealed, others = _groups(held_out, clusters), _groups(counted, clusters)
     enough = [len(own) >= _FEWEST for own in sealed]
     rows = [own if apart else rest for own, rest, apart in zip(sealed, others, enough, strict=True)]
-    return [_first_of_cells(own, cells) for own in rows], enough
+    return [_take_of_cells(own, cells) for own in rows], enough
 
 
-def _first_of_cells(rows: NDArray[np.int64], cells: Labels) -> NDArray[np.int64]:
+def _take_of_cells(rows: NDArray[np.int64], cells: Labels) -> NDArray[np.int64]:
     """Return at most fifty rows, of each cell its share, in the order of the rows, which is that of their digests."""
     if len(rows) <= _MOST:
         return rows
