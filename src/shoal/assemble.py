@@ -14,6 +14,7 @@ from shoal.runs.config.planning import Planning
 from shoal.runs.encoders import PermittedEncoders
 from shoal.runs.encoding import RunEncoding
 from shoal.runs.enrichment import Enrichment
+from shoal.runs.facets import FacetFeatures
 from shoal.runs.generations import Generations
 from shoal.runs.intents import EnrichmentIntents
 from shoal.runs.models.answers import AnswerStore
@@ -95,9 +96,12 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
     stores = stores or open_stores(settings, lambda metadata: RetentionClock(metadata, now)() - REPLY_LIFETIME)
     metadata, documents_store = stores.metadata, stores.documents
     artifacts, checkpoints = stores.artifacts, stores.checkpoints
-    removals = Removals(metadata, documents_store, artifacts, checkpoints, now, lambda: stores.exclusively("removals"))
-    namespaces = Namespaces(metadata, documents_store, removals, now, settings.max_dimension)
     retention = RetentionClock(metadata, now)
+    answers = AnswerStore(metadata, now, retention)
+    removals = Removals(
+        metadata, documents_store, artifacts, checkpoints, now, lambda: stores.exclusively("removals"), answers
+    )
+    namespaces = Namespaces(metadata, documents_store, removals, now, settings.max_dimension)
     audit = Audit(metadata, now, retention, days=settings.audit_days, rows=settings.audit_rows)
     buckets = Buckets(metadata, now)
     states = RunStates(metadata, now, max_queued=settings.max_queued_runs)
@@ -118,7 +122,6 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
     keys = Keys(metadata, namespaces, audit, now)
     models = ConnectedModels.read(settings)
     spendings = Spendings(metadata, now, settings.llm_month_budget)
-    answers = AnswerStore(metadata, now, retention)
     planning = Planning(
         metadata,
         documents_store,
@@ -172,6 +175,7 @@ def assemble(settings: Settings, now: Callable[[], datetime] = utc_now, stores: 
             now,
             GroupNaming(_word_namer(settings), models, metadata, documents_store, answers, spendings),
             RunEncoding(documents_store, encoders, now),
+            FacetFeatures(models, metadata, answers, spendings, encoders),
             threads=settings.threads,
             worth_seconds=settings.checkpoint_seconds,
         ),

@@ -16,6 +16,7 @@ from shoal.records.collection import Collection, CollectionSource
 from shoal.records.scope import Scope
 from shoal.runs.config.planning import Planning
 from shoal.runs.encoders import PermittedEncoders
+from shoal.runs.models.answers import AnswerStore
 from shoal.runs.models.connected import ConnectedModels
 from shoal.runs.models.spending import Spendings
 from shoal.runs.states import RunStates
@@ -52,7 +53,13 @@ class Simulation:
             encoders=PermittedEncoders(),
         )
         removals = Removals(
-            store, documents, artifacts.as_store(), Checkpoints().as_store(), clock.now, contextlib.nullcontext
+            store,
+            documents,
+            artifacts.as_store(),
+            Checkpoints().as_store(),
+            clock.now,
+            contextlib.nullcontext,
+            AnswerStore(store, clock.now),
         )
         clusters = Clusters(store, documents, states, removals, planning, clock.now)
         self.shared = SharedState(rng, clock, store, artifacts, states, clusters)

@@ -53,6 +53,12 @@ class RunInput:
     """The fingerprint of the vectors, see `Matrix`."""
     encoders: Mapping[str, str] = field(default_factory=dict)
     """What made the vectors of each encoded feature, with its version."""
+    derived: Sequence[str] = ()
+    """Those of the features, or parts, that were derived by a language model; no stored vector has their name."""
+    named_by_answers: bool = False
+    """Whether the texts are the answers of the model."""
+    facet_errors: Sequence[str] = ()
+    """Why documents lack an answer, in the form of `llm_labeling_errors`."""
 
     def digest(self) -> Any:
         """Return a JSON digest of the input; equal digests give equal groups."""

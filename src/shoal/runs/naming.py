@@ -16,6 +16,7 @@ from shoal.records.collection import Collection
 from shoal.records.runs.execution import Execution
 from shoal.records.scope import Scope
 from shoal.runs.config.naming_cost import labeling_of
+from shoal.runs.grouping.feature_space import weigh_features
 from shoal.runs.grouping.groups import Clustering, Groups
 from shoal.runs.identity.identify import Identity
 from shoal.runs.input import RunInput
@@ -140,7 +141,8 @@ class GroupNaming:
         self, work: NamedRun, clustering: Clustering, settled: Sequence[Mapping[int, str]], labeling: Labeling
     ) -> list[Brief]:
         """Write the briefs of one clustering with what a model is shown."""
-        mappings = [] if labeling.labeling_inputs is None else labeling.labeling_inputs.input_mappings
+        own = clustering.source.named_by_answers or labeling.labeling_inputs is None
+        mappings = [] if own or labeling.labeling_inputs is None else labeling.labeling_inputs.input_mappings
         keys = {source.collection_id: source.storage_key for source in work.sources}
         inputs = input_reader(self._documents, work.scope, keys, clustering.source, mappings)
         points = _points(clustering, work.cluster)
@@ -194,7 +196,8 @@ def _points(clustering: Clustering, cluster: Cluster) -> Points | None:
         return None
     if len(blocks) == 1:
         return next(iter(blocks.values()))
-    weights = cluster.feature_weights or dict.fromkeys(blocks, 1 / len(blocks))
     if cluster.multi_feature_strategy == "weighted":
         return None
-    return concatenate_features(blocks, weights, normalize=bool(cluster.normalize_features))
+    return concatenate_features(
+        blocks, weigh_features(cluster, clustering.source), normalize=bool(cluster.normalize_features)
+    )

@@ -106,7 +106,7 @@ def run_result(
             *(*source.warnings, *groups.warnings, *lasting.warnings),
             *(*naming_warnings, *run.warnings),
         ],
-        llm_labeling_errors=labeling_errors(run, groups),
+        llm_labeling_errors=[*source.facet_errors, *labeling_errors(run, groups)],
         next_numbers=lasting.next_numbers,
         resumed_stages=resumed,
     )
@@ -163,6 +163,6 @@ def cluster_result(
         hierarchy_detected=bool(nested),
         hierarchy_relationships=groups.relationships or None,
         child_cluster_ids=list(dict.fromkeys(link["child_cluster_id"] for link in nested)) or None,
-        llm_labeling_errors=labeling_errors(run, groups) or None,
+        llm_labeling_errors=[*source.facet_errors, *labeling_errors(run, groups)] or None,
         source_bucket_ids=list(dict.fromkeys(b for collection in sources for b in collection.source.buckets())),
     )

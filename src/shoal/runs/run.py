@@ -22,6 +22,7 @@ from shoal.repositories.repository import Repository
 from shoal.runs.config.cluster_config import feature_name
 from shoal.runs.encoding import RunEncoding
 from shoal.runs.enrichment import Enrichment
+from shoal.runs.facets import FacetFeatures
 from shoal.runs.generations import Generations, generation_of
 from shoal.runs.grouping.assigned_groups import AssignedGroups, Earlier, group_assigned
 from shoal.runs.grouping.earlier_map import with_places
@@ -85,6 +86,7 @@ class Runner:
         now: Callable[[], datetime],
         naming: GroupNaming,
         encoding: RunEncoding,
+        facets: FacetFeatures,
         *,
         threads: int = 0,
         worth_seconds: float = 1.0,
@@ -92,7 +94,7 @@ class Runner:
         self._documents, self._artifacts, self._states, self._now = documents, artifacts, states, now
         self._checkpoints, self._worth = checkpoints, worth_seconds
         self.naming = naming
-        self._encoding = encoding
+        self._encoding, self._facets = encoding, facets
         self._enrichment, self._relabelings = enrichment, relabelings
         self._generations, self._threads = generations, threads
         self._collections = Repository(
@@ -149,6 +151,8 @@ class Runner:
             versions = self._encoding.find_versions(work.scope, work.sources, self._features(work))
             self._check_comparable(work, versions)
             source = replace(source, warnings=[*notes, *source.warnings], encoders=versions)
+            asked = self._facets.add(work.scope, work.run, work.cluster, work.sources, source, progress)
+            source, work = asked.source, replace(work, run=work.run.with_changes(llm_usage=asked.usage))
             if work.keeps_map:
                 source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
             hit("run.loaded")

@@ -25,6 +25,7 @@ from shoal.records.task import Task
 from shoal.repositories.repository import Repository, RepositoryReads
 from shoal.runs.config.cluster_config import check_config, check_mappings
 from shoal.runs.config.engine_plan import documents_of
+from shoal.runs.config.facet_config import OF_FACETS, check_facets
 from shoal.runs.config.planning import Planning
 from shoal.runs.config.shared_fields import find_shared_fields
 from shoal.runs.config.text_fields import check_text_fields, inputs_of, resolve_text_fields
@@ -94,7 +95,9 @@ class Clusters:
             raise InvalidField("collection_ids", "is required: name at least one collection")
         by_ref = {ref: self._collections.get(scope, ref) for ref in body.collection_ids}
         sources = list(by_ref.values())
-        config = check_config(body, self._documents.vector_dimensions(scope))
+        dimensions = self._documents.vector_dimensions(scope)
+        config = check_config(body, dimensions)
+        check_facets(body.facets, dimensions, config.fields)
         parse_filter(body.filters)
         enrichment = check_mappings(body)
         enrich = bool(body.enrich_source_collection or (body.vector_config and body.vector_config.enrich_source))
@@ -124,6 +127,7 @@ class Clusters:
             enrich_source=enrich,
             source_enrichment_config=enrichment,
             llm_labeling=labeling,
+            facets=body.facets,
             text_fields=body.text_fields,
             created_at=now,
             updated_at=now,
@@ -182,6 +186,10 @@ class Clusters:
             parse_filter(sent["filters"])
         if body.llm_labeling is not None:
             sent["llm_labeling"] = body.llm_labeling.readable_by_sdk()
+        if body.facets:
+            config = self.get(scope, ref).model_dump(include=OF_FACETS)
+            check_facets(body.facets, self._documents.vector_dimensions(scope), config)
+            sent["facets"] = body.facets
         sent["warnings"] = warn_about_patch(body)
         inputs = inputs_of(sent.get("llm_labeling"))
         if body.text_fields or inputs:
@@ -229,7 +237,7 @@ class Clusters:
         Raises NotFound, InvalidField, also where nothing can be clustered or it would not fit.
         """
         cluster = self.get(scope, ref)
-        request = build_request(cluster, body)
+        request = self._build_request(scope, cluster, body)
         keys, own = self._source_keys(scope, cluster), request.get("text_fields") or ()
         field_warnings = check_text_fields(self._documents, scope, keys, own, resolve_text_fields(cluster, request))
         active = _active_run(self._states.executions, scope, cluster.cluster_id)
@@ -274,7 +282,14 @@ class Clusters:
     def plan(self, scope: Scope, ref: str, body: ExecuteCluster) -> RunPlan:
         """Estimate the cost of a run; nothing is queued. Raises NotFound, InvalidField."""
         cluster = self.get(scope, ref)
-        return self._plan(scope, cluster, build_request(cluster, body))
+        return self._plan(scope, cluster, self._build_request(scope, cluster, body))
+
+    def _build_request(self, scope: Scope, cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
+        """Build the request of a run. Raises InvalidField."""
+        visible = cluster.current_run_id
+        before = None if visible is None else self._states.executions.find_one(scope, visible)
+        check_facets(body.facets, self._documents.vector_dimensions(scope), cluster.model_dump(include=OF_FACETS))
+        return build_request(cluster, body, {} if before is None else before.request)
 
     def _plan(self, scope: Scope, cluster: Cluster, request: dict[str, Any]) -> RunPlan:
         return self._planning.plan(scope, cluster, request, documents_of(cluster, request))

@@ -19,6 +19,7 @@ from shoal.records.removal import Removal
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.runs.intents import EnrichmentIntents
+from shoal.runs.models.answers import AnswerStore
 from shoal.storage.protocols.artifacts import ArtifactStore
 from shoal.storage.protocols.checkpoints import CheckpointStore
 from shoal.storage.protocols.documents import DocumentStore
@@ -41,9 +42,10 @@ class Removals:
         checkpoints: CheckpointStore,
         now: Callable[[], datetime],
         alone: Callable[[], AbstractContextManager[None]],
+        answers: AnswerStore,
     ) -> None:
         self._store, self._documents, self._now, self._alone = store, documents, now, alone
-        self._artifacts, self._checkpoints = artifacts, checkpoints
+        self._artifacts, self._checkpoints, self._answers = artifacts, checkpoints, answers
         self._intents = EnrichmentIntents(store, now)
         self._records = Repository(store, "removal", Removal, id_field="removal_id")
 
@@ -136,6 +138,8 @@ class Removals:
                 hit("remove.results")
             self._documents.forget_results(within, removal.cluster_id)
             self._intents.forget_cluster(within, removal.cluster_id)
+            while self._answers.drop_of(within, removal.cluster_id):
+                pass
         self._note_cleared(scope, removal)
 
     def _clear_namespace(self, within: Scope) -> None:

@@ -21,6 +21,7 @@ STAGES: Final[Mapping[str, str]] = {
     "read": "Reading the file",
     "filter": "Choosing documents",
     "encode": "Encoding the texts",
+    "facets": "Asking about the documents",
     "choose_k": "Choosing the number of clusters",
     "load": "Loading the vectors",
     "cluster": "Finding clusters",

@@ -9,7 +9,7 @@ from shoal.labeling.providers.calls.prices import price_note
 from shoal.labeling.providers.calls.usage import Tokens
 from shoal.labeling.providers.instructions import Instructions
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "estimate", "likely_thoughts"]
 
 _RULES, _ANSWER, _LABEL_ONLY = 650, 120, 40
 _CHARACTERS: Final = 4
@@ -32,6 +32,18 @@ class Estimate:
     cost: float | None
     price_note: str | None = None
     """How far the price can be relied on; None for a price that the operator set."""
+
+    @staticmethod
+    def of(connection: Connection, calls: int, tokens: Tokens) -> "Estimate":
+        """Price these tokens."""
+        cost = None if connection.price is None else connection.price.of(tokens) / _PICO
+        note = price_note() if connection.price is not None and connection.margin > 1 else None
+        return Estimate(calls, tokens.input, tokens.output, cost, note)
+
+
+def likely_thoughts(connection: Connection) -> int:
+    """Return the tokens that a model is likely to think with before an answer."""
+    return max(connection.output_tokens - _PLAIN_ANSWER, 0) // 4
 
 
 def estimate(
@@ -58,8 +70,7 @@ def estimate(
     own = (len(instructions.context) + len(instructions.prompt)) / _CHARACTERS
     own += sum(len(label) + len(each) + 4 for label, each in instructions.candidates.items()) / _CHARACTERS
     answer = _ANSWER if instructions.include_summary or instructions.include_keywords else _LABEL_ONLY
-    thoughts = max(connection.output_tokens - _PLAIN_ANSWER, 0) // 4
-    tokens = Tokens(round(calls * (_RULES + shown + own + media * _OF_MEDIA)), calls * (answer + thoughts))
-    cost = None if connection.price is None else connection.price.of(tokens) / _PICO
-    note = price_note() if connection.price is not None and connection.margin > 1 else None
-    return Estimate(calls, tokens.input, tokens.output, cost, note)
+    tokens = Tokens(
+        round(calls * (_RULES + shown + own + media * _OF_MEDIA)), calls * (answer + likely_thoughts(connection))
+    )
+    return Estimate.of(connection, calls, tokens)

@@ -17,12 +17,13 @@ from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.desk import Desk
 from shoal.labeling.providers.calls.model import Failure, LanguageModel, Question
 from shoal.labeling.providers.calls.own_loop import run_in_own_loop
-from shoal.labeling.providers.calls.usage import Usage
+from shoal.labeling.providers.calls.usage import Tokens, Usage
+from shoal.labeling.providers.estimate import Estimate, likely_thoughts
 from shoal.labeling.providers.hostile_text import is_instruction
 from shoal.labeling.providers.model_namer import open_model
 from shoal.labeling.providers.plain_text import plain
 
-__all__ = ["Derived", "FacetWriter"]
+__all__ = ["NO_ANSWER", "Derived", "FacetWriter", "estimate_facet"]
 
 _log: Final = logging.getLogger("shoal.naming")
 _HEAD, _TAIL = 4_000, 2_000
@@ -31,8 +32,12 @@ _MOST: Final = 300
 _OUTPUT_TOKENS: Final = 150
 _PLAIN_ANSWER: Final = 600
 """Of a model that does not think first."""
+_ANSWER_TOKENS, _CHARACTERS = 30, 4
+"""Of a usual answer; characters of a token."""
 _LONGEST_QUESTION: Final = 500
 _NOTHING: Final = Usage()
+NO_ANSWER: Final = "The document does not answer the question."
+"""The one reason that is no failure."""
 _RULES: Final = """You answer one question about one document, for a list that people read: {question}
 Answer with one plain sentence or phrase of at most 40 words, in the language of the document, without quotes, \
 addresses or markup, and without names of people. Say only what the document says. Keep negations.
@@ -85,7 +90,9 @@ class FacetWriter:
     context : str
         About the data, by their owner. Trusted.
     seconds : int
-        How long answers are kept.
+        How long answers are kept; 0 keeps them for this run only.
+    run : str
+        The run, for answers that are kept for it only; empty keeps none of these.
     spent : Usage
         What earlier attempts used.
     on_usage : callable, optional
@@ -107,6 +114,7 @@ class FacetWriter:
         *,
         context: str = "",
         seconds: int = 2_592_000,
+        run: str = "",
         spent: Usage = _NOTHING,
         on_usage: Callable[[Usage], None] | None = None,
         open_model: Callable[[Connection], LanguageModel] = open_model,
@@ -114,9 +122,14 @@ class FacetWriter:
         if not 0 < len(question.strip()) <= _LONGEST_QUESTION:
             raise InvalidField("question", f"must have 1 to {_LONGEST_QUESTION} characters", value=question[:80])
         self._connection, self._question, self._context = connection, question.strip(), context
-        self._answers, self._seconds, self._open_model = answers, seconds, open_model
+        self._answers, self._seconds, self._run, self._open_model = answers, seconds, run, open_model
         self._account = Account(connection.price, spent, on_usage, connection.margin)
         self._done = 0
+
+    @property
+    def usage(self) -> Usage:
+        """What was used so far, `spent` included."""
+        return self._account.usage
 
     def write(self, texts: Sequence[str], budget: Budget, progress: Progress | None = None) -> Derived:
         """Derive the texts. Raises only what `progress` raises, which stops the calls."""
@@ -144,7 +157,9 @@ class FacetWriter:
         except InvalidField as error:
             return [("", error.message)] * len(texts)
         limits = self._connection.limits
-        desk = Desk(model, self._connection.name, limits, self._account, budget, self._answers, self._seconds)
+        desk = Desk(
+            model, self._connection.name, limits, self._account, budget, self._answers, self._seconds, self._run
+        )
         answers: list[tuple[str, str]] = [("", "")] * len(texts)
         numbers = iter(range(len(texts)))  # shared, so that only as many questions exist as calls at once
         try:
@@ -184,6 +199,22 @@ class FacetWriter:
         return Question(rules, [f"BEGIN {mark}\n{quoted}\nEND {mark}"], _SCHEMA, most, {"temperature": 0.0})
 
 
+def estimate_facet(connection: Connection, question: str, documents: int, length: float) -> Estimate:
+    """Estimate what one question about each document takes, all texts different.
+
+    Parameters
+    ----------
+    connection : Connection
+    question : str
+    documents : int
+    length : float
+        Mean bytes of a text.
+    """
+    shown = len(_RULES) + len(question) + min(length, _HEAD + _TAIL)
+    tokens = Tokens(round(documents * shown / _CHARACTERS), documents * (_ANSWER_TOKENS + likely_thoughts(connection)))
+    return Estimate.of(connection, documents, tokens)
+
+
 def _read(text: str, fault: str | None) -> tuple[str, str]:
     """Read an answer: plain text, and the reason if there is none."""
     if fault is not None:
@@ -195,4 +226,4 @@ def _read(text: str, fault: str | None) -> tuple[str, str]:
     if not isinstance(answer, str):
         return "", "The answer of the model was not used, because it was not as asked for."
     short = plain(answer)[:_MOST]
-    return (short, "") if short else ("", "The document does not answer the question.")
+    return (short, "") if short else ("", NO_ANSWER)

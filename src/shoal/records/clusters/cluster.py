@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from pydantic import Field, computed_field
 
 from shoal.records.base import Done, Record, Timestamp
+from shoal.records.clusters.facets import Facet
 from shoal.records.clusters.labeling import StoredLabeling
 from shoal.records.clusters.requests import SourceEnrichment
 from shoal.records.queries.filter_body import Filters
@@ -70,6 +71,7 @@ class Cluster(Record):
     enrich_source: bool = False
     source_enrichment_config: SourceEnrichment | None = None
     llm_labeling: StoredLabeling = None
+    facets: list[Facet] | None = None
     text_fields: list[str] | None = None
     num_clusters: int | None = None
     num_documents_clustered: int | None = None

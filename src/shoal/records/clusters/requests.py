@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Field, model_validator
 
 from shoal.records.base import Body, Flag, Integral, Number, Whole
+from shoal.records.clusters.facets import Facets
 from shoal.records.clusters.guide_names import translate_guide_names
 from shoal.records.clusters.labeling import Labeling, TextFields
 from shoal.records.queries.filter_body import Filters
@@ -127,6 +128,8 @@ class CreateCluster(Body):
     attribute_config: AttributeConfig | None = None
     filters: Filters | None = None
     llm_labeling: Labeling | None = None
+    facets: Facets | None = None
+    """Extension: questions that a language model answers about each document, to cluster the answers."""
     text_fields: TextFields | None = None
     """The fields that name the clusters; None lets the server choose those that read most like text."""
     enrich_source_collection: Flag | None = False
@@ -223,6 +226,7 @@ class PatchCluster(Body):
     description: str | None = None
     metadata: dict[str, Any] | None = None
     llm_labeling: Labeling | None = None
+    facets: Facets | None = None
     text_fields: TextFields | None = None
     filters: Filters | None = None
     face_cluster_merge: FaceClusterMerge | None = None

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, computed_field
 
 from shoal.records.base import Body, Flag, Integral, Number, Record, Timestamp
+from shoal.records.clusters.facets import Facets
 from shoal.records.clusters.label_source import LabelSource, Representative
 from shoal.records.clusters.labeling import Labeling, TextFields
 from shoal.records.queries.filter_body import Filters
@@ -254,6 +255,8 @@ class ExecuteCluster(Body):
     llm_labeling: Labeling | None = None
     text_fields: TextFields | None = None
     """The fields that name the clusters of this run."""
+    facets: Facets | None = None
+    """In place of those of the cluster; an empty list takes none."""
 
 
 class PatchLabels(Body):

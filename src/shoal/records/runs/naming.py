@@ -13,6 +13,8 @@ class KeptAnswer(Record):
     schema_version: int = 1
     answer_id: str
     answer: str
+    cluster_id: str | None = None
+    """The cluster that it goes with, for what was derived from its documents."""
     created_at: Timestamp
     expires_at: Timestamp
 

@@ -11,13 +11,13 @@ from shoal.records.scope import Scope
 from shoal.runs.models.connected import ConnectedModels, instructions_of
 from shoal.runs.models.spending import Spendings
 
-__all__ = ["NamingCost", "labeling_of", "plan_naming"]
+__all__ = ["MODEL_BYTES", "SECONDS_A_CALL", "NamingCost", "budget_of", "labeling_of", "plan_naming"]
 
-_SECONDS_A_CALL: Final = 2.0
+SECONDS_A_CALL: Final = 2.0
 """Of waiting for an answer of a few words."""
 _BRIEFS: Final = 2
 """Of a clustering: its layers, and the levels of groups above them."""
-_BYTES: Final = 128 * 2**20
+MODEL_BYTES: Final = 128 * 2**20
 """Memory of what speaks with a provider."""
 
 
@@ -37,10 +37,35 @@ class NamingCost:
     bytes: int = 0
     notes: list[str] = field(default_factory=list)
 
+    def __add__(self, other: "NamingCost") -> "NamingCost":
+        """Add what the same model takes for something else."""
+        costs = [each.llm_cost for each in (self, other) if each.llm_cost is not None]
+        budgets = [each.llm_budget for each in (self, other) if each.llm_budget is not None]
+        return NamingCost(
+            llm_calls=self.llm_calls + other.llm_calls,
+            llm_model=self.llm_model or other.llm_model,
+            llm_input_tokens=self.llm_input_tokens + other.llm_input_tokens,
+            llm_output_tokens=self.llm_output_tokens + other.llm_output_tokens,
+            llm_cost=sum(costs) if costs else None,
+            llm_budget=min(budgets, default=None),
+            seconds=self.seconds + other.seconds,
+            longest_seconds=self.longest_seconds + other.longest_seconds,
+            bytes=max(self.bytes, other.bytes),
+            notes=[*self.notes, *other.notes],
+        )
+
 
 def labeling_of(cluster: Cluster, request: Mapping[str, Any]) -> Labeling:
     """Return the configuration of naming of a run: that of the cluster, as the run overrides it."""
     return merge_labeling(cluster.llm_labeling, read_labeling(request.get("llm_labeling")))
+
+
+def budget_of(
+    models: ConnectedModels, spendings: Spendings, scope: Scope, labeling: Labeling, connection: Connection
+) -> float | None:
+    """Return what a run may spend, in US dollars; None without a limit."""
+    limits = [models.run_budget(labeling, connection), spendings.left(scope)]
+    return min((max(limit, 0.0) for limit in limits if limit is not None), default=None)
 
 
 def plan_naming(
@@ -64,8 +89,7 @@ def plan_naming(
     if cluster.cluster_type == "attribute" or request.get("mode") == "assign":
         return NamingCost(llm_model=connection.name)
     expected = estimate(connection, instructions_of(labeling), clusters, documents=documents)
-    limits = [models.run_budget(labeling, connection), spendings.left(scope)]
-    budget = min((max(limit, 0.0) for limit in limits if limit is not None), default=None)
+    budget = budget_of(models, spendings, scope, labeling, connection)
     return NamingCost(
         llm_calls=expected.calls,
         llm_model=connection.name,
@@ -73,9 +97,9 @@ def plan_naming(
         llm_output_tokens=expected.output_tokens,
         llm_cost=expected.cost,
         llm_budget=budget,
-        seconds=expected.calls * _SECONDS_A_CALL / max(connection.limits.concurrency, 1),
+        seconds=expected.calls * SECONDS_A_CALL / max(connection.limits.concurrency, 1),
         longest_seconds=connection.limits.total * max(len(clusters), 1) * _BRIEFS,
-        bytes=_BYTES,
+        bytes=MODEL_BYTES,
         notes=_notes(connection, expected, budget),
     )
 

@@ -24,6 +24,8 @@ from shoal.repositories.repository import Repository
 from shoal.runs.config.cluster_config import feature_name
 from shoal.runs.config.encoding_cost import EncodingCost, estimate_run_encoding
 from shoal.runs.config.engine_plan import plan_of
+from shoal.runs.config.facet_config import facets_of
+from shoal.runs.config.facet_cost import FacetCost, plan_facets
 from shoal.runs.config.naming_cost import NamingCost, plan_naming
 from shoal.runs.config.text_fields import resolve_text_fields
 from shoal.runs.encoders import PermittedEncoders
@@ -108,19 +110,20 @@ class Planning:
         ]
         limit = self._memory_limit()
         documents = sum(count for _, count in counts)
-        sizes = self._dimensions(scope, cluster)
+        facets = self._facets(scope, cluster, request, documents_filter, counts, sources)
+        sizes = facets.sizes(self._dimensions(scope, cluster))
         cost = self._cost(cluster, request, documents, sizes)
         apart = cluster.multi_feature_strategy == "independent"
         output = _ENRICHED_BYTES if cluster.enrich_source else _OUTPUT_BYTES * (len(sizes) if apart else 1)
         disk, free = documents * (MEMBER_BYTES + _KEPT_BYTES + output), self._free()
         naming = self._naming(scope, cluster, request, documents_filter, counts)
         encoding = self._encoding(scope, cluster, request, sources)
-        by_model = self._by_model(scope, cluster, request, documents)
-        held = _BASE_BYTES + documents * _ROW_BYTES + max(naming.bytes + by_model.bytes, encoding.bytes)
+        by_model = self._by_model(scope, cluster, request, documents, facets)
+        held = _BASE_BYTES + documents * _ROW_BYTES + facets.bytes + max(naming.bytes + by_model.bytes, encoding.bytes)
         memory = int(held + cost.bytes)
         seconds = wall_seconds(cost, self._threads) + naming.cpu_seconds + documents * _OUTPUT_SECONDS
         seconds += by_model.seconds
-        seconds += wall_seconds(Cost(encoding.cpu_seconds, 0), 1)
+        seconds += wall_seconds(Cost(encoding.cpu_seconds + facets.cpu_seconds, 0), 1)
         seconds = round(seconds + 0.1, 1)
         in_time = not 0 < self._run_seconds < seconds
         notes = [*self._memory_notes(cluster, request, documents, sizes, held, limit), *_disk_notes(disk, free)]
@@ -179,15 +182,34 @@ class Planning:
             text.held_bytes + text.naming_bytes(count if isinstance(count, int) else None),
         )
 
-    def _by_model(self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], documents: int) -> NamingCost:
-        """Estimate what a language model would take for the names."""
+    def _facets(
+        self,
+        scope: Scope,
+        cluster: Cluster,
+        request: Mapping[str, Any],
+        documents_filter: Filter,
+        counts: Sequence[tuple[str, int]],
+        sources: Sequence[Collection],
+    ) -> FacetCost:
+        """Estimate the cost of facets. Raises InvalidField where there is no model for them."""
+        if not facets_of(cluster, request):
+            return FacetCost()
+        text = volume_of_run(self._documents, scope, resolve_text_fields(cluster, request), documents_filter, counts)
+        return plan_facets(self._models, self._spendings, self._encoders, scope, cluster, request, sources, text)
+
+    def _by_model(
+        self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], documents: int, facets: FacetCost
+    ) -> NamingCost:
+        """Estimate what a language model would take for the facets and for the names."""
         layers = [0]
         if cluster.cluster_type == "vector":
             plan = plan_of(cluster, request, normalize=cluster.normalize_features, threads=self._threads)
-            apart = len(cluster.feature_uris or [""]) if cluster.multi_feature_strategy == "independent" else 1
+            features = len(facets.sizes([0] * len(cluster.feature_uris or [""])))
+            apart = features if cluster.multi_feature_strategy == "independent" else 1
             clusters = estimate_cluster_count(plan.algorithm, plan.params, documents)
             layers = [round(min(clusters, documents))] * estimate_layer_count(plan.algorithm) * apart
-        return plan_naming(self._models, self._spendings, scope, cluster, request, layers, documents)
+        names = plan_naming(self._models, self._spendings, scope, cluster, request, layers, documents)
+        return facets.model + names
 
     def _encoding(
         self, scope: Scope, cluster: Cluster, request: Mapping[str, Any], sources: Sequence[Collection]

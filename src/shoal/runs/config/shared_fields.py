@@ -51,6 +51,7 @@ def _targets(cluster: Cluster) -> list[str]:
     if cluster.multi_feature_strategy != "independent":
         return fields
     features = [feature_name(uri, {}) for uri in cluster.feature_uris or []]
+    features += [facet.name for facet in cluster.facets or []]
     return [of_feature(field, feature) for field in fields for feature in features]
 
 

@@ -10,7 +10,7 @@ from shoal.engine.plan import Progress, StageCache, bypass_cache
 from shoal.records.clusters.cluster import Cluster
 from shoal.runs.input import RunInput
 
-__all__ = ["FeatureSpace", "feature_space"]
+__all__ = ["FeatureSpace", "feature_space", "weigh_features"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,20 @@ class FeatureSpace:
     """Whether rows are compared by their direction."""
     weights: dict[str, float] | None = None
     warnings: list[str] = field(default_factory=list)
+
+
+def weigh_features(cluster: Cluster, source: RunInput) -> dict[str, float]:
+    """Return the weights of the features, equal unless the cluster has some; a facet weighs as much as the mean of
+    these."""
+    own = {name: weight for name, weight in (cluster.feature_weights or {}).items() if name in source.blocks}
+    if not own:
+        return dict.fromkeys(source.blocks, 1 / len(source.blocks))
+    if len(own) == len(source.blocks):
+        return own
+    mean = sum(own.values()) / len(own)
+    weights = {name: own.get(name, mean) for name in source.blocks}
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
 
 
 def feature_space(
@@ -51,7 +65,7 @@ def _apply_preprocessing(
 def _join_features(source: RunInput, cluster: Cluster, seed: int, threads: int, progress: Progress) -> FeatureSpace:
     if len(source.blocks) == 1:
         return FeatureSpace(next(iter(source.blocks.values())), cluster.normalize_features)
-    weights, warnings = cluster.feature_weights or dict.fromkeys(source.blocks, 1 / len(source.blocks)), list[str]()
+    weights, warnings = weigh_features(cluster, source), list[str]()
     if cluster.multi_feature_strategy == "weighted":
         settings = WeightLearning(**(cluster.weight_learning_config or {}))
         learned = learn_weights(source.blocks, settings, seed=seed, threads=threads, progress=progress)

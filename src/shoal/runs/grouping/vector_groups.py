@@ -111,14 +111,19 @@ def group_by_vectors(
         found=found,
         warnings=[*space.warnings, *outcome.warnings, *_all_noise(outcome.labels, plan.algorithm)],
         vectors=_with_groups(feature_vectors(source, cluster, outcome.labels, outcome.centroids), found),
-        learned_weights=_by_uri(cluster, space.weights or dict.fromkeys(source.blocks, 1.0)) if learned else None,
+        learned_weights=_by_uri(cluster, source, space.weights or dict.fromkeys(source.blocks, 1.0))
+        if learned
+        else None,
         learning_quality=_learning_quality(cluster, outcome.metrics) if learned else None,
     )
 
 
-def _by_uri(cluster: Cluster, weights: Mapping[str, float]) -> dict[str, float]:
-    """The weights by the feature URIs of the configuration, which are in the order of the vectors."""
-    return dict(zip(cluster.feature_uris or weights, weights.values(), strict=True))
+def _by_uri(cluster: Cluster, source: RunInput, weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights by the feature URIs of the configuration, which are in the order of the vectors; those of facets by
+    their names."""
+    stored = [name for name in weights if name not in source.derived]
+    uris = dict(zip(stored, cluster.feature_uris or stored, strict=True)) if stored else {}
+    return {uris.get(name, name): weight for name, weight in weights.items()}
 
 
 def _learning_quality(cluster: Cluster, metrics: Mapping[str, float | None]) -> float | None:
@@ -153,12 +158,13 @@ def _with_groups(vectors: dict[str, VectorColumn], found: FoundClusters) -> dict
 
 def feature_vectors(source: RunInput, cluster: Cluster, labels: Labels, centroids: Points) -> dict[str, VectorColumn]:
     """For each feature what stands for the k groups: the `centroids` (k, d) where it was clustered itself, else the
-    members' means; a group without members has none there."""
+    members' means; a group without members has none there. Facets have none: no stored vector has their name."""
     sizes = np.bincount(labels[labels >= 0], minlength=len(centroids))
+    stored = {name: points for name, points in source.blocks.items() if name not in source.derived}
     if len(source.blocks) == 1 and not check_steps(cluster.preprocessing_steps or [], "preprocessing_steps"):
-        return {name: VectorColumn(np.arange(len(centroids)), centroids) for name in source.blocks}
+        return {name: VectorColumn(np.arange(len(centroids)), centroids) for name in stored}
     scaled, some = normalize_nonzero_rows if cluster.normalize_features else np.asarray, np.flatnonzero(sizes)
     return {
         name: VectorColumn(some, cluster_means(scaled(points), labels, len(sizes))[some].astype(np.float32))
-        for name, points in source.blocks.items()
+        for name, points in stored.items()
     }

@@ -40,6 +40,8 @@ class RunAccount:
         The budget of the run, in US dollars.
     priced : bool
         Whether a price of the model is known.
+    owner : str, optional
+        The cluster that the answers go with.
     """
 
     def __init__(
@@ -53,9 +55,10 @@ class RunAccount:
         *,
         limit: float | None,
         priced: bool,
+        owner: str | None = None,
     ) -> None:
         self._store, self._answers, self._spendings = store, answers, spendings
-        self._scope, self._run_id = scope, run.run_id
+        self._scope, self._run_id, self._owner = scope, run.run_id, owner
         earlier = run.llm_usage
         start = earlier if earlier is not None and earlier.model == model else ModelUsage(model=model)
         self.booked = start.with_changes(budget=limit, priced=priced)
@@ -71,7 +74,8 @@ class RunAccount:
     def put(self, key: str, answer: str, seconds: int) -> None:
         """See `Answers`."""
         with self._lock:
-            self._write(self._answers.keeping(self._scope, key, answer, timedelta(seconds=seconds)))
+            lifetime = timedelta(seconds=seconds)
+            self._write(self._answers.keeping(self._scope, key, answer, lifetime, self._owner))
 
     def note(self, total: Usage) -> None:
         """Note the use so far, after a call: it is called where nothing may wait for a store."""

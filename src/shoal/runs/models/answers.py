@@ -36,10 +36,14 @@ class AnswerStore:
         kept = self._records.find_one(scope, id)
         return None if kept is None or kept.expires_at <= self._now() else kept.answer
 
-    def keeping(self, scope: Scope, id: str, answer: str, lifetime: timedelta) -> Callable[[Transaction], None]:
-        """Return the transaction body that keeps an answer in place of an earlier one; one that is too long is not."""
+    def keeping(
+        self, scope: Scope, id: str, answer: str, lifetime: timedelta, owner: str | None = None
+    ) -> Callable[[Transaction], None]:
+        """Return the transaction body that keeps an answer in place of an earlier one; one that is too long is not.
+        With an `owner`, a cluster, it goes with that."""
         now = self._now()
-        kept = KeptAnswer(answer_id=id, answer=answer, created_at=now, expires_at=now + min(lifetime, _LONGEST))
+        expires = now + min(lifetime, _LONGEST)
+        kept = KeptAnswer(answer_id=id, answer=answer, cluster_id=owner, created_at=now, expires_at=expires)
 
         def keep(tx: Transaction) -> None:
             records = self._records.within(tx)
@@ -48,6 +52,12 @@ class AnswerStore:
                 records.add(scope, kept)
 
         return keep
+
+    def drop_of(self, scope: Scope, cluster_id: str) -> int:
+        """Remove the answers that go with a cluster, a bounded number at a time. Returns how many."""
+        own = Query(Condition("cluster_id", "eq", cluster_id, case_sensitive=True), (), Page(limit=_AT_ONCE))
+        ids = [kept.answer_id for kept in self._records.search(scope, own).items]
+        return self._store.transact(lambda tx: sum(tx.delete(scope, "answer", id) for id in ids)) if ids else 0
 
     def drop_expired(self, scope: Scope) -> int:
         """Remove expired answers and those beyond `MAX_ANSWERS` of a namespace, a bounded number at a time."""
