@@ -41,7 +41,9 @@ def answer(asked: Asked) -> Reply:
     """Answer by the fault, which no vector knows; name groups well."""
     if not is_facet(asked):
         return answer_well(asked)
-    return Reply(json.dumps({"text": FAULTS["cracked" in document_in(asked)]}))
+    text = document_in(asked)
+    when = ("again", "today", "early")[int(text.split()[1].rstrip(":")) // 6 % 3]
+    return Reply(json.dumps({"text": f"{FAULTS['cracked' in text]} {when}"}))
 
 
 @pytest.fixture
@@ -123,7 +125,8 @@ def test_answers_beside_vectors_are_clustered_together_with_them(
         for fault in range(2)
     ]
     assert sorted(map(sorted, members(filled).values())) == sorted(map(sorted, expected))
-    assert "fault" not in filled.get("/namespaces/default").text  # no vector of that name was stored
+    vectors = filled.get("/namespaces/default").json()["vector_configs"]
+    assert [vector["name"] for vector in vectors] == ["v"]  # no vector of the facet was stored
 
 
 def test_features_clustered_apart_have_the_facet_as_one_of_them(
@@ -157,7 +160,9 @@ def test_facets_and_names_share_one_account_and_one_budget(
 ) -> None:
     create(filled, facets=[INSTEAD], config=TWO, llm_labeling={"enabled": True})
     plan = filled.post("/clusters/groups/plan").json()
-    usage = execute(filled, services)["llm_usage"]
+    run = execute(filled, services)
+    usage = run["llm_usage"]
+    assert {c["label_source"] for c in run["centroids"]} == {"model"}
     assert usage["calls"] == len(provider.asked) > ROWS
     assert (usage["input_tokens"], usage["output_tokens"]) == provider.usage
     assert plan["llm_calls"] == ROWS + 2 and plan["llm_cost"] > 0 and plan["llm_budget"] == 5.0
@@ -166,7 +171,7 @@ def test_facets_and_names_share_one_account_and_one_budget(
 def test_a_budget_is_not_passed_and_documents_beyond_it_have_their_own_text(
     filled: httpx.Client, services: Services, provider: FakeProvider
 ) -> None:
-    budget = 0.05
+    budget = 0.02
     create(filled, facets=[INSTEAD], config=TWO, llm_labeling={"enabled": False, "parameters": {"budget": budget}})
     run = execute(filled, services)
     (error,) = [orjson.loads(each) for each in run["llm_labeling_errors"]]
@@ -232,6 +237,29 @@ def test_answers_go_with_their_cluster(filled: httpx.Client, services: Services)
     assert stored_answers(services, filled) == 0
 
 
+def test_no_answer_serves_another_namespace(filled: httpx.Client, services: Services, provider: FakeProvider) -> None:
+    create(filled, facets=[INSTEAD], config=TWO)
+    execute(filled, services)
+    first = scope_of(services, filled)
+    kept = services.metadata.find(first, "answer", Query(filter=MATCH_ALL)).items
+    other = filled.post("/namespaces", json={"namespace_name": "other"}).json()["namespace_id"]
+    scopes = [Scope(first.organization_id, other), Scope("org_of_another", first.namespace_id)]
+    store = services.runner.naming._answers
+    ids = [str(record["answer_id"]) for record in kept]
+    assert len(ids) == ROWS and all(store.get(first, id) for id in ids)
+    assert not any(store.get(scope, id) for scope in scopes for id in ids)
+    filled.headers["X-Namespace"] = "other"
+    filled.post("/collections", json={"collection_name": "docs", "source": {"type": "direct_upsert"}})
+    documents = [
+        {**each, "payload": {"text": f"product {row}: dead"}} for row, each in enumerate(grouped_documents(ROWS))
+    ]
+    upsert = {"collection_id": "docs", "documents": documents}
+    filled.post("/namespaces/other/documents/upsert", json=upsert).raise_for_status()
+    create(filled, facets=[INSTEAD], config=TWO)
+    usage = execute(filled, services)["llm_usage"]
+    assert (usage["calls"], usage["cached"]) == (ROWS, 0)
+
+
 def test_facets_can_be_changed_and_left_out_of_a_run(
     filled: httpx.Client, services: Services, provider: FakeProvider
 ) -> None:
@@ -267,7 +295,7 @@ def test_facets_that_cannot_be_used_are_refused_by_name(
     assert reply.status_code == 422 and place in reply.text, reply.text
 
 
-def test_facets_need_no_more_than_a_connected_model(filled: httpx.Client) -> None:
+def test_without_a_connected_model_a_run_with_facets_is_refused(filled: httpx.Client) -> None:
     create(filled, facets=[INSTEAD], llm_labeling={"provider": "openai", "model_name": "gpt-4.1-2025-04-14"})
     reply = filled.post("/clusters/groups/execute")
     assert reply.status_code == 422 and "need a language model" in reply.text
