@@ -245,7 +245,7 @@ def test_no_answer_serves_another_namespace(filled: httpx.Client, services: Serv
     other = filled.post("/namespaces", json={"namespace_name": "other"}).json()["namespace_id"]
     scopes = [Scope(first.organization_id, other), Scope("org_of_another", first.namespace_id)]
     store = services.runner.naming._answers
-    ids = [str(record["answer_id"]) for record in kept]
+    ids = [record.id for record in kept]
     assert len(ids) == ROWS and all(store.get(first, id) for id in ids)
     assert not any(store.get(scope, id) for scope in scopes for id in ids)
     filled.headers["X-Namespace"] = "other"

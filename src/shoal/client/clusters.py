@@ -92,7 +92,7 @@ class Clusters:
         features = _to_list(feature)
         config = drop_none(
             feature_uris=features,
-            multi_feature_strategy=strategy if len(features) > 1 else None,
+            multi_feature_strategy=strategy if len(features) > 1 or more.get("facets") else None,
             clustering_method=algorithm,
             algorithm_params=dict(params) if params else None,
             sample_size=sample_size,
