@@ -107,7 +107,7 @@ class FacetFeatures:
         choice = self._models.choose(labeling)
         if choice.connection is None:
             raise RunFailed(f"Facets need a language model, and {choice.reason}.")
-        connection, asked = choice.connection, instructions_of(labeling)
+        connection, instructions = choice.connection, instructions_of(labeling)
         limit = self._spendings.reserve(scope, run, self._models.run_budget(labeling, connection))
         account = RunAccount(
             self._store,
@@ -126,8 +126,8 @@ class FacetFeatures:
                 connection,
                 facet.question,
                 account,
-                context=asked.context,
-                seconds=asked.cache_seconds,
+                context=instructions.context,
+                seconds=instructions.cache_seconds,
                 run=run.run_id,
                 spent=spent,
                 on_usage=account.note,

@@ -151,8 +151,8 @@ class Runner:
             versions = self._encoding.find_versions(work.scope, work.sources, self._features(work))
             self._check_comparable(work, versions)
             source = replace(source, warnings=[*notes, *source.warnings], encoders=versions)
-            asked = self._facets.add(work.scope, work.run, work.cluster, work.sources, source, progress)
-            source, work = asked.source, replace(work, run=work.run.with_changes(llm_usage=asked.usage))
+            derived = self._facets.add(work.scope, work.run, work.cluster, work.sources, source, progress)
+            source, work = derived.source, replace(work, run=work.run.with_changes(llm_usage=derived.usage))
             if work.keeps_map:
                 source = with_places(source, self._artifacts, work.scope, work.cluster.current_run_id)
             hit("run.loaded")
