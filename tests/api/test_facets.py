@@ -16,6 +16,7 @@ from labeling.providers.fake_provider import FakeProvider, Reply, answer_well
 from labeling.providers.fake_wires import Asked
 from shoal.assemble import Services
 from shoal.records.queries.filters import MATCH_ALL
+from shoal.records.queries.paging import Page
 from shoal.records.scope import Scope
 from shoal.runs.states import QUEUE
 from shoal.storage.protocols.records import Query
@@ -241,7 +242,7 @@ def test_no_answer_serves_another_namespace(filled: httpx.Client, services: Serv
     create(filled, facets=[INSTEAD], config=TWO)
     execute(filled, services)
     first = scope_of(services, filled)
-    kept = services.metadata.find(first, "answer", Query(filter=MATCH_ALL)).items
+    kept = services.metadata.find(first, "answer", Query(filter=MATCH_ALL, page=Page(limit=ROWS))).items
     other = filled.post("/namespaces", json={"namespace_name": "other"}).json()["namespace_id"]
     scopes = [Scope(first.organization_id, other), Scope("org_of_another", first.namespace_id)]
     store = services.runner.naming._answers
