@@ -286,9 +286,10 @@ class Clusters:
 
     def _build_request(self, scope: Scope, cluster: Cluster, body: ExecuteCluster) -> dict[str, Any]:
         """Build the request of a run. Raises InvalidField."""
-        visible = cluster.current_run_id
+        visible = cluster.current_run_id if body.mode == "assign" else None
         before = None if visible is None else self._states.executions.find_one(scope, visible)
-        check_facets(body.facets, self._documents.vector_dimensions(scope), cluster.model_dump(include=OF_FACETS))
+        if body.facets:
+            check_facets(body.facets, self._documents.vector_dimensions(scope), cluster.model_dump(include=OF_FACETS))
         return build_request(cluster, body, {} if before is None else before.request)
 
     def _plan(self, scope: Scope, cluster: Cluster, request: dict[str, Any]) -> RunPlan:
