@@ -7,6 +7,7 @@ from typing import Any, Final
 from shoal.encoders import estimate_encoding
 from shoal.errors import InvalidField
 from shoal.labeling import Volume
+from shoal.labeling.providers import Connection
 from shoal.labeling.providers.facets import estimate_facet
 from shoal.quantities import plural
 from shoal.records.clusters.cluster import Cluster
@@ -78,7 +79,7 @@ def plan_facets(
             seconds=calls * SECONDS_A_CALL / max(connection.limits.concurrency, 1),
             longest_seconds=connection.limits.total * len(facets),
             bytes=MODEL_BYTES,
-            notes=_notes(facets, connection.name, calls, cost, budget),
+            notes=_notes(facets, connection, expected[0].price_note, calls, cost, budget),
         ),
         [dimension] * len(facets),
         alone=replaces_vectors(facets),
@@ -87,12 +88,20 @@ def plan_facets(
     )
 
 
-def _notes(facets: Sequence[Facet], model: str, calls: int, cost: float | None, budget: float | None) -> list[str]:
-    notes = []
-    if cost is not None and budget is not None and cost > budget:
+def _notes(
+    facets: Sequence[Facet],
+    connection: Connection,
+    price_note: str | None,
+    calls: int,
+    cost: float | None,
+    budget: float | None,
+) -> list[str]:
+    notes = [] if price_note is None else [f"The cost of {connection.name} is by its {price_note}."]
+    counted = None if cost is None else cost * connection.margin
+    if counted is not None and budget is not None and counted > budget:
         notes.append(
-            f"Asking {model} {plural(len(facets), 'question')} about each document would cost about ${cost:,.2f}; the "
-            f"run may spend ${budget:,.2f}. Documents beyond it have their own text."
+            f"Asking {connection.name} {plural(len(facets), 'question')} about each document would count about "
+            f"${counted:,.2f}; the run may spend ${budget:,.2f}. Documents beyond it have their own text."
         )
     if calls > MAX_ANSWERS:
         notes.append(

@@ -51,7 +51,7 @@ class NamingCost:
             seconds=self.seconds + other.seconds,
             longest_seconds=self.longest_seconds + other.longest_seconds,
             bytes=max(self.bytes, other.bytes),
-            notes=[*self.notes, *other.notes],
+            notes=list(dict.fromkeys([*self.notes, *other.notes])),
         )
 
 
