@@ -191,6 +191,7 @@ def test_what_failed_when_it_was_written_is_encoded_at_the_run(
     assert len(vector_of(client, "d00")) == 256
 
 
+@pytest.mark.process
 def test_an_import_encodes_the_texts_of_a_file(client: httpx.Client) -> None:
     create(client, input_mappings={"text": "review"})
     lines = "\n".join(json.dumps({"id": f"f{row}", "review": text}) for row, text in enumerate([*TEXTS, ""]))

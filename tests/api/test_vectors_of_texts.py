@@ -118,6 +118,7 @@ def import_texts(client: httpx.Client, texts: Sequence[str] = TEXTS) -> dict[str
     return body
 
 
+@pytest.mark.process
 def test_other_writers_go_on_while_an_import_is_encoded(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     create(client)
     create(client, "other")
@@ -131,6 +132,7 @@ def test_other_writers_go_on_while_an_import_is_encoded(client: httpx.Client, mo
     assert answer["vectors"] == {VECTOR: 256} and not answer["warnings"]
 
 
+@pytest.mark.process
 def test_what_would_take_too_long_is_left_to_the_run(
     client: httpx.Client, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +155,7 @@ def test_what_would_take_too_long_is_left_to_the_run(
     assert sum(centroid["num_members"] for centroid in cluster(client, services)) == 18
 
 
+@pytest.mark.process
 def test_an_import_whose_encoder_fails_stores_the_documents(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
