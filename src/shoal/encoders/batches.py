@@ -1,8 +1,14 @@
 """Texts in batches of bounded size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["text_batches"]
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.columns import Points
+from shoal.encoders.base import Progress
+
+__all__ = ["encode_batches", "text_batches"]
 
 MOST_TEXTS = 16_384
 MOST_CHARACTERS = 4_000_000
@@ -31,3 +37,37 @@ def text_batches(
         characters += len(text)
     if start < len(texts):
         yield slice(start, len(texts))
+
+
+def encode_batches(
+    texts: Sequence[str],
+    dimension: int,
+    encode: Callable[[Sequence[str]], NDArray[np.floating]],
+    progress: Progress | None = None,
+    *,
+    most_texts: int = MOST_TEXTS,
+    most_characters: int = MOST_CHARACTERS,
+) -> Points:
+    """Encode texts batch by batch.
+
+    Parameters
+    ----------
+    texts : sequence of str, length n
+    dimension : int
+    encode : callable
+        Returns the (m, d) vectors of the m texts of a batch.
+    progress : callable, optional
+        Receives the fraction that is done, and may raise to stop.
+    most_texts, most_characters : int, optional
+        As for `text_batches`.
+
+    Returns
+    -------
+    (n, d) float32
+    """
+    vectors = np.zeros((len(texts), dimension), np.float32)
+    for rows in text_batches(texts, most_texts, most_characters):
+        vectors[rows] = encode(texts[rows])
+        if progress:
+            progress(rows.stop / len(texts))
+    return vectors

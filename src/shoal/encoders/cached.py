@@ -10,7 +10,7 @@ import numpy as np
 from shoal.columns import Points
 from shoal.content_cache import ContentCache
 from shoal.encoders.base import Encoder, Progress
-from shoal.encoders.batches import text_batches
+from shoal.encoders.batches import encode_batches
 
 __all__ = ["CachedEncoder", "cache_vectors"]
 
@@ -61,24 +61,8 @@ class CachedEncoder:
         return self.encoder.dimension
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
-        """Encode whole texts, each distinct one at most once; each batch is kept as soon as it is there.
-
-        Parameters
-        ----------
-        texts : sequence of str, length n
-        progress : callable, optional
-            Receives the fraction that is done, and may raise to stop.
-
-        Returns
-        -------
-        (n, d) float32
-        """
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for rows in text_batches(texts, MOST_TEXTS):
-            vectors[rows] = self.encode_batch(texts[rows])
-            if progress:
-                progress(rows.stop / len(texts))
-        return vectors
+        """Encode whole texts, each distinct one once at most, each batch kept as soon as it is there. See `Encoder`."""
+        return encode_batches(texts, self.dimension, self.encode_batch, progress, most_texts=MOST_TEXTS)
 
     def encode_batch(self, texts: Sequence[str]) -> Points:
         keys = [content_key(self.name, text) for text in texts]

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from shoal.columns import Points
 from shoal.encoders.base import Parts, Progress
-from shoal.encoders.batches import text_batches
+from shoal.encoders.batches import encode_batches
 from shoal.encoders.features import count_features, word_features
 from shoal.encoders.sums import add_rows, unit_rows
 from shoal.encoders.words import TextWords, split_words
@@ -98,31 +98,18 @@ class CorpusEncoder:
         return self
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
-        """Encode whole texts.
-
-        Parameters
-        ----------
-        texts : sequence of str, length n
-        progress : callable, optional
-            Receives the fraction that is done, and may raise to stop.
-
-        Returns
-        -------
-        (n, d) float32
-            Rows of norm 1; 0 for a text without any known feature.
-        """
+        """Encode whole texts. See `Encoder`."""
         if not self.numbers.size:
             raise InvalidRequest("The corpus encoder encodes nothing before it has learned: call fit(texts) first.")
         table = self.numbers * self.factors.astype(np.int32)[:, None]
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for rows in text_batches(texts, most_characters=ENCODED_CHARACTERS):
-            features, bounds = self.feature_counts(split_words(texts[rows]))
+
+        def encode(batch: Sequence[str]) -> Points:
+            features, bounds = self.feature_counts(split_words(batch))
             counts = weigh(features, bounds, len(self.vocabulary))
             steps = np.rint(counts.data * STEPS).astype(np.int32)
-            vectors[rows] = unit_rows(add_rows(table, counts.indices, counts.indptr.astype(np.int64), steps))
-            if progress:
-                progress(rows.stop / len(texts))
-        return vectors
+            return unit_rows(add_rows(table, counts.indices, counts.indptr.astype(np.int64), steps))
+
+        return encode_batches(texts, self.dimension, encode, progress, most_characters=ENCODED_CHARACTERS)
 
     def feature_counts(self, words: TextWords) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """The features of each text, repeated as often as they occur."""

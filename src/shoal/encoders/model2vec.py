@@ -7,9 +7,8 @@ import numpy as np
 
 from shoal.columns import Points
 from shoal.encoders.base import Progress
-from shoal.encoders.batches import text_batches
-from shoal.encoders.missing import import_optional
-from shoal.errors import InvalidField
+from shoal.encoders.batches import encode_batches
+from shoal.encoders.missing import import_optional, load_model
 
 __all__ = ["Model2VecEncoder", "open_model"]
 
@@ -19,11 +18,7 @@ MOST_TEXTS: Final = 4_096
 def open_model(address: str) -> "Model2VecEncoder":
     """Open a model by name or folder. Raises InvalidField if the package is missing or the model can't be loaded."""
     package = import_optional("model2vec", "model2vec")
-    try:
-        model = package.StaticModel.from_pretrained(address)
-    except (OSError, ValueError) as error:
-        raise InvalidField("encoder", f"can't be loaded ({type(error).__name__})", value=address) from None
-    return Model2VecEncoder(address, model)
+    return Model2VecEncoder(address, load_model(package.StaticModel.from_pretrained, address))
 
 
 class Model2VecEncoder:
@@ -49,23 +44,12 @@ class Model2VecEncoder:
         return int(self.model.dim)
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
-        """Encode whole texts.
+        """Encode whole texts. See `Encoder`."""
 
-        Parameters
-        ----------
-        texts : sequence of str, length n
-        progress : callable, optional
-            Receives the fraction that is done, and may raise to stop.
+        def encode(batch: Sequence[str]) -> Points:
+            vectors: Points = self.model.encode(list(batch), max_length=None, use_multiprocessing=False)
+            return vectors
 
-        Returns
-        -------
-        (n, d) float32
-            Rows of norm 1; 0 for a text without any known token.
-        """
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for rows in text_batches(texts, MOST_TEXTS):
-            vectors[rows] = self.model.encode(list(texts[rows]), max_length=None, use_multiprocessing=False)
-            if progress:
-                progress(rows.stop / len(texts))
+        vectors = encode_batches(texts, self.dimension, encode, progress, most_texts=MOST_TEXTS)
         norms = np.linalg.norm(vectors, axis=1)[:, None]
         return np.asarray(vectors / np.maximum(norms, np.float32(1e-12)), np.float32)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points
 from shoal.encoders.base import Progress
-from shoal.encoders.batches import text_batches
+from shoal.encoders.batches import encode_batches
 from shoal.encoders.missing import import_optional
 from shoal.encoders.windows import average_windows
 from shoal.errors import InvalidField
@@ -66,31 +66,14 @@ class OnnxEncoder:
         return int(self.run([[0]]).shape[1])
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
-        """Encode whole texts: long ones in windows of 256 tokens, whose vectors are averaged.
+        """Encode whole texts: long ones in windows of 256 tokens, whose vectors are averaged. See `Encoder`."""
+        return encode_batches(texts, self.dimension, self.encode_batch, progress, most_texts=MOST_TEXTS)
 
-        Parameters
-        ----------
-        texts : sequence of str, length n
-        progress : callable, optional
-            Receives the fraction that is done, and may raise to stop.
-
-        Returns
-        -------
-        (n, d) float32
-            Rows of norm 1; 0 for an empty text.
-        """
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for rows in text_batches(texts, MOST_TEXTS):
-            vectors[rows] = self.encode_batch(list(texts[rows]))
-            if progress:
-                progress(rows.stop / len(texts))
-        return vectors
-
-    def encode_batch(self, texts: list[str]) -> Points:
+    def encode_batch(self, texts: Sequence[str]) -> Points:
         """Windows one by one, so that no padding changes a bit."""
         windows: list[list[int]] = []
         owners: list[int] = []
-        for row, encoding in enumerate(self.tokenizer.encode_batch(texts)):
+        for row, encoding in enumerate(self.tokenizer.encode_batch(list(texts))):
             parts = [part.ids for part in (encoding, *encoding.overflowing) if texts[row].strip() and part.ids]
             windows += parts
             owners += [row] * len(parts)

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
-
 from shoal.columns import Points
 from shoal.encoders.base import Progress
-from shoal.encoders.batches import text_batches
-from shoal.encoders.missing import import_optional
+from shoal.encoders.batches import encode_batches
+from shoal.encoders.missing import import_optional, load_model
 from shoal.encoders.windows import average_windows, split_windows
-from shoal.errors import InvalidField
 
 __all__ = ["SentenceTransformersEncoder", "open_model"]
 
@@ -23,11 +20,7 @@ USUAL_TOKENS: Final = 256
 def open_model(address: str) -> "SentenceTransformersEncoder":
     """Open a model by name or folder. Raises InvalidField if the package is missing or the model can't be loaded."""
     package = import_optional("sentence_transformers", "sentence-transformers")
-    try:
-        model = package.SentenceTransformer(address)
-    except (OSError, ValueError) as error:
-        raise InvalidField("encoder", f"can't be loaded ({type(error).__name__})", value=address) from None
-    return SentenceTransformersEncoder(address, model)
+    return SentenceTransformersEncoder(address, load_model(package.SentenceTransformer, address))
 
 
 class SentenceTransformersEncoder:
@@ -52,24 +45,13 @@ class SentenceTransformersEncoder:
         return int(self.model.get_sentence_embedding_dimension())
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
-        """Encode whole texts: long ones in windows, whose vectors are averaged.
-
-        Parameters
-        ----------
-        texts : sequence of str, length n
-        progress : callable, optional
-            Receives the fraction that is done, and may raise to stop.
-
-        Returns
-        -------
-        (n, d) float32
-            Rows of norm 1; 0 for an empty text.
-        """
+        """Encode whole texts: long ones in windows, whose vectors are averaged. See `Encoder`."""
         size = (self.model.max_seq_length or USUAL_TOKENS) * CHARACTERS_IN_TOKEN
         windows, owners = split_windows(texts, size)
-        vectors = np.zeros((len(windows), self.dimension), np.float32)
-        for rows in text_batches(windows, MOST_WINDOWS):
-            vectors[rows] = self.model.encode(windows[rows], show_progress_bar=False, convert_to_numpy=True)
-            if progress:
-                progress(rows.stop / len(windows))
+
+        def encode(batch: Sequence[str]) -> Points:
+            vectors: Points = self.model.encode(batch, show_progress_bar=False, convert_to_numpy=True)
+            return vectors
+
+        vectors = encode_batches(windows, self.dimension, encode, progress, most_texts=MOST_WINDOWS)
         return average_windows(vectors, [len(window) for window in windows], owners, len(texts))

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from shoal.columns import Points
 from shoal.encoders.base import Progress
-from shoal.encoders.batches import text_batches
+from shoal.encoders.batches import encode_batches
 from shoal.encoders.pieces import split_pieces
 from shoal.encoders.sums import add_rows, unit_rows
 from shoal.encoders.table import PieceTable, load_bundled_table
@@ -48,25 +48,12 @@ class StaticEncoder:
         return int(self.table.vectors.shape[1])
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
-        """Encode whole texts, however long.
+        """Encode whole texts, however long. See `Encoder`."""
 
-        Parameters
-        ----------
-        texts : sequence of str, length n
-        progress : callable, optional
-            Receives the fraction that is done, and may raise to stop.
+        def encode(batch: Sequence[str]) -> Points:
+            return unit_rows(self.sum_vectors(split_words(batch)))
 
-        Returns
-        -------
-        (n, d) float32
-            Rows of norm 1; 0 for a text without any known word.
-        """
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for rows in text_batches(texts):
-            vectors[rows] = unit_rows(self.sum_vectors(split_words(texts[rows])))
-            if progress:
-                progress(rows.stop / len(texts))
-        return vectors
+        return encode_batches(texts, self.dimension, encode, progress)
 
     def sum_vectors(self, words: TextWords) -> NDArray[np.int64]:
         """The exact sum of the vectors of each text's words."""
