@@ -107,7 +107,7 @@ class Questions:
 
 
 def plain_gloss(gloss: str) -> str:
-    """The first part of a verb's gloss, which says what somebody does."""
+    """The first part of a verb's gloss, which names an action."""
     first = gloss.split(";")[0]
     return "" if "(" in first else first.strip()
 

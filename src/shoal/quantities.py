@@ -1,6 +1,11 @@
-"""Counts and sizes in sentences."""
+"""Counts and sizes in sentences, and the unit of costs."""
 
-__all__ = ["format_bytes", "plural"]
+from typing import Final
+
+__all__ = ["PICODOLLARS", "format_bytes", "plural"]
+
+PICODOLLARS: Final = 10**12
+"""In a US dollar; costs are whole numbers of them, so that sums are exact."""
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

@@ -1,4 +1,4 @@
-"""A server of /v1/embeddings on the loopback, which misbehaves as it is told to."""
+"""A server of /v1/embeddings on the loopback, which misbehaves on request."""
 
 import json
 import threading

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from shoal.assemble import Services
 from shoal.errors import ShoalError
+from shoal.quantities import PICODOLLARS
 from shoal.runs.states import RunStates
 from shoal.storage.local.disk import Disk
 from shoal.storage.protocols.maintenance import CounterReader, Journal
@@ -121,7 +122,7 @@ class _ModelMetrics:
         if name in ("input_tokens", "output_tokens"):
             self._tokens.add_metric([model, name.removesuffix("_tokens")], total)
         elif name == "picodollars":
-            self._cost.add_metric([model], total / 10**12)
+            self._cost.add_metric([model], total / PICODOLLARS)
         else:
             {"calls": self._calls, "cached": self._cached, "failures": self._failed}[name].add_metric([model], total)
 

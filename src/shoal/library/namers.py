@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal.analysis.naming import choose_phrase_encoder, open_word_namer
 from shoal.errors import InvalidField
 from shoal.labeling import Budget, Namer
+from shoal.library.cache_folder import cache_folder
 from shoal.quantities import plural
 
 if TYPE_CHECKING:
@@ -107,8 +108,7 @@ def open_naming(
 
 def answers_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Return where answers of models are kept: `$XDG_CACHE_HOME/shoal/answers`, else `~/.cache/shoal/answers`."""
-    base = environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "shoal" / "answers"
+    return cache_folder(environ) / "answers"
 
 
 def _open_model(uri: str, name: str, fallback: Namer, environ: Mapping[str, str]) -> "ModelNamer":

@@ -1,10 +1,8 @@
 """What made the vectors of a clustering from its texts, and encodes further ones in the same way."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from shoal.columns import Points
@@ -21,6 +19,7 @@ from shoal.encoders import (
 )
 from shoal.engine.plan import Progress, ignore_progress
 from shoal.errors import InvalidField
+from shoal.library.cache_folder import cache_folder
 from shoal.scalars import unwrap
 
 __all__ = ["EncodingPlan", "TextEncoding", "encode_texts", "plan_encoding", "prepare_encoder"]
@@ -124,13 +123,7 @@ def prepare_encoder(texts: Sequence[str], encoder: object) -> tuple[TextEncoding
 
 def _open_cached(uri: str) -> Encoder:
     """Open an encoder that keeps the vectors it made, by content, where that takes less time than making them."""
-    return cache_vectors(open_encoder(uri), _cache_folder())
-
-
-def _cache_folder() -> Path:
-    """Return `$XDG_CACHE_HOME/shoal`, else `~/.cache/shoal`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "shoal"
+    return cache_vectors(open_encoder(uri), cache_folder())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.prices import price_note
 from shoal.labeling.providers.calls.usage import Tokens
 from shoal.labeling.providers.instructions import Instructions
+from shoal.quantities import PICODOLLARS
 
 __all__ = ["Estimate", "estimate", "likely_thoughts"]
 
@@ -19,7 +20,6 @@ _TRIES: Final = 1.1
 _OF_MEDIA: Final = 1200
 _PLAIN_ANSWER: Final = 600
 """Models that may answer longer think; a quarter of what they may is likely."""
-_PICO: Final = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Estimate:
     @staticmethod
     def of(connection: Connection, calls: int, tokens: Tokens) -> "Estimate":
         """Price these tokens."""
-        cost = None if connection.price is None else connection.price.of(tokens) / _PICO
+        cost = None if connection.price is None else connection.price.of(tokens) / PICODOLLARS
         note = price_note() if connection.price is not None and connection.margin > 1 else None
         return Estimate(calls, tokens.input, tokens.output, cost, note)
 

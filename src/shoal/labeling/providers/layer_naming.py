@@ -20,12 +20,12 @@ from shoal.labeling.providers.instructions import Instructions
 from shoal.labeling.providers.plain_text import same_label
 from shoal.labeling.providers.prompt import Kin, write_question
 from shoal.labeling.providers.samples import Sample, Sampler
+from shoal.quantities import PICODOLLARS
 
 __all__ = ["LayerNaming"]
 
 _log: Final = logging.getLogger("shoal.naming")
 _TRIES: Final = 2
-_PICO: Final = 10**12
 _MOST_SIBLINGS: Final = 30
 
 
@@ -270,7 +270,7 @@ class LayerNaming:
         word = self._words[layer][cluster]
         if outcome is None:
             return word
-        cost, draft = outcome.paid / _PICO, outcome.draft
+        cost, draft = outcome.paid / PICODOLLARS, outcome.draft
         if draft is None:
             return replace(_without_suspects(_because(word, outcome.error), outcome.sample, cluster), cost=cost)
         return Name(

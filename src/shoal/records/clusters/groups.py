@@ -23,13 +23,13 @@ class ClusterGroup(Record):
     feature: str | None = None
     """The feature that was clustered, where features are clustered apart."""
     attributes: dict[str, Any] | None = None
+    """The values that make the group, where fields are grouped."""
     label_source: LabelSource = "words"
     label_model: str | None = None
     label_score: float | None = None
     label_coverage: float | None = None
     label_evidence: list[Representative] = Field(default_factory=list)
     label_details: dict[str, Any] | None = None
-    """The values that make the group, where fields are grouped."""
 
 
 class ClusterLayer(Record):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, computed_field
 
+from shoal.quantities import PICODOLLARS
 from shoal.records.base import Body, Flag, Integral, Number, Record, Timestamp
 from shoal.records.clusters.facets import Facets
 from shoal.records.clusters.label_source import LabelSource, Representative
@@ -80,7 +81,7 @@ class ModelUsage(Record):
     @property
     def cost(self) -> float | None:
         """In US dollars; null where no price is known."""
-        return self.picodollars / 10**12 if self.priced else None
+        return self.picodollars / PICODOLLARS if self.priced else None
 
     @property
     def highest_picodollars(self) -> int:

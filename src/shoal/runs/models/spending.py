@@ -8,16 +8,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from shoal.quantities import PICODOLLARS
 from shoal.records.runs.execution import ACTIVE, Execution, ModelUsage
 from shoal.records.runs.naming import Reservation, Spending
 from shoal.records.scope import Scope
 from shoal.repositories.repository import Repository
 from shoal.storage.protocols.transactions import RecordStore, Transaction
 
-__all__ = ["PICODOLLARS", "Spendings"]
+__all__ = ["Spendings"]
 
-PICODOLLARS: Final = 10**12
-"""Of a US dollar."""
 _MODEL_COUNTS: Final = ("calls", "cached", "input_tokens", "output_tokens", "picodollars")
 
 

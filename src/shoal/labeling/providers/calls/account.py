@@ -5,15 +5,13 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
 
 from shoal.errors import Unavailable
 from shoal.labeling.base import Budget
 from shoal.labeling.providers.calls.usage import Price, Tokens, Usage
+from shoal.quantities import PICODOLLARS
 
 __all__ = ["Account", "Reservation"]
-
-_PICO: Final = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class Account:
         tokens = used.input_tokens + used.output_tokens + used.unreported_tokens
         tokens += sum(each.tokens.input + each.tokens.output for each in under_way)
         return (
-            picodollars <= _most(budget.cost, _PICO)
+            picodollars <= _most(budget.cost, PICODOLLARS)
             and tokens <= _most(budget.tokens, 1)
             and used.calls + len(under_way) <= _most(budget.calls, 1)
         )

@@ -1,11 +1,10 @@
 """What calls of a model took, and prices, in whole picodollars so that sums are exact in any order."""
 
 from dataclasses import dataclass
-from typing import Final
+
+from shoal.quantities import PICODOLLARS
 
 __all__ = ["Price", "Tokens", "Usage"]
-
-_PICO: Final = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,12 @@ class Usage:
     @property
     def cost(self) -> float:
         """The reported cost in US dollars."""
-        return self.picodollars / _PICO
+        return self.picodollars / PICODOLLARS
 
     @property
     def highest_cost(self) -> float:
         """The cost in US dollars if every request without a report was billed in full, and unchecked prices are low."""
-        return (self.picodollars + self.unreported_picodollars) / _PICO
+        return (self.picodollars + self.unreported_picodollars) / PICODOLLARS
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
