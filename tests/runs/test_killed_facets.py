@@ -1,17 +1,15 @@
 """A worker that is killed while a model answers questions about documents: real processes, a real provider."""
 
 import json
-import threading
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from labeling.providers.fake_provider import FakeProvider, Reply
+from killed_calls import kill_and_resume
+from labeling.providers.fake_provider import Reply
 from labeling.providers.fake_wires import Asked
-from real_runs import children_of, wait_for, worker_processes
-from server_process import ServerProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 ROWS, ANSWERED = 30, 8
@@ -42,39 +40,10 @@ def create_cluster(client: httpx.Client) -> None:
 
 
 def test_a_kill_among_the_documents_pays_for_no_answer_twice(tmp_path: Path) -> None:
-    killed = threading.Event()
+    run = kill_and_resume(tmp_path, answer, create_cluster, ANSWERED)
 
-    def behave(asked: Asked) -> Reply:
-        if asked.number < ANSWERED or killed.is_set():
-            return answer(asked)
-        killed.wait(60)  # under way when its asker is killed: never answered, so never paid
-        return Reply(no_answer=True)
-
-    with FakeProvider(behave) as provider:
-        models = tmp_path / "models.toml"
-        models.write_text(
-            f'[servers.local]\nurl = "{provider.url}/v1"\nprices.small = {{ input = 1, output = 1 }}\n'
-            "[limits]\nconcurrency = 2\n"
-        )
-        server = ServerProcess(tmp_path / "data", SHOAL_LLM="local:small", SHOAL_MODELS=str(models))
-        try:
-            server.start()
-            with server.client() as client:
-                create_cluster(client)
-                client.post("/clusters/groups/execute").raise_for_status()
-                run = "/clusters/groups/executions"
-                wait_for(lambda: ((client.get(run).json() or {}).get("llm_usage") or {}).get("calls") == ANSWERED)
-                answered = [asked.text for asked in provider.asked[:ANSWERED]]
-                for child in children_of(worker_processes(server.pid)[0]):
-                    child.kill()
-                killed.set()
-                wait_for(lambda: client.get(run).json()["status"] == "completed")
-                result = client.get(run).json()
-        finally:
-            server.stop()
-
-    texts, usage = [asked.text for asked in provider.asked], result["llm_usage"]
-    assert [texts.count(text) for text in answered] == [1] * ANSWERED
+    result, provider, usage = run.result, run.provider, run.result["llm_usage"]
+    assert run.times_asked() == [1] * ANSWERED
     assert result["attempts"] == 2 and result["llm_labeling_errors"] == []
     assert usage["cached"] == ANSWERED and usage["calls"] == len(provider.tokens) == ROWS
     assert usage["picodollars"] == sum(provider.usage) * 10**6

@@ -1,16 +1,13 @@
 """A worker that is killed while a model names clusters: real processes, a real provider on loopback."""
 
-import threading
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from labeling.providers.fake_provider import FakeProvider, Reply, answer_well
-from labeling.providers.fake_wires import Asked
-from real_runs import children_of, wait_for, worker_processes
-from server_process import ServerProcess
+from killed_calls import kill_and_resume
+from labeling.providers.fake_provider import answer_well
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 CLUSTERS, ANSWERED = 8, 4
@@ -47,40 +44,10 @@ def create_cluster(client: httpx.Client) -> None:
 
 
 def test_a_kill_in_the_middle_of_naming_pays_for_no_answer_twice(tmp_path: Path) -> None:
-    killed = threading.Event()
+    run = kill_and_resume(tmp_path, answer_well, create_cluster, ANSWERED)
 
-    def behave(asked: Asked) -> Reply:
-        if asked.number < ANSWERED or killed.is_set():
-            return answer_well(asked)
-        killed.wait(60)  # under way when its asker is killed: never answered, so never paid
-        return Reply(no_answer=True)
-
-    with FakeProvider(behave) as provider:
-        models = tmp_path / "models.toml"
-        models.write_text(
-            f'[servers.local]\nurl = "{provider.url}/v1"\nprices.small = {{ input = 1, output = 1 }}\n'
-            "[limits]\nconcurrency = 2\n"
-        )
-        server = ServerProcess(tmp_path / "data", SHOAL_LLM="local:small", SHOAL_MODELS=str(models))
-        try:
-            server.start()
-            with server.client() as client:
-                create_cluster(client)
-                client.post("/clusters/groups/execute").raise_for_status()
-                run = "/clusters/groups/executions"
-                wait_for(lambda: ((client.get(run).json() or {}).get("llm_usage") or {}).get("calls") == ANSWERED)
-                answered = [asked.text for asked in provider.asked[:ANSWERED]]
-                for child in children_of(worker_processes(server.pid)[0]):
-                    child.kill()
-                killed.set()
-                wait_for(lambda: client.get(run).json()["status"] == "completed")
-                result = client.get(run).json()
-        finally:
-            server.stop()
-
-    texts = [asked.text for asked in provider.asked]
-    usage = result["llm_usage"]
-    assert [texts.count(text) for text in answered] == [1] * ANSWERED
+    result, provider, usage = run.result, run.provider, run.result["llm_usage"]
+    assert run.times_asked() == [1] * ANSWERED
     assert result["llm_labeling_errors"] == []
     assert result["attempts"] == 2 and {c["label_source"] for c in result["centroids"]} == {"model"}
     assert usage["cached"] == ANSWERED and usage["calls"] == len(provider.tokens)
