@@ -24,9 +24,9 @@ class ResumedRun:
     answered: list[str]
     provider: FakeProvider
 
-    def times_asked(self) -> list[int]:
-        """How often each of the answered questions was asked in all."""
-        texts = [asked.text for asked in self.provider.asked]
+    def count_requests(self) -> list[int]:
+        """How often each of the answered questions was sent in all."""
+        texts = [request.text for request in self.provider.asked]
         return [texts.count(text) for text in self.answered]
 
 
@@ -36,9 +36,9 @@ def kill_and_resume(
     """Execute the cluster `groups`, kill its worker after so many answers, and wait until the run is completed."""
     killed = threading.Event()
 
-    def behave(asked: Asked) -> Reply:
-        if asked.number < answered or killed.is_set():
-            return answer(asked)
+    def behave(request: Asked) -> Reply:
+        if request.number < answered or killed.is_set():
+            return answer(request)
         killed.wait(60)  # under way when its asker is killed: never answered, so never paid
         return Reply(no_answer=True)
 
@@ -56,7 +56,7 @@ def kill_and_resume(
                 client.post("/clusters/groups/execute").raise_for_status()
                 run = "/clusters/groups/executions"
                 wait_for(lambda: ((client.get(run).json() or {}).get("llm_usage") or {}).get("calls") == answered)
-                before = [asked.text for asked in provider.asked[:answered]]
+                before = [request.text for request in provider.asked[:answered]]
                 for child in children_of(worker_processes(server.pid)[0]):
                     child.kill()
                 killed.set()

@@ -43,7 +43,7 @@ def test_a_kill_among_the_documents_pays_for_no_answer_twice(tmp_path: Path) -> 
     run = kill_and_resume(tmp_path, answer, create_cluster, ANSWERED)
 
     result, provider, usage = run.result, run.provider, run.result["llm_usage"]
-    assert run.times_asked() == [1] * ANSWERED
+    assert run.count_requests() == [1] * ANSWERED
     assert result["attempts"] == 2 and result["llm_labeling_errors"] == []
     assert usage["cached"] == ANSWERED and usage["calls"] == len(provider.tokens) == ROWS
     assert usage["picodollars"] == sum(provider.usage) * 10**6

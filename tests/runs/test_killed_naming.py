@@ -47,7 +47,7 @@ def test_a_kill_in_the_middle_of_naming_pays_for_no_answer_twice(tmp_path: Path)
     run = kill_and_resume(tmp_path, answer_well, create_cluster, ANSWERED)
 
     result, provider, usage = run.result, run.provider, run.result["llm_usage"]
-    assert run.times_asked() == [1] * ANSWERED
+    assert run.count_requests() == [1] * ANSWERED
     assert result["llm_labeling_errors"] == []
     assert result["attempts"] == 2 and {c["label_source"] for c in result["centroids"]} == {"model"}
     assert usage["cached"] == ANSWERED and usage["calls"] == len(provider.tokens)

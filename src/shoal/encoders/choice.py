@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
+import numpy as np
 from stopwordsiso import stopwords
 
 from shoal.encoders.table import load_bundled_table
@@ -59,7 +60,7 @@ def choose_encoder(texts: Sequence[str]) -> Choice:
     -------
     Choice
     """
-    words = Counter(word for text in sample(texts) for word in distinct_words(text))
+    words = count_texts_by_word(sample(texts))
     if not words or looks_english(words):
         return Choice("static")
     return Choice(
@@ -75,9 +76,14 @@ def sample(texts: Sequence[str]) -> list[str]:
     return sorted(starts, key=lambda text: (zlib.crc32(text.encode("utf-8", "replace")), text))[:SAMPLE]
 
 
-def distinct_words(text: str) -> list[str]:
-    """Words with a letter; digits are of no language."""
-    return [word for word in split_words([text]).distinct if word and not word.isdigit()]
+def count_texts_by_word(texts: Sequence[str]) -> Counter[str]:
+    """Count for each word with a letter the texts that have it; digits are of no language."""
+    words = split_words(texts)
+    rows = np.repeat(np.arange(len(texts)), np.diff(words.bounds))
+    places = np.unique(np.stack([rows, words.places]), axis=1)[1]
+    counts = np.bincount(places, minlength=len(words.distinct)).tolist()
+    counted = zip(words.distinct, counts, strict=True)
+    return Counter({word: count for word, count in counted if count and not word.isdigit()})
 
 
 def looks_english(words: Counter[str]) -> bool:

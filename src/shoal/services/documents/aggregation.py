@@ -40,7 +40,7 @@ def list_input_fields(body: AggregateDocuments) -> list[str]:
         if field is None and item.function != "count":
             raise InvalidField(f"aggregations[{i}].field", f"is required for {item.function}")
         fields += [field] if field is not None else []
-    return list(dict.fromkeys([*fields, *([body.unwind] if body.unwind else [])]))
+    return list(dict.fromkeys([*fields, *([] if body.unwind is None else [body.unwind])]))
 
 
 class Aggregator:
