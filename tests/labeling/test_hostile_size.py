@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from shoal.labeling.providers import plain_text
-from shoal.labeling.text import clean
+from shoal.labeling.text import GAP, clean
 
 SHORT, FACTOR = 2_000, 8
 PIECES = (
@@ -64,11 +64,11 @@ def test_the_work_does_not_grow_as_the_square_of_a_text(work: Callable[[str], st
 @pytest.mark.parametrize(
     ("text", "plain"),
     [
-        ("order A1-B22-C333444 came", "order A1 . came"),
+        ("order A1-B22-C333444 came", f"order A1 {GAP} came"),
         ("a covid-19 test", "a covid-19 test"),
-        ("covid-19-2020-report", "covid ."),
-        ("mail me@example.com now", "mail . now"),
-        ("ref ABC123456789 paid", "ref . paid"),
+        ("covid-19-2020-report", f"covid {GAP}"),
+        ("mail me@example.com now", f"mail {GAP} now"),
+        ("ref ABC123456789 paid", f"ref {GAP} paid"),
     ],
 )
 def test_identifiers_and_addresses_are_removed(text: str, plain: str) -> None:

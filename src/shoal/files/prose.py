@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from shoal.scripts import UNSPACED
+
 __all__ = ["is_prose"]
 
 _DEEPEST: Final = 4
-_UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]{4}")
-"""Four characters in a row of a script without spaces: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+_UNSPACED: Final = re.compile(rf"[{UNSPACED}]{{4}}")
+"""Four characters in a row of a script without spaces."""
 
 
 def is_prose(values: Iterable[object], depth: int = 1) -> bool:

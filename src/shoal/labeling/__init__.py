@@ -11,6 +11,7 @@ from shoal.labeling.stop_words import read_stop_words
 from shoal.labeling.text import LONGEST_READ, excerpt
 from shoal.labeling.text_fields import choose_text_fields
 from shoal.labeling.words.namer import WordNamer, name_clusters, name_layers
+from shoal.labeling.words.unspaced import describe_missing_dictionary
 from shoal.labeling.words.volume import Volume
 
 __all__ = [
@@ -26,5 +27,13 @@ __all__ = [
     "Volume",
 ]
 __all__ += ["WordNamer", "abridge", "excerpt", "read_stop_words"]
-__all__ += ["choose_text_fields", "document_text", "main_parents", "name_clusters", "name_layers", "trim_payload"]
+__all__ += [
+    "choose_text_fields",
+    "describe_missing_dictionary",
+    "document_text",
+    "main_parents",
+    "name_clusters",
+    "name_layers",
+    "trim_payload",
+]
 __all__ += ["whole_text"]

@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Final
 
-from shoal.labeling.text import ESCAPE
+from shoal.labeling.text import ESCAPE, compose
 
 __all__ = ["LONGEST_SHOWN", "abridge", "capitalize", "visible"]
 
@@ -37,7 +37,7 @@ def visible(text: str) -> str:
     """Remove control and direction characters and terminal escapes from a text, and replace white space by spaces."""
     if text.isascii() and text.isprintable():
         return text
-    plain = ESCAPE.sub("", text) if "\x1b" in text else text
+    plain = compose(ESCAPE.sub("", text) if "\x1b" in text else text)
     return "".join(" " if c.isspace() else c for c in plain if c.isspace() or _shows(c))
 
 

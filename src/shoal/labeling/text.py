@@ -7,11 +7,13 @@ from itertools import pairwise
 
 __all__ = [
     "ESCAPE",
+    "GAP",
     "LONGEST_READ",
     "LONGEST_TEXT",
     "MOST_WORDS",
     "SENTENCE",
     "clean",
+    "compose",
     "condense",
     "excerpt",
     "strip_markup",
@@ -27,8 +29,10 @@ LONGEST_READ = 20_000
 """Characters of a text that are searched for these, without markup; much of them may be boilerplate."""
 _LONGEST_SOURCE = 1_000_000
 """Characters of a text that are searched for these, with markup."""
-_HOLE = " . "
-"""The replacement for removed text."""
+_PAUSE = " . "
+"""The replacement for markup and for text between excerpts."""
+GAP = "\x1a"
+"""What stands for a number, an identifier or an address that was removed from within a sentence."""
 
 SENTENCE = re.compile(r"[^.!?\n。！？]+[.!?\n。！？]*")
 _EMBEDDED = re.compile(r"(?is)<(script|style|head|svg|noscript)\b[^<>]{0,500}>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)")
@@ -84,6 +88,7 @@ _INVISIBLE = re.compile(
 )
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _CUT_OFF_END, _CUT_OFF_START = re.compile(r"\s\S{0,40}\Z"), re.compile(r"\A\S{0,40}\s")
+_THAI_AM, _LAO_AM = re.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32"), re.compile("\u0ecd([\u0ec8-\u0ecb]?)\u0eb2")
 _APOSTROPHE = re.compile("[\u2018\u2019\u201b\u2032\u02bc\u00b4`]")
 
 
@@ -91,8 +96,8 @@ def clean(text: str, words: int = LONGEST_TEXT, codes: frozenset[str] = frozense
     """Reduce a text to plain words: without markup, addresses, identifiers and invisible characters, with a full stop
     at the end of a sentence, line, field or list item, and none after an abbreviation.
 
-    Of a long text about this many `words` are kept, from its head, middle and tail. Removed text leaves a full stop, so
-    that no phrase spans the gap. Identifiers in `codes` (case-folded) stay.
+    Of a long text about this many `words` are kept, from its head, middle and tail. Removed text leaves a full stop or,
+    within a sentence, `GAP`, so that no phrase spans it. Identifiers in `codes` (case-folded) stay.
     """
     text = excerpt(strip_markup(text), words * _CHARACTERS)
     if "\x1b" in text:
@@ -100,8 +105,16 @@ def clean(text: str, words: int = LONGEST_TEXT, codes: frozenset[str] = frozense
     if _HINT_OF_SPLIT.search(text):
         text = _SPLIT_NEGATION.sub(r"\1't", text)
     if not text.isascii():
-        text = _APOSTROPHE.sub("'", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)))
+        text = compose(unicodedata.normalize("NFKC", text))
+        text = _APOSTROPHE.sub("'", _INVISIBLE.sub("", text))
     return _plain(_in_lines(text) if _HINT_OF_LINES.search(text) else text, codes)
+
+
+def compose(text: str) -> str:
+    """Join the vowel am of Thai and Lao, which normalisation takes apart though it is written as one."""
+    if "\u0e4d" in text or "\u0ecd" in text:
+        text = _LAO_AM.sub("\\1\u0eb3", _THAI_AM.sub("\\1\u0e33", text))
+    return text
 
 
 def strip_markup(text: str) -> str:
@@ -154,9 +167,9 @@ def _without_quotes(text: str) -> str:
 
 def _plain(text: str, codes: frozenset[str]) -> str:
     if _HINT_OF_ADDRESS.search(text):
-        text = _ADDRESS.sub(" . ", text)
+        text = _ADDRESS.sub(f" {GAP} ", text)
     if _HINT_OF_PATH.search(text):
-        text = _PATH.sub(" . ", text)
+        text = _PATH.sub(f" {GAP} ", text)
     if _HINT_OF_MARKDOWN.search(text):
         text = _HASH.sub(" . ", _EMPHASIS.sub("", _LINK.sub(r"\1 . ", text)))
     if _DIGIT.search(text):
@@ -170,7 +183,7 @@ def _drop_identifier(run: str, codes: frozenset[str]) -> str:
     match = _IDENTIFIER.search(run)
     if match is None or not _DIGIT.search(match[0]) or match[0].casefold() in codes:
         return run
-    return f"{run[: match.start()]} . "
+    return f"{run[: match.start()]} {GAP} "
 
 
 def _in_lines(text: str) -> str:
@@ -190,8 +203,8 @@ def excerpt(text: str, most: int) -> str:
     """
     if len(text) <= most:
         return text
-    third = (most - 2 * len(_HOLE)) // 3
+    third = (most - 2 * len(_PAUSE)) // 3
     middle = (len(text) - third) // 2
     parts = (text[middle : middle + third], text[-third:])
     inside = (part[part.find(">") + 1 :] if -1 < part.find(">") < part.find("<") else part for part in parts)
-    return _HOLE.join((_CUT_OFF_END.sub("", text[:third]), *(_CUT_OFF_START.sub("", part) for part in inside)))
+    return _PAUSE.join((_CUT_OFF_END.sub("", text[:third]), *(_CUT_OFF_START.sub("", part) for part in inside)))

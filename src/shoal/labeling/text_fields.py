@@ -13,6 +13,7 @@ from typing import Final
 
 from shoal.labeling.languages import LANGUAGES
 from shoal.labeling.text import clean, excerpt
+from shoal.scripts import UNSPACED
 
 __all__ = ["MOST_FIELDS", "choose_text_fields", "text_parts"]
 
@@ -49,7 +50,7 @@ def _words(text: str) -> frozenset[str]:
 
 _FUNCTION: Final = frozenset(word for language in LANGUAGES for word in language.function | language.negations)
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
 _SYMBOLS = re.compile(r"[{}<>=\[\]\\|;()$]")
 _SEPARATOR = re.compile(r"\s*[,;|\n、，；]\s*")
 _DATA = re.compile(

@@ -132,7 +132,7 @@ def cluster_columns(
         analysis=analysis,
         document_ids=DocumentIds.from_texts(analysis.ids, whole=whole_ids),
         plan=plan,
-        warnings=[*origin_warnings, *plan_warnings, *analysis.outcome.warnings, *naming.warnings(analysis)],
+        warnings=[*origin_warnings, *plan_warnings, *analysis.outcome.warnings, *naming.warnings(analysis, texts)],
         seconds=time.perf_counter() - started,
         checksums=checksums,
         about={"naming": model} if (model := naming.describe()) else {},

@@ -2,14 +2,14 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.analysis.naming import choose_phrase_encoder, open_word_namer
 from shoal.errors import InvalidField
-from shoal.labeling import Budget, Namer
+from shoal.labeling import Budget, Namer, describe_missing_dictionary
 from shoal.library.cache_folder import cache_folder
 from shoal.quantities import plural
 
@@ -42,15 +42,17 @@ class Naming:
         priced = self.namer.connection.price is not None
         return {"model": self.namer.connection.name, **numbers, "cost": usage.cost if priced else None}
 
-    def warnings(self, analysis: "Analysis") -> list[str]:
-        """Return a sentence where clusters could not be named by the model, with the most frequent reason."""
+    def warnings(self, analysis: "Analysis", texts: Sequence[str] | None) -> list[str]:
+        """Return sentences on names that are worse than they could be: where the model failed, with the most frequent
+        reason, and where no dictionary finds the words."""
+        missing = describe_missing_dictionary(texts) if self.namer is None else []
         errors = Counter(cluster.provenance.error for cluster in analysis.clusters if cluster.provenance.error)
         if not errors:
-            return []
+            return missing
         reason, count = errors.most_common(1)[0]
         several = "" if len(errors) == 1 else f" ({count} of them)"
         were = plural(errors.total(), "cluster was", "clusters were")
-        return [f"{were} named from their words, not by the model: {reason}{several}"]
+        return [f"{were} named from their words, not by the model: {reason}{several}", *missing]
 
     def estimate(self, clusters: float, layers: int, documents: int) -> "Estimate | None":
         """Estimate the calls; None without a model."""

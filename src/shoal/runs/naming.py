@@ -8,7 +8,7 @@ from shoal.analysis.naming import LayerNames, choose_phrase_encoder, write_brief
 from shoal.columns import Points
 from shoal.engine.features.spaces import concatenate_features
 from shoal.engine.plan import Progress
-from shoal.labeling import Brief, Budget, Namer
+from shoal.labeling import Brief, Budget, Namer, describe_missing_dictionary
 from shoal.labeling.providers import Connection, ModelNamer
 from shoal.records.clusters.cluster import Cluster
 from shoal.records.clusters.labeling import Labeling
@@ -90,13 +90,19 @@ class GroupNaming:
         ]
         return self._ask(work, briefs, labeling, connection, progress)
 
-    def warn(self, cluster: Cluster, run: Execution) -> list[str]:
-        """Warn that a model was asked for, and why there is none."""
+    def warn(self, cluster: Cluster, run: Execution, texts: Sequence[str] | None) -> list[str]:
+        """Warn that a model was asked for and why there is none, or that no dictionary finds the words of the texts."""
         labeling = labeling_of(cluster, run.request)
         choice = self._models.choose(labeling)
-        if not labeling.enabled or choice.connection is not None:
+        if labeling.enabled and choice.connection is not None:
             return []
-        return [f"llm_labeling is enabled, but {choice.reason}: the labels were made from the documents' own words."]
+        missing = describe_missing_dictionary(texts)
+        if not labeling.enabled:
+            return missing
+        return [
+            *missing,
+            f"llm_labeling is enabled, but {choice.reason}: the labels were made from the documents' own words.",
+        ]
 
     def _ask(
         self,

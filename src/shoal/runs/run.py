@@ -261,7 +261,9 @@ class Runner:
         hit("run.before_flip")
         self._states.publish(
             work.job,
-            run_result(work.run, work.sources, source, lasting, resumed, self.naming.warn(work.cluster, work.run)),
+            run_result(
+                work.run, work.sources, source, lasting, resumed, self.naming.warn(work.cluster, work.run, source.texts)
+            ),
             cluster_result(work.run, work.sources, source, groups),
             lambda tx, run: self._flip_generations(tx, work, run, lasting),
             labels_from=lasting.labels_from,

@@ -76,6 +76,20 @@ def test_a_short_question_is_kept_whole() -> None:
     assert "who are you" in found("who are you")
 
 
+@pytest.mark.parametrize("removed", ["4.2", "1234", "AB-1234567", "https://example.org/x"])
+def test_no_phrase_ends_in_a_gap(removed: str) -> None:
+    texts = [f"is the {removed} ready", f"when does my order {removed} come", f"where is {removed} now"]
+
+    assert found(*texts, *(f"{text} " for text in texts)) == {"ready", "order"}
+
+
+def test_a_question_keeps_its_question_word() -> None:
+    phrases = found(*["where is my parcel", "how do I reset it", "what time is my flight", "wie setze ich es"] * 2)
+
+    assert {"where is my parcel", "what time is my flight", "how do I reset it"} <= phrases
+    assert not any(phrase.startswith(("is ", "do ", "time is")) or phrase == "wie setze" for phrase in phrases)
+
+
 def test_the_same_words_in_another_order_or_form_are_one_phrase() -> None:
     table, phrases = counted(["lost my luggage", "luggage lost", "the lost luggages", "sold"], [0, 0, 1, 1], 2)
 

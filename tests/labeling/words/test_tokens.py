@@ -1,5 +1,7 @@
 """Cleaning, tokenisation, languages and stems."""
 
+import unicodedata
+
 import pytest
 
 from shoal.labeling.text import LONGEST_TEXT, clean
@@ -117,6 +119,23 @@ def test_a_capital_at_the_start_of_a_sentence_is_weak_evidence_of_casing() -> No
     table = tokenize(["Refund asked", "Refund please", "a refund", "Paris is far", "Paris again"])
 
     assert {"refund", "Paris"} <= {table.phrase(i, 1) for i in range(len(table))}
+
+
+def test_a_noun_has_a_capital_in_german_and_not_in_a_language_beside_it() -> None:
+    table = tokenize([*["Wo ist mein Account und wie ist der Router"] * 9, *["where is my account and the router"] * 4])
+
+    shown = {table.phrase(i, 1) for i in range(len(table)) if table.documents[i] >= 9}
+
+    assert {"account", "router"} <= shown
+    assert "Account" in {table.phrase(i, 1) for i in range(len(table)) if table.documents[i] < 9}
+
+
+@pytest.mark.parametrize("word", ["น้ำ", "จำนวน", "ນ້ຳ"])
+def test_a_vowel_of_thai_and_lao_stays_as_it_is_written(word: str) -> None:
+    decomposed = unicodedata.normalize("NFKD", word)
+
+    assert decomposed != word
+    assert clean(decomposed) == clean(word) == word
 
 
 def test_words_keep_their_spaces_and_hyphens() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from shoal.labeling import Name, name_clusters
 from shoal.labeling.words import unspaced
-from shoal.labeling.words.unspaced import learn_splitter
+from shoal.labeling.words.unspaced import describe_missing_dictionary, learn_splitter
 
 
 def named(clusters: Sequence[Sequence[str]]) -> list[Name]:
@@ -51,6 +51,34 @@ def test_without_a_dictionary_a_part_of_a_word_is_no_word() -> None:
     split = learn_splitter([f"{a}信用卡{b}" for a in "甲乙丙丁" for b in "戊己庚辛"])
 
     assert split("信用") == ["信", "用"], "always followed by the same character"
+
+
+@pytest.mark.usefixtures("without_dictionary")
+@pytest.mark.parametrize(
+    ("texts", "word"),
+    [
+        (["รหัสผ่านใช้งานไม่ได้", "เปลี่ยนรหัสผ่าน", "รหัสผ่านไม่ถูกต้อง", "ลืมรหัสผ่านของฉัน"], "รหัสผ่าน"),
+        (["ค่าธรรมเนียมแพง", "คืนค่าธรรมเนียม", "จ่ายค่าธรรมเนียมแล้ว", "ค่าธรรมเนียมเท่าไหร่"], "ค่าธรรมเนียม"),
+    ],
+)
+def test_without_a_dictionary_no_word_of_thai_is_cut_between_a_consonant_and_its_vowel(
+    texts: list[str], word: str
+) -> None:
+    split = learn_splitter(texts)
+
+    assert all(word in split(text) for text in texts)
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("text", ["ลืมรหัสผ่าน", "忘记密码", "ភ្លេច", "forgot it"])
+def test_people_learn_of_a_missing_dictionary_where_it_would_help(
+    dictionary: bool, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unspaced, "_icu", lambda: object() if dictionary else None)
+
+    hints = describe_missing_dictionary([text] * 3)
+
+    assert ["shoal[languages]" in hint for hint in hints] == [True] * (not dictionary and not text.isascii())
 
 
 @pytest.mark.usefixtures("without_dictionary")

@@ -6,6 +6,7 @@ import unicodedata
 from typing import Final
 
 from shoal.labeling import examples
+from shoal.scripts import UNSPACED
 
 __all__ = ["capitalize", "plain", "same_label", "words_of"]
 
@@ -26,9 +27,7 @@ _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS: Final = frozenset("\u200c\u200d")
 """Letters of Persian and of Indic scripts need them, but only between letters."""
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_UNSPACED: Final = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
-)
+_UNSPACED: Final = re.compile(f"[{UNSPACED}]")
 
 
 def plain(text: str) -> str:

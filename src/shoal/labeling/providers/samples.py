@@ -15,7 +15,7 @@ from shoal.labeling.base import Brief, Media, Partition
 from shoal.labeling.providers.hostile_text import Vocabulary, is_instruction, read_vocabulary
 from shoal.labeling.providers.instructions import Instructions
 from shoal.labeling.providers.stop_words import STOP_WORDS
-from shoal.labeling.text import clean
+from shoal.labeling.text import GAP, clean
 
 __all__ = ["Document", "Sample", "Sampler"]
 
@@ -226,7 +226,7 @@ def _join(values: Mapping[str, object]) -> str:
 
 def _visible(text: str) -> str:
     """Return a text without markup, addresses and identifiers, in one line."""
-    return " ".join(clean(text).replace(" . ", " ").split()).strip(" .")
+    return " ".join(clean(text).replace(" . ", " ").replace(GAP, " ").split()).strip(" .")
 
 
 def _cut(text: str, most: int) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels
 from shoal.labeling.text import SENTENCE, strip_markup
-from shoal.labeling.words.unspaced import ALONE
+from shoal.scripts import ALONE
 
 __all__ = ["LONG_TEXT", "drop_boilerplate"]
 

@@ -38,8 +38,9 @@ _LATIN = sorted(set(range(len(LANGUAGES))) - {number for *_, own in _OF_SCRIPT f
 
 def detect_languages(
     forms: Sequence[str], tokens: NDArray[np.int64], documents: NDArray[np.int64], texts: int
-) -> NDArray[np.int64]:
-    """Return (forms,) for each word the position in LANGUAGES of the language of most texts that contain it.
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (forms,) for each word the position in LANGUAGES of the language of most texts that contain it, and
+    (texts,) the language of each text.
 
     The language of a text is the one with most of its function words. Texts without any get the language of most
     texts, and a word in another script than its language gets the main language of that script.
@@ -62,7 +63,7 @@ def detect_languages(
         inside = (np.ones(len(tokens[part])), (documents[part] - first, tokens[part]))
         counts = sp.csr_matrix(inside, shape=(min(_BLOCK, texts - first), len(forms)))
         spoken[first : first + _BLOCK] = np.asarray((counts @ member).todense() + prior).argmax(1)
-    return _match_scripts(forms, _main_languages(spoken[documents], tokens, len(forms)), votes)
+    return _match_scripts(forms, _main_languages(spoken[documents], tokens, len(forms)), votes), spoken
 
 
 def _main_languages(languages: NDArray[np.int64], tokens: NDArray[np.int64], forms: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shoal.columns import NOISE, Labels, Points
 from shoal.labeling.base import Brief, Budget, Name, Partition, PhraseEncoder, Progress, main_parents
 from shoal.labeling.examples import abridge, capitalize
-from shoal.labeling.text import clean
+from shoal.labeling.text import GAP, clean
 from shoal.labeling.words.boilerplate import drop_boilerplate
 from shoal.labeling.words.candidates import Candidate, find_candidates, keywords
 from shoal.labeling.words.evidence.contrast import Evidence
@@ -202,9 +202,10 @@ def _in_full(names: list[Name], layer: Partition, part: Partition, read: Sequenc
     used = {name.label.casefold() for name in names}
     named = list(names)
     for cluster in np.flatnonzero((sizes > 1) & (distinct == 1)).tolist():
-        text = " ".join(abridge(clean(read[only[cluster]])).split()).rstrip(" .,;:!?")
+        whole = clean(read[only[cluster]])
+        text = " ".join(abridge(whole).split()).rstrip(" .,;:!?")
         label = capitalize(text)
-        few = len(text) <= _FEW_CHARACTERS and "\n" not in read[only[cluster]].strip()
+        few = len(text) <= _FEW_CHARACTERS and GAP not in whole and "\n" not in read[only[cluster]].strip()
         if few and any(map(str.isalpha, text)) and label.casefold() not in used:
             used.add(label.casefold())
             named[cluster] = replace(

@@ -123,6 +123,13 @@ class _Words:
     """The place of the word after it that negates it, else its own."""
     segment_begins: Bools
     segment_ends: Bools
+    sentence_begins: Bools
+    """The first word of a segment, unless something before it was left out."""
+    sentence_ends: Bools
+    asks: Bools
+    """A whole question may begin here: "where", or "is" that no other question word is before."""
+    questioned: Bools
+    """Belongs to the question word before it: "what time"."""
 
     def has(self, role: Role) -> Bools:
         return (self.roles & int(role)) > 0
@@ -175,23 +182,37 @@ def _words(table: TokenTable, common: Bools) -> _Words:
     content = (~has(Role.FUNCTION) & ~(common & ~negation)) | negation | degree | tied
     joined, particle, modifier = has(Role.JOINED), has(Role.PARTICLE) | tied, has(Role.MODIFIER)
     inner_joint = np.roll(joined & ~opens, -1)
-    asks = has(Role.CONTRACTED) & after(has(Role.DETERMINER | Role.BARRIER), closes)
+    tags = has(Role.CONTRACTED) & after(has(Role.DETERMINER | Role.BARRIER), closes)
+    # "how bad is" begins with its question word, but "wie setze ich" is the rest of a longer question.
+    measures = content & measured & (degree | ~after(has(Role.BARRIER), closes))
+    opener = has(Role.OPENER)
     return _Words(
         stems=stems,
         roles=roles,
         segments=segments,
         content=content,
-        begins=(content & ~particle & ~joined & ~measured & ~asks) | after(content & measured, closes),
+        begins=(content & ~particle & ~joined & ~measured & ~tags) | after(measures, closes),
         ends=content & ~inner_joint & ~has(Role.NEGATION) & ~modifier & ~find_unfinished(roles, content, opens, closes),
         barrier=has(Role.BARRIER) & ~before(has(Role.NEGATION), opens),
         joined=joined,
-        opener=has(Role.OPENER),
+        opener=opener,
         strong=content & ~negation & ~particle & ~degree & ~modifier,
         reversed=find_reversed(roles, content, opens, closes),
         negated_at=find_trailing_negations(roles, content, closes),
         segment_begins=opens,
         segment_ends=closes,
+        sentence_begins=opens & ~table.after_gap,
+        sentence_ends=closes & ~table.before_gap,
+        asks=opener & (has(Role.BARRIER) | _are_first(opener, opens)),
+        questioned=before(opener, opens),
     )
+
+
+def _are_first(mask: Bools, opens: Bools) -> Bools:
+    """Return which words of the mask are the first such of their segment."""
+    earlier: Ints = np.cumsum(mask) - mask
+    start = np.maximum.accumulate(np.where(opens, np.arange(len(mask)), 0))
+    return np.asarray(mask & (earlier == earlier[start]))
 
 
 def _smallest_clusters(partitions: Sequence[Labels]) -> NDArray[np.float64]:
@@ -238,9 +259,17 @@ class _Sums:
 
     def __init__(self, words: _Words, rare: Bools, glued: Bools) -> None:
         self.words = words
-        self.rare, self.stopped, self.barriers, self.strong, self.content, self.alone = (
+        self.rare, self.stopped, self.barriers, self.strong, self.content, self.alone, self.openers = (
             np.concatenate([[0], np.cumsum(mask)])
-            for mask in (rare, words.has(Role.STOPPED), words.barrier, words.strong, words.content, ~glued)
+            for mask in (
+                rare,
+                words.has(Role.STOPPED),
+                words.barrier,
+                words.strong,
+                words.content,
+                ~glued,
+                words.opener,
+            )
         )
 
     def terms(self, length: int) -> Ints:
@@ -256,22 +285,23 @@ class _Sums:
         good &= self.strong[last + 1] > self.strong[start]
         good &= self.barriers[last] <= self.barriers[np.minimum(start + 1, last)]
         good &= (words.negated_at[start] <= last) & (words.negated_at[last] <= last)
+        good &= ~words.questioned[start] | (self.openers[last + 1] == self.openers[start])
         if length > LONGEST_TERM:
             good &= self.alone[last + 1] == self.alone[start]
         return np.asarray(start[good])
 
     def remarks(self, length: int) -> Ints:
-        """Return the starts of remarks with this many words: whole segments, or whole questions at the end of one."""
+        """Return the starts of remarks with this many words: whole sentences, or whole questions at the end of one."""
         words, n = self.words, len(self.words.stems)
         if length > min(n, LONGEST_REMARK):
             return np.zeros(0, np.int64)
-        start = np.flatnonzero((words.segment_begins | words.opener)[: n - length + 1])
+        start = np.flatnonzero((words.sentence_begins | words.asks)[: n - length + 1])
         last = start + length - 1
-        good = words.segment_ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
+        good = words.sentence_ends[last] & (words.segments[start] == words.segments[last]) & ~words.reversed[start]
         good &= (words.negated_at[start] <= last) & (words.negated_at[last] <= last)
         good &= ~(words.begins[start] & words.ends[last]) & (self.rare[last + 1] == self.rare[start])
         good &= self.stopped[last + 1] == self.stopped[start]
-        # "Is my card here?" is a question; "is wrong" is what a removed number left of a sentence.
+        # "Is my card here?" is a question, "is wrong" is not.
         verb = words.opener & ~words.has(Role.BARRIER)
         good &= ~(verb & after(words.content, words.segment_ends))[start]
         has_content = self.content[last + 1] > self.content[start]

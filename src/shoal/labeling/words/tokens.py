@@ -10,15 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.labeling.text import LONGEST_TEXT, clean
-from shoal.labeling.words.unspaced import ALONE, KATAKANA, MARK, learn_splitter
+from shoal.labeling.text import GAP, LONGEST_TEXT, clean
+from shoal.labeling.words.unspaced import learn_splitter
 from shoal.labeling.words.vocabulary import Role, Vocabulary, build_vocabulary
+from shoal.scripts import ALONE, KATAKANA, MARK
 
 __all__ = ["Role", "TokenTable", "Vocabulary", "tokenize"]
 
 LONGEST_WORD = 40
 """Characters; longer tokens are data, not words."""
 _REPORT_EVERY = 8192
+_STOP, _LEFT_OUT = -1, -2
+"""Numbers of what is no word: punctuation, and what is left out of a sentence."""
 
 # Plain integers: arithmetic on enum members is slow.
 _FILLER, _FUNCTION, _JOINED, _GLUED_ROLE = (int(r) for r in (Role.FILLER, Role.FUNCTION, Role.JOINED, Role.GLUED))
@@ -26,7 +29,7 @@ _FILLER, _FUNCTION, _JOINED, _GLUED_ROLE = (int(r) for r in (Role.FILLER, Role.F
 
 @dataclass(frozen=True, slots=True)
 class TokenTable:
-    """All words of n texts in order; three aligned (t,) int64 arrays."""
+    """All words of n texts in order; aligned (t,) arrays."""
 
     words: NDArray[np.int64]
     """Positions in the vocabulary."""
@@ -34,6 +37,9 @@ class TokenTable:
     """Ascending; punctuation begins a new segment, and no phrase crosses one."""
     documents: NDArray[np.int64]
     """Ascending, 0..texts-1."""
+    after_gap: NDArray[np.bool_]
+    before_gap: NDArray[np.bool_]
+    """Where a number, an identifier or an address beside the word was left out: its sentence goes on there."""
     vocabulary: Vocabulary
     texts: int
 
@@ -58,7 +64,9 @@ class TokenTable:
         return self._word(position)[:1].isupper()
 
     def _word(self, position: int) -> str:
-        return self.vocabulary.words[int(self.vocabulary.shown[self.words[position]])].lstrip("-")
+        vocabulary = self.vocabulary
+        writer = vocabulary.writers[self.documents[position]]
+        return vocabulary.words[int(vocabulary.shown[writer, self.words[position]])].lstrip("-")
 
     def _written(self, positions: Sequence[int]) -> str:
         text, glued = "", False
@@ -79,19 +87,19 @@ _UNSPACED = re.compile(rf"[{ALONE}{KATAKANA}]")
 _ELIDED = r"\b(?:[LDJMTSCNldjmtscn]|[Qq]u|[Dd]ell|[Aa]ll|[Nn]ell|[Ss]ull|[Dd]all|[Uu]n)'(?=[^\W\d_]{2})"
 """An article or pronoun before a vowel: l'argent, dell'acqua."""
 _CUT_ASCII = re.compile(
-    rf"({_ELIDED}|[A-Za-z](?:\.[A-Za-z])+\b|[A-Za-z]-[A-Za-z]{{2,}}|(?:(?<=[A-Za-z0-9])-)?[A-Za-z0-9]+(?:['&+][A-Za-z0-9]+|\.[a-z0-9]+)*[+#]*)"
-    r"|([^\sA-Za-z0-9'&+#_-]+|\s-+\s)"
+    rf"({GAP}|{_ELIDED}|[A-Za-z](?:\.[A-Za-z])+\b|[A-Za-z]-[A-Za-z]{{2,}}|(?:(?<=[A-Za-z0-9])-)?[A-Za-z0-9]+(?:['&+][A-Za-z0-9]+|\.[a-z0-9]+)*[+#]*)"
+    rf"|([^\sA-Za-z0-9'&+#_{GAP}-]+|\s-+\s)"
 )
 _CUT = re.compile(
-    rf"({_ELIDED}|[A-Za-z](?:\.[A-Za-z])+\b|[A-Za-z]-[A-Za-z]{{2,}}|[0-9]+(?:\.[0-9]+)+[^\W\d_]*|(?:(?<=\w)-)?{_LETTER}(?:[{MARK}]|{_LETTER})*(?:['’&+]{_LETTER}(?:[{MARK}]|{_LETTER})*)*[+#]*"
+    rf"({GAP}|{_ELIDED}|[A-Za-z](?:\.[A-Za-z])+\b|[A-Za-z]-[A-Za-z]{{2,}}|[0-9]+(?:\.[0-9]+)+[^\W\d_]*|(?:(?<=\w)-)?{_LETTER}(?:[{MARK}]|{_LETTER})*(?:['’&+]{_LETTER}(?:[{MARK}]|{_LETTER})*)*[+#]*"
     rf"|[{ALONE}{KATAKANA}][{ALONE}{KATAKANA}{MARK}]*)"
-    rf"|([^\s\w'’&+#\-{MARK}]+|\s-+\s)"
+    rf"|([^\s\w'’&+#\-{MARK}{GAP}]+|\s-+\s)"
 )
 
 
 class _WordNumbers(dict[str, int]):
-    """Numbers words in order of appearance. Tokens that are too long, and numerals other than `numerals`, get -1, which
-    ends a segment."""
+    """Numbers words in order of appearance. Punctuation gets `_STOP`; what is too long, and numerals other than
+    `numerals`, get `_LEFT_OUT`. Both end a segment."""
 
     def __init__(self, numerals: frozenset[str]) -> None:
         self.words: list[str] = []
@@ -99,9 +107,9 @@ class _WordNumbers(dict[str, int]):
 
     def __missing__(self, word: str) -> int:
         numeral = word[:1].isdigit() and word.replace(".", "").isdigit() and word not in self._numerals
-        data = not word or numeral or len(word) > LONGEST_WORD
-        self[word] = -1 if data else len(self.words)
-        if not data:
+        data = numeral or word == GAP or len(word) > LONGEST_WORD
+        self[word] = _STOP if not word else _LEFT_OUT if data else len(self.words)
+        if self[word] >= 0:
             self.words.append(word)
         return self[word]
 
@@ -131,7 +139,7 @@ def tokenize(
         else:
             cut = [numbers[word] for word in _cut(text, split)]
         flat.extend(_shorten(cut, most))
-        flat.append(-1)
+        flat.append(_STOP)
         sizes[i] = len(flat) - before
     documents = np.repeat(np.arange(len(texts)), sizes)
     return _table(numbers.words, np.array(flat, np.int64), documents, len(texts), stop_words)
@@ -151,14 +159,15 @@ def _shorten(words: list[int], most: int) -> list[int]:
         return words
     third = most // 3
     middle = (len(words) - third) // 2
-    return [*words[:third], -1, *words[middle : middle + third], -1, *words[-third:]]
+    return [*words[:third], _STOP, *words[middle : middle + third], _STOP, *words[-third:]]
 
 
 def _table(
     words: list[str], flat: NDArray[np.int64], documents: NDArray[np.int64], texts: int, stop_words: frozenset[str]
 ) -> TokenTable:
-    inside = flat >= 0
+    inside, gap = flat >= 0, flat == _LEFT_OUT
     segments: NDArray[np.int64] = np.cumsum(~inside, dtype=np.int64)[inside]
     tokens, documents = flat[inside], documents[inside]
     vocabulary = build_vocabulary(words, tokens, segments, documents, texts, stop_words)
-    return TokenTable(tokens, segments, documents, vocabulary, texts)
+    after_gap, before_gap = np.roll(gap, 1)[inside], np.roll(gap, -1)[inside]
+    return TokenTable(tokens, segments, documents, after_gap, before_gap, vocabulary, texts)

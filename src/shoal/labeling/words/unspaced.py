@@ -8,46 +8,57 @@ the other more often than by chance, while what follows the word varies. What is
 import importlib
 import importlib.util
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from itertools import groupby
 from typing import Any
 
 from shoal.labeling.languages import LANGUAGES
+from shoal.scripts import ALONE, KATAKANA, MARK
 
-__all__ = ["ALONE", "KATAKANA", "MARK", "learn_splitter", "make_ranges"]
+__all__ = ["describe_missing_dictionary", "learn_splitter"]
 
 Splitter = Callable[[str], list[str]]
 
 
-def make_ranges(characters: Sequence[int]) -> str:
-    """Format ascending code points as the inside of a character class."""
-    runs = [[c for _, c in run] for _, run in groupby(enumerate(characters), lambda pair: pair[1] - pair[0])]
-    return "".join(f"\\U{run[0]:08x}-\\U{run[-1]:08x}" for run in runs)
-
-
-# The stdlib's \w excludes combining marks, and thus the vowel signs of Hindi, Thai and Tamil.
-MARK = make_ranges([c for c in range(0x300, 0xFFFF) if unicodedata.category(chr(c))[0] == "M"]) + "\u200c\u200d"
-ALONE = (
-    "\u3005\u3007\u3041-\u309f\u0e00-\u0e4f\u0e80-\u0ecf\u1000-\u103f\u1050-\u109f\u1780-\u17b3"
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
-KATAKANA = "\u30a1-\u30fa\u30fc-\u30ff"
-
 _RUN = re.compile(rf"[{ALONE}{KATAKANA}][{ALONE}{KATAKANA}{MARK}]*")
-_UNIT = re.compile(rf"[{KATAKANA}]+|[{ALONE}][{MARK}]*")
+_BURMESE = "\u1000-\u1021"
+_UNIT = re.compile(
+    rf"[{KATAKANA}]+"
+    rf"|[\u0e40-\u0e44]?[\u0e01-\u0e2e][{MARK}]*[\u0e30\u0e32\u0e33\u0e45]*"
+    rf"|[\u0ec0-\u0ec4]?[\u0e81-\u0eae\u0edc\u0edd][{MARK}]*[\u0eb0\u0eb2\u0eb3\u0ebd]*"
+    rf"|[\u1780-\u17b3](?:\u17d2[\u1780-\u17b3]|[{MARK}])*"
+    rf"|[{_BURMESE}](?:\u1039[{_BURMESE}]|[{MARK}])*(?:[{_BURMESE}]\u1037?\u103a[\u1037\u1038]?)*"
+    rf"|[{ALONE}][{MARK}]*"
+)
+"""What no word begins or ends within: a consonant of Thai, Lao, Khmer or Burmese with its vowels, tones and finals."""
 _PARTICLE = re.compile("[のはがをにへとでも]")
 _LEARNED_FROM = 300_000
 """Characters that words are learned from."""
-_LONGEST_WORD = 6
+_LONGEST_WORD = 8
 """Characters, without vowel signs."""
 _FEWEST = 3
 _ONE_NEIGHBOUR = 0.6
 """The share of one neighbouring character from which a string is a part of a longer word."""
 _COHESION = 4.0
 """How much more often than by chance the two parts of a word follow each other, wherever it is cut."""
+
+
+_LOOKED_AT, _CHARACTERS = 1_000, 300
+"""Texts, and characters of each, by which their script is judged."""
+_SHARE = 0.1
+
+
+def describe_missing_dictionary(texts: Sequence[str] | None) -> list[str]:
+    """Return a sentence for people where words of these texts are guessed because ICU is not installed."""
+    shown = [text[:_CHARACTERS] for text in texts[:: len(texts) // _LOOKED_AT + 1]] if texts else []
+    unspaced = sum(_RUN.search(text) is not None for text in shown)
+    if unspaced <= _SHARE * len(shown) or _icu() is not None:
+        return []
+    return [
+        "The texts are in a script without spaces between words, and no dictionary is installed that finds the words, "
+        'so names may be cut: pip install "shoal[languages]".'
+    ]
 
 
 def learn_splitter(texts: Sequence[str]) -> Splitter:

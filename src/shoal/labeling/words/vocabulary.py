@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shoal.labeling.languages import ACRONYMS, LANGUAGES, LOST_APOSTROPHES, Language
 from shoal.labeling.words.detection import detect_languages
 from shoal.labeling.words.korean import find_nouns
-from shoal.labeling.words.unspaced import ALONE, KATAKANA
+from shoal.scripts import ALONE, KATAKANA
 
 __all__ = ["Role", "Vocabulary", "build_vocabulary"]
 
@@ -24,6 +24,8 @@ _SHOUTED_TEXT, _SHOUTED_WORDS = 0.7, 3
 _AT_START, _IN_CAPITALS = 0.25, 1e-3
 _DIGITS = 6
 """Weights as evidence of its casing of a word that begins a sentence, and of one in a text all in capitals."""
+_SPOKEN, _OF_OTHERS = 0.02, 1e-2
+"""Share of all words from which a language has casings of its own, and weight of those of other languages."""
 _STEM_ALL = 50_000
 """Up to this many distinct words all are stemmed, beyond it only repeated ones: stemming is slow."""
 
@@ -73,7 +75,9 @@ class Vocabulary:
     roles: NDArray[np.int32]
     """(v,) Role bits."""
     shown: NDArray[np.int64]
-    """(v,) the word to display for this one: its most frequent casing."""
+    """(w, v) the word to display for this one: its most frequent casing, in each of w languages."""
+    writers: NDArray[np.int64]
+    """(texts,) the row of `shown` for the language of each text."""
     stem_count: int
 
     def hash_words(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -115,7 +119,7 @@ def build_vocabulary(
     folded = np.array([numbers.setdefault(_fold(word, shouted), len(numbers)) for word in words], np.int64)
     forms = list(numbers)
     nouns = find_nouns(forms)
-    language = detect_languages(forms, folded[tokens], documents, texts)
+    language, spoken = detect_languages(forms, folded[tokens], documents, texts)
     frequent = (np.bincount(folded[tokens], minlength=len(forms)) > 1) | (len(forms) <= _STEM_ALL)
     stems = _stems([nouns.get(form, form) for form in forms], language, frequent)
     trailing = frozenset[str]().union(*(LANGUAGES[i].trailing_negations for i in set(language.tolist())))
@@ -125,14 +129,13 @@ def build_vocabulary(
     roles = roles[folded] if len(words) else np.zeros(0, np.int32)
     roles |= np.array([Role.JOINED if word[0] == "-" else 0 for word in words], np.int32)
     loud = _loud(capitals, tokens, documents, texts)
-    evidence = _evidence(words, tokens, segments, loud)
-    shown = _casing(words, folded, evidence)
+    shown, writers = _casings(words, folded, tokens, _weigh(words, tokens, segments, loud), spoken[documents])
     only_loud = np.bincount(folded[tokens[~loud]], minlength=len(forms))[folded] == 0
     displayed = [
         nouns.get(word) or _display(word, _fold(word, shouted), LANGUAGES[language[form]].code, quiet)
         for word, form, quiet in zip(words, folded.tolist(), (capitals & only_loud).tolist(), strict=True)
     ]
-    return Vocabulary(displayed, folded, stems[folded], roles, shown, int(stems.max(initial=-1)) + 1)
+    return Vocabulary(displayed, folded, stems[folded], roles, shown, writers[spoken], int(stems.max(initial=-1)) + 1)
 
 
 # ── how words are written ────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,15 +157,39 @@ def _loud(
     return np.asarray(((upper >= _SHOUTED_TEXT * length) & (upper >= _SHOUTED_WORDS))[documents])
 
 
-def _evidence(
+def _weigh(
     words: Sequence[str], tokens: NDArray[np.int64], segments: NDArray[np.int64], loud: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return (v,) how often each word is written so where its writer had a choice."""
+    """Return (t,) how much each word says about its casing: less where its writer had no choice."""
     title = np.array([word[:1].isupper() and word[1:].islower() for word in words], np.bool_)
     begins = np.ones(len(tokens), np.bool_)
     begins[1:] = segments[1:] != segments[:-1]
-    weight = np.where(begins & title[tokens], _AT_START, 1.0) * np.where(loud, _IN_CAPITALS, 1.0)
-    return np.asarray(np.bincount(tokens, weights=weight, minlength=len(words)), np.float64)
+    return np.where(begins & title[tokens], _AT_START, 1.0) * np.where(loud, _IN_CAPITALS, 1.0)
+
+
+def _casings(
+    words: Sequence[str],
+    folded: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    spoken: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (w, v) the best attested casing of each word in each language, and (languages,) the row of each.
+
+    The nouns of German have capitals, those of a text in another language beside it have not. `spoken` (t,) is the
+    language of the text of each token. A language that few write has the casing of all.
+    """
+    every = np.bincount(tokens, weights=weights, minlength=len(words)).astype(np.float64)
+    shown = [_casing(words, folded, every)]
+    rows = np.zeros(len(LANGUAGES), np.int64)
+    held = np.bincount(spoken, minlength=len(LANGUAGES))
+    several = np.flatnonzero(held >= _SPOKEN * max(len(tokens), 1)).tolist()
+    for language in several if len(several) > 1 else []:
+        own = spoken == language
+        evidence = np.bincount(tokens[own], weights=weights[own], minlength=len(words))
+        rows[language] = len(shown)
+        shown.append(_casing(words, folded, evidence + _OF_OTHERS * every))
+    return np.stack(shown), rows
 
 
 def _casing(words: Sequence[str], folded: NDArray[np.int64], evidence: NDArray[np.float64]) -> NDArray[np.int64]:
