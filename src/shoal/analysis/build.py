@@ -8,7 +8,7 @@ from shoal.analysis.named_clusters import Analysis, Group, NamedCluster, NamedLa
 from shoal.analysis.naming import LayerNames, name_groups, names_of_layers
 from shoal.analysis.ranks import ClusterIds
 from shoal.columns import Rows
-from shoal.labeling import Name, abridge
+from shoal.labeling import Name, abridge, readable
 from shoal.records.clusters.ids import format_number, parse_cluster_id, parse_layer_id
 
 __all__ = ["build_analysis"]
@@ -140,7 +140,7 @@ class _Rows:
         """Return the beginnings of the texts, each once."""
         shown = dict[str, str]()
         for text in () if self.texts is None else map(self.texts.__getitem__, rows.tolist()):
-            short = abridge(text)
+            short = abridge(readable(text))
             shown.setdefault(short.casefold(), short)
         return tuple(short for short in shown.values() if short)
 

@@ -8,7 +8,7 @@ from shoal.labeling.base import Brief, Budget, InputReader, Media, Name, Namer, 
 from shoal.labeling.document_text import document_text, trim_payload, whole_text
 from shoal.labeling.examples import abridge
 from shoal.labeling.stop_words import read_stop_words
-from shoal.labeling.text import LONGEST_READ, excerpt
+from shoal.labeling.text import LONGEST_READ, excerpt, readable
 from shoal.labeling.text_fields import choose_text_fields
 from shoal.labeling.words.namer import WordNamer, name_clusters, name_layers
 from shoal.labeling.words.unspaced import describe_missing_dictionary
@@ -26,7 +26,7 @@ __all__ = [
     "PhraseEncoder",
     "Volume",
 ]
-__all__ += ["WordNamer", "abridge", "excerpt", "read_stop_words"]
+__all__ += ["WordNamer", "abridge", "excerpt", "read_stop_words", "readable"]
 __all__ += [
     "choose_text_fields",
     "describe_missing_dictionary",

@@ -5,6 +5,8 @@ import re
 import unicodedata
 from itertools import pairwise
 
+from shoal.labeling.mails import strip_mail
+
 __all__ = [
     "ESCAPE",
     "GAP",
@@ -16,6 +18,7 @@ __all__ = [
     "compose",
     "condense",
     "excerpt",
+    "readable",
     "strip_markup",
 ]
 
@@ -29,27 +32,25 @@ LONGEST_READ = 20_000
 """Characters of a text that are searched for these, without markup; much of them may be boilerplate."""
 _LONGEST_SOURCE = 1_000_000
 """Characters of a text that are searched for these, with markup."""
-_PAUSE = " . "
-"""The replacement for markup and for text between excerpts."""
+_PAUSE, _BREAK = " . ", " .\n"
+"""The replacements for text between excerpts, and for markup."""
 GAP = "\x1a"
 """What stands for a number, an identifier or an address that was removed from within a sentence."""
 
 SENTENCE = re.compile(r"[^.!?\n。！？]+[.!?\n。！？]*")
 _EMBEDDED = re.compile(r"(?is)<(script|style|head|svg|noscript)\b[^<>]{0,500}>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)")
+_ASIDE = re.compile(
+    r"(?is)<(nav|footer|aside|menu|button|select|template|iframe)\b[^<>]{0,500}>"
+    r"(?:(?!<(?:nav|footer|aside|menu|button|select|template|iframe)\b).)*?</\1\s*>"
+)
+_LINKS = re.compile(r"(?i)(?:<li\b[^<>]{0,500}>\s{0,20}<a\b[^<>]{0,500}>[^<>]{0,60}</a>\s{0,20}</li>\s{0,20}){3,}")
+"""Elements, and lists of links, that lead to other pages."""
+_HINT_OF_MARKUP = re.compile(r"[<&{]|```|~~~")
 _MARKUP = re.compile(r"(?is)</?[a-z!][^<>]{0,500}>")
 _BRACES = re.compile(r"\{[^{}\"]*\}")
 """The rules of a style sheet, if there is a colon inside; JSON has quotes."""
 _LONGEST_SELECTOR = 200
 _FENCE = re.compile(r"(?ms)^[ \t]{0,3}(```|~~~)[^\n]*\n.*?(?:^[ \t]{0,3}\1[ \t]*$|\Z)")
-_HINT_OF_MAIL = re.compile(r"\n[ \t]{0,3}>|\n-- ?\n|-{3,} ?\w|:[ \t]*\n|\n[A-Z]\w+: ")
-_QUOTED = re.compile(r"(?m)^[ \t]{0,3}>[^\n]*$")
-_FORWARDED = re.compile(
-    r"(?mi)^(?:-{3,} ?(?:original|forwarded|urspr|weitergeleitet|message d'origine|mensaje orig|messaggio orig)[^\n]*$"
-    r"|(?:on|am|le|el|il|op|em|den|dnia|w dniu)\b[^\n]{0,300}(?:\n[^\n]{0,100})?"
-    r"(?:wrote|schrieb|écrit|escribió|scritto|schreef|escreveu|skrev|napisał)[^\n]{0,100}:[ \t]*$"
-    r"|(?:from|von|de|da|van): [^\n]{0,300}\n(?:sent|date|gesendet|datum|envoyé|enviado|inviato|verzonden): )"
-)
-_SIGNATURE = re.compile(r"\n-- ?\n")
 _ADDRESS = re.compile(r"(?i)\b[a-z][a-z0-9+.-]{1,15}://\S+|\bwww\.\S+|[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]+|&#?\w{2,8};")
 _PATH = re.compile(r"(?<![\w./\\])(?:[A-Za-z]:[\\/]|~?/|\.{1,2}[\\/])(?:[\w.@-]+[\\/])+[\w.@-]*")
 _HINT_OF_PATH = re.compile(r"[\\/][\w.@-]+[\\/]")
@@ -118,21 +119,46 @@ def compose(text: str) -> str:
 
 
 def strip_markup(text: str) -> str:
-    """Remove HTML, style sheets, blocks of code and quoted mails; what is nothing but these stays.
+    """Remove HTML, style sheets, navigation, blocks of code, quoted mails and signatures; what is nothing but these
+    stays.
 
     A longer text is condensed.
     """
-    text = condense(text)
+    return _strip(condense(text))
+
+
+def readable(text: str) -> str:
+    """Return a whole text as its writer meant it, which is what is encoded and shown: without what `strip_markup`
+    removes, on the lines that are left. A text without any of it is unchanged."""
+    if "\n" not in text and _HINT_OF_MARKUP.search(text) is None:
+        return text
+    own = _strip(text)
+    if own == text:
+        return text
+    lines = (line.strip() for line in own.replace(_BREAK, "\n").split("\n"))
+    own = "\n".join(line for line in lines if line)
+    return own if any(map(str.isalnum, own)) else text
+
+
+def _strip(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     if "<" in text:
-        text = _MARKUP.sub(" . ", _INLINE.sub("", _EMBEDDED.sub(" . ", text)))
+        text = _without_tags(text)
     if "{" in text:
         text = _without_styles(text)
     if "```" in text or "~~~" in text:
-        prose = _FENCE.sub(" . ", text)
+        prose = _FENCE.sub(_BREAK, text)
         text = prose if prose.strip(" .\n") else text
-    return _without_quotes(text) if "\n" in text else text
+    return strip_mail(text) if "\n" in text else text
+
+
+def _without_tags(text: str) -> str:
+    """Remove tags, and elements that hold no text or lead elsewhere, unless nothing else is left."""
+    text = _INLINE.sub("", _EMBEDDED.sub(_BREAK, _LINKS.sub(_BREAK, text)))
+    own = _ASIDE.sub(_BREAK, _ASIDE.sub(_BREAK, text))  # a second time for those around others
+    own = _MARKUP.sub(_BREAK, own)
+    return own if any(map(str.isalpha, own)) else _MARKUP.sub(_BREAK, text)
 
 
 def condense(text: str) -> str:
@@ -141,7 +167,7 @@ def condense(text: str) -> str:
     if len(text) <= LONGEST_READ:
         return text
     text = excerpt(text, _LONGEST_SOURCE)
-    text = _EMBEDDED.sub(" . ", text) if "<" in text else text
+    text = _EMBEDDED.sub(_BREAK, text) if "<" in text else text
     return excerpt("".join(dict.fromkeys(SENTENCE.findall(text))), LONGEST_READ)
 
 
@@ -152,17 +178,9 @@ def _without_styles(text: str) -> str:
         if ":" not in match[0]:
             continue
         line = max(text.rfind("\n", end, match.start()) + 1, match.start() - _LONGEST_SELECTOR, end)
-        parts += [text[end:line], " . "]
+        parts += [text[end:line], _BREAK]
         end = match.end()
     return "".join([*parts, text[end:]])
-
-
-def _without_quotes(text: str) -> str:
-    """Remove quoted mails, and signatures behind the usual mark, unless nothing else is left."""
-    if not _HINT_OF_MAIL.search(text):
-        return text
-    own = _SIGNATURE.split(_QUOTED.sub("\n", _FORWARDED.split(text, maxsplit=1)[0]), maxsplit=1)[0]
-    return own if any(map(str.isalpha, own)) else text
 
 
 def _plain(text: str, codes: frozenset[str]) -> str:

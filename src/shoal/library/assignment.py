@@ -205,7 +205,7 @@ def _encode(
     if encoding is None:
         remedy = "Give vectors, of the model that made those of the clustering."
         raise InvalidField("texts", "cannot be encoded, since this clustering was made from vectors", remedy=remedy)
-    points = encoding.open().encode(texts, partial(progress, "encode"))
+    points = encoding.encode(texts, partial(progress, "encode"))
     return points, np.asarray(points.any(axis=1))
 
 

@@ -88,7 +88,7 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             `fit` was not called yet.
         """
         check_is_fitted(self)
-        return self._encoding.open().encode(_to_texts(X))
+        return self._encoding.encode(_to_texts(X))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the tables of an encoder that can be opened again."""

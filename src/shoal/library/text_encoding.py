@@ -1,6 +1,6 @@
 """What made the vectors of a clustering from its texts, and encodes further ones in the same way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -19,6 +19,7 @@ from shoal.encoders import (
 )
 from shoal.engine.plan import Progress, ignore_progress
 from shoal.errors import InvalidField
+from shoal.labeling import readable
 from shoal.library.cache_folder import cache_folder
 from shoal.scalars import unwrap
 
@@ -75,6 +76,10 @@ class TextEncoding:
             raise InvalidField("texts", problem, remedy="Cluster again, or give vectors.")
         return encoder
 
+    def encode(self, texts: Sequence[str], progress: Callable[[float], None] | None = None) -> Points:
+        """Return the vectors of what is readable in the texts. Raises InvalidField as `open` does."""
+        return self.open().encode(list(map(readable, texts)), progress)
+
     def to_parts(self) -> dict[str, Any]:
         """Return what is saved of it."""
         return {"uri": self.uri, "name": self.name, "dimension": self.dimension, "parts": dict(self.parts)}
@@ -103,13 +108,13 @@ def encode_texts(
 
     progress("encode", 0.0)
     encoding, notes = prepare_encoder(texts, encoder)
-    return encoding.open().encode(texts, partial(progress, "encode")), encoding, notes
+    return encoding.encode(texts, partial(progress, "encode")), encoding, notes
 
 
 def prepare_encoder(texts: Sequence[str], encoder: object) -> tuple[TextEncoding, list[str]]:
     """Open an encoder, and let it learn from the texts if it does; None chooses one. Also returns sentences for the
     user. Raises InvalidField."""
-    notes = list[str]()
+    notes, texts = list[str](), list(map(readable, texts))
     encoder = unwrap(encoder)
     if encoder is None:
         choice = choose_encoder(texts)

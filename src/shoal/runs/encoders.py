@@ -12,6 +12,7 @@ import numpy as np
 from shoal.columns import Points, Rows
 from shoal.encoders import Encoder, fit_encoder, needs_fit, open_encoder
 from shoal.errors import Cancelled, EncoderFailed, InvalidField, ShoalError
+from shoal.labeling import readable
 from shoal.records.text_encoding import EncodingMark, TextEncoding
 
 __all__ = ["FITTED_DIMENSION", "Encoded", "PermittedEncoders", "hash_text"]
@@ -99,7 +100,7 @@ class PermittedEncoders:
         points = np.zeros((0, 1), np.float32)
         if len(present):
             with _encoder_errors():
-                points = encoder.encode([texts[row] for row in present.tolist()])
+                points = encoder.encode([readable(texts[row]) for row in present.tolist()])
         nonzero = points.any(axis=1)
         rows, points = present[nonzero].astype(np.int64), points[nonzero]
         if points.shape[1] < encoding.dimension:
@@ -117,4 +118,4 @@ class PermittedEncoders:
         """
         with _encoder_errors():
             self.resolve(uri, "feature_extractor.params.encoder")
-            return fit_encoder(open_encoder(uri), texts)  # a new one: learning changes it
+            return fit_encoder(open_encoder(uri), list(map(readable, texts)))  # a new one: learning changes it
