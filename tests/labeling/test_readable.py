@@ -79,7 +79,8 @@ def test_a_mail_has_the_vector_of_what_its_writer_says() -> None:
 
     library, encoding, _ = encode_texts(texts, "static")
     run = PermittedEncoders().encode(
-        TextEncoding(encoder="static", feature_uri="v", vector_name="v", fields=["text"], dimension=encoding.dimension), texts
+        TextEncoding(encoder="static", feature_uri="v", vector_name="v", fields=["text"], dimension=encoding.dimension),
+        texts,
     )
 
     np.testing.assert_array_equal(library, expected)

@@ -45,7 +45,7 @@ _NOTICE: Final = re.compile(
 
 
 def strip_mail(text: str) -> str:
-    """Remove what is not said by the writer of this mail, unless nothing else is left."""
+    """Remove what the writer of this mail did not write of this mail, unless nothing else is left."""
     own = text
     if _HINT_OF_QUOTE.search(own):
         own = _QUOTED.sub("\n", _FORWARDED.split(own, maxsplit=1)[0])
@@ -58,12 +58,12 @@ def _without_ending(text: str) -> str:
     """Remove greetings with the short lines of the signature below them, and lines of notices."""
     lines = text.split("\n")
     notices = _HINT_OF_NOTICE.search(text) is not None
-    kept, signed, said = list[str](), 0, False
+    kept, signed, written = list[str](), 0, False
     for line in lines:
         plain = line.strip(" \t.")
-        signed = _LINES if said and _GREETING.fullmatch(plain) else signed - 1
+        signed = _LINES if written and _GREETING.fullmatch(plain) else signed - 1
         signed = signed if len(plain) <= _SHORT else 0
         if signed <= 0 and not (notices and _NOTICE.search(line)):
             kept.append(line)
-            said = said or any(map(str.isalpha, plain))
+            written = written or any(map(str.isalpha, plain))
     return text if len(kept) == len(lines) else "\n".join(kept)

@@ -90,6 +90,22 @@ def test_a_question_keeps_its_question_word() -> None:
     assert not any(phrase.startswith(("is ", "do ", "time is")) or phrase == "wie setze" for phrase in phrases)
 
 
+@pytest.mark.parametrize(
+    ("text", "kept", "never"),
+    [
+        ("El enlace para restablecer la cuenta no funciona", "cuenta no funciona", "restablecer la cuenta no funciona"),
+        ("Die Mail zum Zurücksetzen kommt nicht", "kommt nicht", "Zurücksetzen kommt nicht"),
+        ("Je n'arrive pas à me connecter", "n'arrive pas", "pas à me connecter"),
+        ("Por qué está mi tarjeta bloqueada", "por qué está mi tarjeta bloqueada", "qué está mi tarjeta bloqueada"),
+    ],
+)
+def test_a_phrase_is_not_cut_off_its_subject_or_its_preposition(text: str, kept: str, never: str) -> None:
+    phrases = found(text, f"{text} ")
+
+    assert kept in phrases
+    assert never not in phrases
+
+
 def test_the_same_words_in_another_order_or_form_are_one_phrase() -> None:
     table, phrases = counted(["lost my luggage", "luggage lost", "the lost luggages", "sold"], [0, 0, 1, 1], 2)
 

@@ -8,7 +8,8 @@ GERMAN = Language(
     code="de",
     stemmer="german",
     function=words(
-        """der die das den dem des ein eine einen einem einer eines und oder aber ich du er sie es wir ihr mich mir
+        """gestern morgen wissen
+        der die das den dem des ein eine einen einem einer eines und oder aber ich du er sie es wir ihr mich mir
         dich dir sich uns euch ihm ihn ihnen mein meine meinen meinem meiner meines dein deine deinen deinem deiner
         sein seine seinen seinem seiner seines ihre ihren ihrem ihrer ihres unser unsere unseren unserem unserer
         euer eure dieser diese dieses diesen diesem jener jene jenes jenen bin bist ist sind seid war waren wäre
@@ -35,13 +36,18 @@ GERMAN = Language(
     negations=words("kein keine keinen keinem keiner keines ohne weder"),
     trailing_negations=words("nicht nie niemals nirgends nichts nirgendwo"),
     adverbs=words("richtig korrekt wirklich leider immer noch mehr sofort vollständig einfach automatisch"),
+    prepositions=words(
+        """zu zum zur im in an am auf aus bei beim mit nach von vom vor für über unter um durch
+        gegen bis seit zwischen während wegen trotz ab ohne"""
+    ),
 )
 
 DUTCH = Language(
     code="nl",
     stemmer="dutch",
     function=words(
-        """de het een en of maar ik je jij u hij zij ze wij we jullie hen hem haar me mij jou ons mijn jouw uw zijn
+        """weten gisteren morgen
+        de het een en of maar ik je jij u hij zij ze wij we jullie hen hem haar me mij jou ons mijn jouw uw zijn
         hun onze dit dat deze die is ben bent was waren wezen geweest heb hebt heeft hebben had hadden wordt worden
         werd werden word kan kun kunt kunnen kon konden moet moeten moest wil willen wilde zal zullen zou zouden mag
         mogen doen doet gaan gaat wat wie waar wanneer hoe waarom welke welk als omdat om te in op aan bij met naar
@@ -56,13 +62,18 @@ DUTCH = Language(
     negations=words("geen zonder"),
     trailing_negations=words("niet nooit niets nergens"),
     adverbs=words("goed meer nog correct volledig automatisch helemaal"),
+    prepositions=words(
+        """te in op aan bij met naar van voor door over onder uit tot tussen tegen na sinds vanaf
+        per tijdens om"""
+    ),
 )
 
 SWEDISH = Language(
     code="sv",
     stemmer="swedish",
     function=words(
-        """och det att i en jag hon som han på den med var sig för så till är men ett om hade de av mig du henne då
+        """vilja veta igår
+        och det att i en jag hon som han på den med var sig för så till är men ett om hade de av mig du henne då
         sin nu har ni dem min er honom eller skulle skall ska era ha över mot mitt mina mellan under går gör man
         detta kan vår dessa ut när hur denna vi varje din ditt dina sitt hans hennes hos vad där redan också bara
         mycket mer än efter upp ned ner in bli blir blev blivit vara varit få får fått ju här från före sedan samt
@@ -77,13 +88,15 @@ SWEDISH = Language(
     negations=words("utan ingen inget inga"),
     trailing_negations=words("inte ej icke aldrig"),
     adverbs=words("längre riktigt korrekt heller alltid"),
+    prepositions=words("""på i av till för med från om efter mot mellan under över vid genom hos före sedan"""),
 )
 
 DANISH = Language(
     code="da",
     stemmer="danish",
     function=words(
-        """og i jeg det at en den til er som på de med han af for der var mig sig men et har om vi min havde ham hun
+        """vide vil gerne igår
+        og i jeg det at en den til er som på de med han af for der var mig sig men et har om vi min havde ham hun
         nu over da fra du ud sin dem os op man hans hvor eller hvad skal selv her alle vil blev kunne ind når være
         dog noget ville jo deres efter ned skulle denne end dette mit også under have dig anden hende mine alt meget
         sit sine vor mod disse hvis din nogle hos blive mange ad bliver hendes været jer sådan hvorfor hvordan
@@ -97,13 +110,15 @@ DANISH = Language(
     negations=words("uden ingen intet"),
     trailing_negations=words("ikke aldrig ej"),
     adverbs=words("længere rigtigt korrekt endnu altid"),
+    prepositions=words("""på i af til for med fra om efter mod mellem under over ved gennem hos før siden"""),
 )
 
 NORWEGIAN = Language(
     code="no",
     stemmer="norwegian",
     function=words(
-        """og i jeg det at en et den til er som på de med han av der så var meg seg men ett har om vi min mitt ha
+        """vite gjerne igår
+        og i jeg det at en et den til er som på de med han av der så var meg seg men ett har om vi min mitt ha
         hadde hun nå over da ved fra du ut sin dem oss opp man kan hans hvor eller hva skal selv sjøl her alle vil
         bli ble blei blitt kunne inn når være kom noen noe ville dere deres etter ned skulle denne for deg si sine
         sitt mot å meget hvorfor dette disse hvordan din ditt blir samme hvilken hvilke hvem hvis siden fordi før
@@ -117,6 +132,7 @@ NORWEGIAN = Language(
     negations=words("uten ingen intet"),
     trailing_negations=words("ikke ikkje aldri ei"),
     adverbs=words("lenger riktig korrekt ennå alltid"),
+    prepositions=words("""på i av til for med fra om etter mot mellom under over ved gjennom hos før siden"""),
 )
 
 AFRIKAANS = Language(

@@ -47,7 +47,7 @@ class Language:
     light: frozenset[str] = frozenset()
     """Verbs that say little but end a clause: what stands before one is cut short ("how long do transfers [take]")."""
     prepositions: frozenset[str] = frozenset()
-    """After one of these a filler stays ("planet of the apes")."""
+    """What follows one is no subject ("to reset the password fails"), and no question begins behind it ("por qué")."""
 
 
 def words(text: str) -> frozenset[str]:

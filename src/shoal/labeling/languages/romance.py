@@ -8,7 +8,8 @@ FRENCH = Language(
     code="fr",
     stemmer="french",
     function=words(
-        """le la les un une des du de d au aux et ou mais je tu il elle on nous vous ils elles me te se moi toi lui
+        """savoir être qu c j l n m s t
+        le la les un une des du de d au aux et ou mais je tu il elle on nous vous ils elles me te se moi toi lui
         leur leurs y en mon ma mes ton ta tes son sa ses notre nos votre vos ce cet cette ces ça cela ceci est sont
         suis es êtes sommes était étaient serait sera être été ai as a avons avez ont avait avoir fait faire peux
         peut pouvez peuvent pourrait veux veut voudrais dois doit doivent qui que quoi quel quelle quels quelles
@@ -19,7 +20,7 @@ FRENCH = Language(
         contre hors via ont eu soit seulement"""
     ),
     barriers=words(
-        """je tu nous vous ils elles qui que quoi si comment pourquoi quand mais donc car parce lorsque bonjour
+        """je tu nous vous ils elles qui que qu quoi où si comment pourquoi quand mais donc car parce lorsque bonjour
         merci"""
     ),
     openers=words("qui que quoi quel quelle quels quelles où quand comment pourquoi combien"),
@@ -27,13 +28,18 @@ FRENCH = Language(
     trailing_negations=words("pas plus jamais rien guère"),
     adverbs=words("encore toujours bien vraiment correctement"),
     adverb_ending="ment",
+    prepositions=words(
+        """à de d du des aux au dans en sur sous avec par pour entre vers chez depuis avant après
+        pendant sans selon contre"""
+    ),
 )
 
 SPANISH = Language(
     code="es",
     stemmer="spanish",
     function=words(
-        """el la los las un una unos unas de del al a y e o u pero yo tú él ella ello nosotros ellos ellas usted
+        """gustaría saber ha sea
+        el la los las un una unos unas de del al a y e o u pero yo tú él ella ello nosotros ellos ellas usted
         ustedes me te se nos le les lo mi mis mí tu tus su sus nuestro nuestra este esta estos estas esto ese esa
         esos esas eso aquel es son soy eres era fue ser sido sea está están estoy estar estaba he ha han había haber
         hay tengo tiene tienen tener puedo puede pueden poder quiero quiere quisiera debo debe deben hacer hace que
@@ -49,13 +55,15 @@ SPANISH = Language(
     negations=words("no nunca sin ningun jamas ningún ninguna ninguno jamás ni tampoco nada"),
     adverbs=words("bien aún todavía más correctamente"),
     adverb_ending="mente",
+    prepositions=words("""a al de del en con por para sobre entre hasta desde durante contra según tras ante"""),
 )
 
 ITALIAN = Language(
     code="it",
     stemmer="italian",
     function=words(
-        """il lo la i gli le un uno una di del dello della dei degli delle a al allo alla ai agli alle da dal dalla
+        """ad piacerebbe vorrei sapere c dov com cos quell quest
+        il lo la i gli le un uno una di del dello della dei degli delle a al allo alla ai agli alle da dal dalla
         dallo dai dagli dalle in nel nello nella nei negli nelle con col su sul sulla sui sugli sulle per tra fra e
         ed o od ma io tu lui lei noi voi loro mi ti si ci vi ne me te se mio mia miei mie tuo tua tuoi tue suo sua
         suoi sue nostro nostra vostro vostra questo questa questi queste quello quella quelli quelle è sono sei era
@@ -70,13 +78,19 @@ ITALIAN = Language(
     negations=words("non senza mai nessun nessuna nessuno né niente nulla"),
     adverbs=words("ancora più bene correttamente"),
     adverb_ending="mente",
+    prepositions=words(
+        """a al allo alla ai agli alle di del dello della dei degli delle da dal dallo dalla dai
+        dagli dalle in nel nello nella nei negli nelle con su sul sulla sui sugli sulle per tra fra
+        dell all nell sull dall"""
+    ),
 )
 
 PORTUGUESE = Language(
     code="pt",
     stemmer="portuguese",
     function=words(
-        """o a os as um uma uns umas de do da dos das em no na nos nas ao à aos às por pelo pela pelos pelas para
+        """gostaria saber fui foi fomos
+        o a os as um uma uns umas de do da dos das em no na nos nas ao à aos às por pelo pela pelos pelas para
         com sobre entre até desde durante contra e ou mas eu tu ele ela nós vocês você eles elas me te se lhe meu
         minha meus minhas teu tua seu sua seus suas nosso nossa nossos nossas este esta estes estas isto esse essa
         esses essas isso aquele aquela aquilo é são sou era foi ser sido seja está estão estou estar estava foram
@@ -90,13 +104,18 @@ PORTUGUESE = Language(
     negations=words("não nao nunca sem nenhum nenhuma jamais nem nada"),
     adverbs=words("ainda mais bem corretamente"),
     adverb_ending="mente",
+    prepositions=words(
+        """a ao aos à às de do da dos das em no na nos nas por pelo pela pelos pelas para com sobre
+        entre até desde durante contra num numa"""
+    ),
 )
 
 ROMANIAN = Language(
     code="ro",
     stemmer="romanian",
     function=words(
-        """și de la în a cu pe care o un că este sunt să din ce mai se pentru al ai ale am ar are au fi fost fie dar
+        """aș dori știu
+        și de la în a cu pe care o un că este sunt să din ce mai se pentru al ai ale am ar are au fi fost fie dar
         sau dacă ca când cum unde cine cât câtă câți câte eu tu el ea noi voi ei ele mă te îl îi le ne vă își mi ți
         meu mea mei mele tău ta tăi tale său sa săi sale nostru noastră lor lui ei acest această aceste acești acel
         acea acela asta aceasta acolo aici tot toate toți foarte doar numai prin după până spre sub peste între
@@ -107,13 +126,15 @@ ROMANIAN = Language(
     openers=words("ce care cine când cum unde cât câtă câți câte"),
     negations=words("nu n fără fara niciodata niciodată niciun nicio nimic nici"),
     adverbs=words("încă mai corect bine"),
+    prepositions=words("""de la în a cu pe din pentru prin după până spre sub peste între către despre"""),
 )
 
 CATALAN = Language(
     code="ca",
     stemmer="catalan",
     function=words(
-        """el la els les l un una uns unes de del dels d a al als i o però jo tu ell ella nosaltres vosaltres ells
+        """saber agradaria
+        el la els les l un una uns unes de del dels d a al als i o però jo tu ell ella nosaltres vosaltres ells
         elles em et es ens us li hi ho en meu meva meus meves teu teva seu seva seus seves nostre nostra aquest
         aquesta aquests aquestes això aquell aquella és són soc ets era ser estat està estan estic estar he ha han
         havia haver tinc té tenen tenir puc pot poden vull vol voldria cal fer fa que què qui quin quina quins
@@ -126,6 +147,7 @@ CATALAN = Language(
     negations=words("no mai sense cap ni tampoc res"),
     adverbs=words("encara bé correctament"),
     adverb_ending="ment",
+    prepositions=words("""a al als de del dels d en amb sobre entre fins des durant contra segons per"""),
 )
 
 GALICIAN = Language(

@@ -8,7 +8,8 @@ RUSSIAN = Language(
     code="ru",
     stemmer="russian",
     function=words(
-        """и в во на с со к ко по за из от до о об обо у для при над под про через перед между после а но или что
+        """знать хочу хотел хотела хотелось
+        и в во на с со к ко по за из от до о об обо у для при над под про через перед между после а но или что
         чтобы как так же ли бы это этот эта эти этого этой этом этих тот та те того той тех то я ты он она оно мы вы
         они меня мне мной тебя тебе его её ему ей нас нам нами вас вам вами их им себя себе мой моя моё мои мою
         моего моей моих моим твой ваш ваша ваше ваши вашего наш наша наше наши свой своя своё свои своего своей быть
@@ -25,6 +26,7 @@ RUSSIAN = Language(
     openers=words("что как где куда когда почему зачем кто какой какая какие сколько"),
     negations=words("не нет без никогда ни нельзя никак ничего"),
     adverbs=words("ещё еще больше до пока полностью правильно"),
+    prepositions=words("""в во на с со от до из за по к ко у о об для при через без под над между про"""),
 )
 
 UKRAINIAN = Language(
@@ -49,7 +51,8 @@ POLISH = Language(
     code="pl",
     stemmer="polish",
     function=words(
-        """i w we na z ze do po za od o u dla przy nad pod przez przed między oraz a ale lub albo że żeby aby jak
+        """chciałbym chciałabym wiedzieć proszę
+        i w we na z ze do po za od o u dla przy nad pod przez przed między oraz a ale lub albo że żeby aby jak
         tak czy to ten ta te ci tego tej tych tym temu tą ja ty on ona ono my wy oni one mnie mi mną ciebie cię ci
         jego jej jemu nas nam was wam ich im się siebie sobie mój moja moje moi moją mojego mojej moich twój twoja
         twoje swój swoja swoje nasz nasza nasze wasz być był była było były jest są jestem będzie będą może można
@@ -62,6 +65,7 @@ POLISH = Language(
     openers=words("jak gdzie kiedy dlaczego czemu kto co jaki jaka jakie który która które ile czy"),
     negations=words("nie nigdy bez żaden żadna żadne żadnego brak ani"),
     adverbs=words("już jeszcze poprawnie"),
+    prepositions=words("do na w we z ze od po za przed przy dla o u nad pod przez między bez"),
 )
 
 CZECH = Language(

@@ -127,7 +127,11 @@ class _Words:
     """The first word of a segment, unless something before it was left out."""
     sentence_ends: Bools
     asks: Bools
-    """A whole question may begin here: "where", or "is" that no other question word is before."""
+    """A whole question may begin here: "where", "por qué", or "is" that no other question word is before."""
+    governed: Bools
+    """Behind a preposition, and so no subject of what follows."""
+    dependent: Bools
+    """A negation between its verb and a function word: "pas" in "n'arrive pas à"."""
     questioned: Bools
     """Belongs to the question word before it: "what time"."""
 
@@ -185,7 +189,8 @@ def _words(table: TokenTable, common: Bools) -> _Words:
     tags = has(Role.CONTRACTED) & after(has(Role.DETERMINER | Role.BARRIER), closes)
     # "how bad is" begins with its question word, but "wie setze ich" is the rest of a longer question.
     measures = content & measured & (degree | ~after(has(Role.BARRIER), closes))
-    opener = has(Role.OPENER)
+    opener, governed = has(Role.OPENER), before(has(Role.PREPOSITION), opens)
+    leads = has(Role.PREPOSITION) & after(opener & has(Role.BARRIER), closes) & opens
     return _Words(
         stems=stems,
         roles=roles,
@@ -203,7 +208,9 @@ def _words(table: TokenTable, common: Bools) -> _Words:
         segment_ends=closes,
         sentence_begins=opens & ~table.after_gap,
         sentence_ends=closes & ~table.before_gap,
-        asks=opener & (has(Role.BARRIER) | _are_first(opener, opens)),
+        asks=(opener & (has(Role.BARRIER) | _are_first(opener, opens)) & ~governed) | leads,
+        governed=governed,
+        dependent=has(Role.TRAILING_NEGATION) & before(content, opens) & after(~content, closes),
         questioned=before(opener, opens),
     )
 
@@ -259,7 +266,7 @@ class _Sums:
 
     def __init__(self, words: _Words, rare: Bools, glued: Bools) -> None:
         self.words = words
-        self.rare, self.stopped, self.barriers, self.strong, self.content, self.alone, self.openers = (
+        self.rare, self.stopped, self.barriers, self.strong, self.content, self.alone, self.openers, self.negations = (
             np.concatenate([[0], np.cumsum(mask)])
             for mask in (
                 rare,
@@ -269,6 +276,7 @@ class _Sums:
                 words.content,
                 ~glued,
                 words.opener,
+                words.has(Role.NEGATION | Role.TRAILING_NEGATION),
             )
         )
 
@@ -285,6 +293,8 @@ class _Sums:
         good &= self.strong[last + 1] > self.strong[start]
         good &= self.barriers[last] <= self.barriers[np.minimum(start + 1, last)]
         good &= (words.negated_at[start] <= last) & (words.negated_at[last] <= last)
+        denies = self.negations[last + 1] > self.negations[start + 1]
+        good &= ~words.dependent[start] & ~(words.governed[start] & denies)
         good &= ~words.questioned[start] | (self.openers[last + 1] == self.openers[start])
         if length > LONGEST_TERM:
             good &= self.alone[last + 1] == self.alone[start]
@@ -308,7 +318,11 @@ class _Sums:
         dangling = words.has(Role.DETERMINER | Role.PREPOSITION | Role.MODIFIER)
         if length == 1:
             return np.asarray(start[good & ~(dangling | words.opener)[start]])
-        good &= (has_content | (length > 2)) & (words.opener | (words.content & ~dangling))[start] & ~dangling[last]
+        good &= (
+            (has_content | (length > 2))
+            & (words.asks | words.opener | (words.content & ~dangling))[start]
+            & ~dangling[last]
+        )
         return np.asarray(start[good])
 
 
