@@ -4,6 +4,7 @@ import pytest
 
 from shoal.encoders import choose_encoder, estimate_encoding, open_encoder
 from shoal.errors import InvalidField
+from shoal.labeling import readable
 
 ENGLISH = ["How do I reset my password?", "The delivery was late and the box broken", "great phone, poor battery"]
 KEYWORDS = ["wireless headphones", "garden furniture", "running shoes", "kitchen knife set"]
@@ -55,3 +56,11 @@ def test_an_estimate_grows_with_texts_and_characters() -> None:
     seconds, size = estimate_encoding(encoder, 1_000_000, 100_000_000)
     assert 5 < seconds < 200 and size < 2**30
     assert estimate_encoding(encoder, 10, 10_000_000)[0] > estimate_encoding(encoder, 10, 1000)[0]
+
+
+def test_the_language_of_a_page_is_that_of_its_text() -> None:
+    head = "<head><style>body { color: red; font: small } .menu { display: none }</style></head>" * 20
+    pages = [f"{head}<p>{text}</p>" for text in OTHERS["German"]]
+
+    assert choose_encoder(pages).uri == "static"
+    assert choose_encoder(pages, readable).uri == "corpus"

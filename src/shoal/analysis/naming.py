@@ -11,7 +11,7 @@ from shoal.columns import NOISE, Points
 from shoal.engine.clusters.centroids import weighted_means
 from shoal.engine.outcome import Outcome
 from shoal.engine.plan import Progress
-from shoal.labeling import Brief, Budget, Name, Namer, Partition, PhraseEncoder, WordNamer, main_parents
+from shoal.labeling import Brief, Budget, Name, Namer, Partition, PhraseEncoder, WordNamer, main_parents, readable
 
 __all__ = ["LayerNames", "choose_phrase_encoder", "name_groups", "names_of_layers", "open_word_namer"]
 __all__ += ["write_briefs", "write_names"]
@@ -41,7 +41,7 @@ def choose_phrase_encoder(texts: Sequence[str]) -> PhraseEncoder | None:
     vectors the documents have."""
     from shoal.encoders import choose_encoder, open_encoder  # not needed without texts
 
-    choice = choose_encoder(texts)
+    choice = choose_encoder(texts, readable)
     return open_encoder(choice.uri) if choice.uri == "static" else None
 
 

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -16,6 +16,8 @@ __all__ = ["Choice", "choose_encoder"]
 
 SAMPLE: Final = 1_000
 CHARACTERS: Final = 1_000
+READ: Final = 20_000
+"""Characters of a text in which those that are encoded are looked for."""
 KNOWN: Final = 0.6
 """Of the words of English texts, the least share that the table knows whole."""
 OTHERS: Final = (
@@ -48,19 +50,21 @@ class Choice(NamedTuple):
     reason: str | None = None
 
 
-def choose_encoder(texts: Sequence[str]) -> Choice:
+def choose_encoder(texts: Sequence[str], read: Callable[[str], str] | None = None) -> Choice:
     """The bundled encoder for English, the corpus' own for every other language and script.
 
     Parameters
     ----------
     texts : sequence of str
         A sample of 1,000 decides, the same in any order of rows.
+    read : callable, optional
+        What is encoded of a text; only the sample is read.
 
     Returns
     -------
     Choice
     """
-    words = count_texts_by_word(sample(texts))
+    words = count_texts_by_word(sample(texts, read))
     if not words or looks_english(words):
         return Choice("static")
     return Choice(
@@ -70,10 +74,14 @@ def choose_encoder(texts: Sequence[str]) -> Choice:
     )
 
 
-def sample(texts: Sequence[str]) -> list[str]:
-    """The beginnings of the texts with the lowest checksums."""
-    starts = [text[:CHARACTERS] for text in texts]
-    return sorted(starts, key=lambda text: (zlib.crc32(text.encode("utf-8", "replace")), text))[:SAMPLE]
+def sample(texts: Sequence[str], read: Callable[[str], str] | None = None) -> list[str]:
+    """The beginnings of the texts whose beginnings have the lowest checksums."""
+
+    def key(text: str) -> tuple[int, str]:
+        return zlib.crc32(text[:CHARACTERS].encode("utf-8", "replace")), text
+
+    chosen = sorted(texts, key=key)[:SAMPLE]
+    return [(text if read is None else read(text[:READ]))[:CHARACTERS] for text in chosen]
 
 
 def count_texts_by_word(texts: Sequence[str]) -> Counter[str]:

@@ -105,16 +105,21 @@ def encode_texts(
     Returns the vectors, what made them, and sentences for the user. Raises InvalidField for an encoder that does not
     exist or is not installed, and ShoalError where it fails.
     """
-
     progress("encode", 0.0)
-    encoding, notes = prepare_encoder(texts, encoder)
-    return encoding.encode(texts, partial(progress, "encode")), encoding, notes
+    read = list(map(readable, texts))
+    encoding, notes = _prepare(read, encoder)
+    return encoding.open().encode(read, partial(progress, "encode")), encoding, notes
 
 
 def prepare_encoder(texts: Sequence[str], encoder: object) -> tuple[TextEncoding, list[str]]:
     """Open an encoder, and let it learn from the texts if it does; None chooses one. Also returns sentences for the
     user. Raises InvalidField."""
-    notes, texts = list[str](), list(map(readable, texts))
+    return _prepare(list(map(readable, texts)), encoder)
+
+
+def _prepare(texts: Sequence[str], encoder: object) -> tuple[TextEncoding, list[str]]:
+    """As `prepare_encoder`, for texts that are `readable` already."""
+    notes = list[str]()
     encoder = unwrap(encoder)
     if encoder is None:
         choice = choose_encoder(texts)
@@ -144,7 +149,7 @@ class EncodingPlan:
 def plan_encoding(texts: Sequence[str], encoder: object) -> EncodingPlan:
     """Estimate what `encode_texts` would cost. Raises InvalidField as it does."""
     encoder = unwrap(encoder)
-    uri = choose_encoder(texts).uri if encoder is None else encoder
+    uri = choose_encoder(texts, readable).uri if encoder is None else encoder
     opened = open_encoder(uri) if isinstance(uri, str) else adopt_encoder(uri)
     seconds, size = estimate_encoding(opened, len(texts), sum(map(len, texts)))
     return EncodingPlan(opened.name, opened.dimension, seconds, size)
