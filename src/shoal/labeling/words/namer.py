@@ -221,7 +221,7 @@ def _spaces(
     if encoder is not None:
         spaces.append(EncodedSpace.of(read, encoder))
     if points is not None:
-        spaces.append(PointSpace.of(points[rows]))
+        spaces.append(PointSpace.of(points, rows))
     return spaces
 
 

@@ -71,8 +71,8 @@ class PointSpace:
     documents: Points
 
     @classmethod
-    def of(cls, points: Points) -> "PointSpace":
-        return cls(_centre(points))
+    def of(cls, points: Points, rows: NDArray[np.int64]) -> "PointSpace":
+        return cls(_centre(points[rows]))
 
     def phrases(self, candidates: Sequence[Candidate], counted: Phrases) -> Vectors:
         distinct = np.unique([each.phrase for each in candidates])
@@ -105,7 +105,9 @@ def find_directions(documents: Points, labels: Labels, clusters: int) -> Vectors
 
 
 def _centre(vectors: Points) -> Points:
-    return np.asarray(vectors - vectors.mean(0, dtype=np.float64).astype(np.float32), np.float32)
+    """Subtract the mean in place: these may be gigabytes."""
+    vectors -= vectors.mean(0, dtype=np.float64).astype(np.float32)
+    return vectors
 
 
 def _unit(vectors: Vectors) -> Vectors:
