@@ -1,9 +1,8 @@
-"""A bounded cache on disk, by key, for answers that cost time or money: vectors of models, names by models."""
+"""A bounded cache on disk, by key, for what costs time or money to make: vectors of models."""
 
 import contextlib
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -12,8 +11,8 @@ __all__ = ["ContentCache"]
 
 T = TypeVar("T")
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (key BLOB PRIMARY KEY, value BLOB NOT NULL, expires REAL, number INTEGER);
-CREATE INDEX IF NOT EXISTS by_number ON entries (number);
+CREATE TABLE IF NOT EXISTS contents (key BLOB PRIMARY KEY, value BLOB NOT NULL, number INTEGER);
+CREATE INDEX IF NOT EXISTS in_order ON contents (number);
 """
 PAGE = 4096
 KEYS_IN_QUERY = 500
@@ -31,23 +30,12 @@ class ContentCache:
         Its folder is made if need be.
     largest : int, default 1 GiB
         The file never grows beyond this many bytes; what was stored first goes first.
-    clock : callable, optional
-        Seconds since 1970.
     """
 
-    def __init__(self, path: Path, largest: int = 1 << 30, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, largest: int = 1 << 30) -> None:
         self.path = path
         self.pages = max(largest // PAGE, 16)
-        self.clock = clock
         self.lock = threading.Lock()
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value of a key; None if it isn't there or has expired."""
-        return self.get_many([key]).get(key)
-
-    def put(self, key: bytes, value: bytes, seconds: float | None = None) -> None:
-        """Keep a value for so many seconds, by default until it has to make room."""
-        self.put_many({key: value}, seconds)
 
     def get_many(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The values of those keys that are there.
@@ -63,16 +51,14 @@ class ContentCache:
         distinct = list(dict.fromkeys(keys))
         return self._transact(lambda connection: dict(self._read(connection, distinct))) or {}
 
-    def put_many(self, values: Mapping[bytes, bytes], seconds: float | None = None) -> None:
+    def put_many(self, values: Mapping[bytes, bytes]) -> None:
         """Keep values; silently not those that find no room, or no disk.
 
         Parameters
         ----------
         values : mapping of bytes to bytes
-        seconds : float, optional
         """
-        expires = None if seconds is None else self.clock() + seconds
-        rows = [(key, value, expires) for key, value in values.items() if len(value) < self.pages * PAGE // 8]
+        rows = [(key, value) for key, value in values.items() if len(value) < self.pages * PAGE // 8]
         if not self._transact(lambda connection: write(connection, rows)):
             self._transact(make_room)
             self._transact(lambda connection: write(connection, rows))
@@ -81,10 +67,7 @@ class ContentCache:
         for first in range(0, len(keys), KEYS_IN_QUERY):
             part = keys[first : first + KEYS_IN_QUERY]
             marks = ",".join("?" * len(part))
-            yield from connection.execute(
-                f"SELECT key, value FROM entries WHERE key IN ({marks}) AND (expires IS NULL OR expires > ?)",
-                [*part, self.clock()],
-            )
+            yield from connection.execute(f"SELECT key, value FROM contents WHERE key IN ({marks})", part)
 
     def _transact(self, body: Callable[[sqlite3.Connection], T]) -> T | None:
         """None if the file is full, busy or can't be written; a damaged one is removed."""
@@ -113,9 +96,9 @@ class ContentCache:
             path.unlink(missing_ok=True)
 
 
-def write(connection: sqlite3.Connection, rows: list[tuple[bytes, bytes, float | None]]) -> bool:
+def write(connection: sqlite3.Connection, rows: list[tuple[bytes, bytes]]) -> bool:
     connection.executemany(
-        "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, (SELECT coalesce(max(number), 0) + 1 FROM entries))", rows
+        "INSERT OR REPLACE INTO contents VALUES (?, ?, (SELECT coalesce(max(number), 0) + 1 FROM contents))", rows
     )
     return True
 
@@ -123,6 +106,6 @@ def write(connection: sqlite3.Connection, rows: list[tuple[bytes, bytes, float |
 def make_room(connection: sqlite3.Connection) -> None:
     """Remove the older half."""
     connection.execute(
-        "DELETE FROM entries WHERE number <= (SELECT number FROM entries ORDER BY number LIMIT 1"
-        " OFFSET (SELECT count(*) / 2 FROM entries))"
+        "DELETE FROM contents WHERE number <= (SELECT number FROM contents ORDER BY number LIMIT 1"
+        " OFFSET (SELECT count(*) / 2 FROM contents))"
     )

@@ -94,14 +94,14 @@ def test_a_server_that_is_not_there_is_named_in_one_line(waits: list[float]) -> 
     assert KEY not in str(caught.value) and KEY not in repr(encoder.connection)
 
 
-def test_a_refusal_is_repeated_in_a_bounded_line_without_the_key(
+def test_a_refusal_names_the_status_and_nothing_that_the_server_wrote(
     encoder: EndpointEncoder, server: EmbeddingServer, waits: list[float]
 ) -> None:
     server.replies = [answer_with(401, f"bad key {KEY}\n\x1b[31m".encode() + b"x" * 9000)]  # type: ignore[list-item]
-    with pytest.raises(ShoalError, match="refused with 401: bad key \\[key\\]") as caught:
+    with pytest.raises(ShoalError, match=r"refused with 401\. Check the key") as caught:
         encoder.encode(["a"])
-    assert KEY not in str(caught.value) and len(str(caught.value)) < 400 and not waits
-    assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
+    assert not waits and KEY not in str(caught.value)
+    assert not any(part in str(caught.value) for part in ("bad key", "xxx", "\x1b", "\n"))
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_the_key_of_openai_goes_to_openai_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["m", "@http://host/v1", "m@http://user:pass@host/v1", "m@http:///v1", "m@https://host/v1?key=1"]
+    "address", ["m", "@http://host/v1", "m@http://user:hunter2@host/v1", "m@http:///v1", "m@https://host/v1?key=1"]
 )
 def test_an_address_or_key_that_is_missing_or_wrong_is_named(address: str) -> None:
     with pytest.raises(InvalidField, match="encoder") as caught:
         open_model(address, {})
-    assert "pass" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)

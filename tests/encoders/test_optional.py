@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shoal.encoders import open_encoder
+from shoal.encoders.model_files import name_model
 from shoal.encoders.sentence_transformers import SentenceTransformersEncoder
 from shoal.errors import InvalidField
 
@@ -93,6 +94,21 @@ def test_an_onnx_folder_gives_means_of_its_tokens_over_whole_texts(tmp_path: Pat
     assert vectors[4][6] > 0, "the end of a long text is read"
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
     assert np.array_equal(vectors, alone)
+
+
+def test_another_model_in_the_same_folder_has_another_name(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / ".git").mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(b"first")
+    (folder / "tokenizer.json").write_text("{}")
+    first = name_model("model2vec", str(folder))
+    (folder / ".git" / "HEAD").write_text("main")
+    assert first.startswith("model2vec:model@") and name_model("model2vec", f"{folder}/") == first
+    (folder / "weights.bin").write_bytes(b"second")
+    second = name_model("model2vec", str(folder))
+    (folder / "tokenizer.json").write_text("{ }")
+    assert len({first, second, name_model("model2vec", str(folder))}) == 3
+    assert name_model("model2vec", "organisation/model") == "model2vec:organisation/model"
 
 
 def test_an_onnx_folder_without_a_model_is_named(tmp_path: Path) -> None:

@@ -63,6 +63,13 @@ def test_runs_that_name_at_the_same_time_cannot_pass_the_month_together(store: R
     assert spendings.reserve(OTHERS, run_called(store, "run_3", OTHERS), 7.0) == 7.0  # another organisation
 
 
+def test_a_model_without_a_price_is_not_limited_by_the_month(store: RecordStore) -> None:
+    spendings = Spendings(store, Clock(), month_limit=10.0)
+    run = run_called(store, "run_1")
+    assert spendings.reserve(HERE, run, None, priced=False) is None
+    assert spendings.left(HERE) == 10.0
+
+
 def test_a_run_that_has_ended_reserves_nothing_but_what_it_spent(store: RecordStore) -> None:
     spendings = Spendings(store, Clock(), month_limit=10.0)
     run = run_called(store, "run_1")

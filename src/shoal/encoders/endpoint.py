@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -18,6 +17,7 @@ from shoal.encoders.batches import text_batches
 from shoal.encoders.embedding_answer import Batch, read_answer
 from shoal.encoders.windows import average_windows, split_windows
 from shoal.errors import InvalidField, ShoalError, Unavailable
+from shoal.model_servers import check_server_url, spread_wait
 
 __all__ = ["Connection", "EndpointEncoder", "open_model"]
 
@@ -61,7 +61,8 @@ def open_model(address: str, environ: Mapping[str, str] = os.environ) -> "Endpoi
         If the address is none, or OpenAI's key is missing.
     """
     model, mark, url = address.partition("@http")
-    url = check_url(f"http{url}") if mark else OPENAI
+    remedy = "Write it such as openai:MODEL@http://localhost:11434/v1, and set SHOAL_EMBEDDINGS_KEY to the key."
+    url = check_server_url(f"http{url}", "encoder", remedy) if mark else OPENAI
     variable = "OPENAI_API_KEY" if url == OPENAI else "SHOAL_EMBEDDINGS_KEY"
     key = environ.get(variable, "").strip()
     if url == OPENAI and not key:
@@ -70,14 +71,6 @@ def open_model(address: str, environ: Mapping[str, str] = os.environ) -> "Endpoi
     if not model or not key.isascii() or not key.isprintable():
         raise InvalidField("encoder", f"needs a model and, in {variable}, a key of plain characters")
     return EndpointEncoder(Connection(model, url, key))
-
-
-def check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
-        remedy = "Write it such as http://localhost:11434/v1, with no name, key or query in it."
-        raise InvalidField("encoder", "has an address that is not the root of an API", remedy=remedy)
-    return url.rstrip("/")
 
 
 class EndpointEncoder:
@@ -178,7 +171,7 @@ class EndpointEncoder:
         if response.status_code in RETRIED:
             return Failure(f"answered {response.status_code}", response.headers.get("Retry-After", ""))
         if response.status_code != 200:
-            raise self.refusal(response.status_code, content)
+            raise self.refusal(response.status_code)
         return content
 
     def read_bounded(self, response: httpx.Response) -> bytes:
@@ -189,14 +182,10 @@ class EndpointEncoder:
                 raise ShoalError(f"The encoder {self.name} answered with more than {LARGEST_ANSWER >> 20} MiB.")
         return bytes(content)
 
-    def refusal(self, status: int, content: bytes) -> ShoalError:
-        """What the server said, in one bounded line, without the key."""
-        words = " ".join(content[:2_000].decode("utf-8", "replace").split())
-        words = "".join(character for character in words if character.isprintable())
-        if self.connection.key:
-            words = words.replace(self.connection.key, "[key]")
+    def refusal(self, status: int) -> ShoalError:
+        """What is wrong by the status alone: what the server wrote may hold texts and keys."""
         remedy = "Check the key in the environment." if status in (401, 403) else "Check the model and the address."
-        return ShoalError(f"The encoder {self.name} refused with {status}: {words[:200]}. {remedy}", status=status)
+        return ShoalError(f"The encoder {self.name} refused with {status}. {remedy}", status=status)
 
 
 @dataclass(frozen=True)
@@ -208,6 +197,6 @@ class Failure:
 
     def wait(self, attempt: int, chance: random.Random) -> float:
         """Seconds: at least what the server asks for, twice as long each time, spread by chance."""
-        pause = min(FIRST_WAIT * float(2**attempt), LONGEST_WAIT) * chance.uniform(0.5, 1.0)
+        pause = spread_wait(FIRST_WAIT, attempt, LONGEST_WAIT, chance)
         least = float(self.retry_after) if self.retry_after.isdecimal() and len(self.retry_after) < 6 else 0.0
         return max(pause, min(least, LONGEST_WAIT))

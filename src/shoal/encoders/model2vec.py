@@ -9,6 +9,7 @@ from shoal.columns import Points
 from shoal.encoders.base import Progress
 from shoal.encoders.batches import encode_batches
 from shoal.encoders.missing import import_optional, load_model
+from shoal.encoders.model_files import name_model
 
 __all__ = ["Model2VecEncoder", "open_model"]
 
@@ -18,7 +19,7 @@ MOST_TEXTS: Final = 4_096
 def open_model(address: str) -> "Model2VecEncoder":
     """Open a model by name or folder. Raises InvalidField if the package is missing or the model can't be loaded."""
     package = import_optional("model2vec", "model2vec")
-    return Model2VecEncoder(address, load_model(package.StaticModel.from_pretrained, address))
+    return Model2VecEncoder(name_model("model2vec", address), load_model(package.StaticModel.from_pretrained, address))
 
 
 class Model2VecEncoder:
@@ -26,18 +27,14 @@ class Model2VecEncoder:
 
     Parameters
     ----------
-    address : str
+    name : str
     model : object
         With `encode` and `dim`.
     """
 
-    def __init__(self, address: str, model: Any) -> None:
-        self.address = address
+    def __init__(self, name: str, model: Any) -> None:
+        self.name = name
         self.model = model
-
-    @property
-    def name(self) -> str:
-        return f"model2vec:{self.address}"
 
     @property
     def dimension(self) -> int:

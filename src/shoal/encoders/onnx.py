@@ -1,6 +1,5 @@
 """Sentence encoders as ONNX files, read by onnxruntime: `model.onnx` and `tokenizer.json` in one folder."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from shoal.columns import Points
 from shoal.encoders.base import Progress
 from shoal.encoders.batches import encode_batches
 from shoal.encoders.missing import import_optional
+from shoal.encoders.model_files import name_model
 from shoal.encoders.windows import average_windows
 from shoal.errors import InvalidField
 
@@ -35,12 +35,7 @@ def open_folder(address: str) -> "OnnxEncoder":
         tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # noqa: BLE001 - both packages raise classes of their own
         raise InvalidField("encoder", f"can't be loaded ({type(error).__name__})", value=address) from None
-    return OnnxEncoder(f"onnx:{folder.name}@{digest(model)}", session, tokenizer)
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    return OnnxEncoder(name_model("onnx", address), session, tokenizer)
 
 
 class OnnxEncoder:

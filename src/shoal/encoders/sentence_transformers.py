@@ -7,6 +7,7 @@ from shoal.columns import Points
 from shoal.encoders.base import Progress
 from shoal.encoders.batches import encode_batches
 from shoal.encoders.missing import import_optional, load_model
+from shoal.encoders.model_files import name_model
 from shoal.encoders.windows import average_windows, split_windows
 
 __all__ = ["SentenceTransformersEncoder", "open_model"]
@@ -20,7 +21,9 @@ USUAL_TOKENS: Final = 256
 def open_model(address: str) -> "SentenceTransformersEncoder":
     """Open a model by name or folder. Raises InvalidField if the package is missing or the model can't be loaded."""
     package = import_optional("sentence_transformers", "sentence-transformers")
-    return SentenceTransformersEncoder(address, load_model(package.SentenceTransformer, address))
+    return SentenceTransformersEncoder(
+        name_model("sentence-transformers", address), load_model(package.SentenceTransformer, address)
+    )
 
 
 class SentenceTransformersEncoder:
@@ -28,17 +31,13 @@ class SentenceTransformersEncoder:
 
     Parameters
     ----------
-    address : str
+    name : str
     model : object
     """
 
-    def __init__(self, address: str, model: Any) -> None:
-        self.address = address
+    def __init__(self, name: str, model: Any) -> None:
+        self.name = name
         self.model = model
-
-    @property
-    def name(self) -> str:
-        return f"sentence-transformers:{self.address}"
 
     @property
     def dimension(self) -> int:

@@ -108,7 +108,8 @@ class FacetFeatures:
         if choice.connection is None:
             raise RunFailed(f"Facets need a language model, and {choice.reason}.")
         connection, instructions = choice.connection, instructions_of(labeling)
-        limit = self._spendings.reserve(scope, run, self._models.run_budget(labeling, connection))
+        priced = connection.price is not None
+        limit = self._spendings.reserve(scope, run, self._models.run_budget(labeling, connection), priced=priced)
         account = RunAccount(
             self._store,
             self._answers,
@@ -117,7 +118,7 @@ class FacetFeatures:
             run,
             connection.name,
             limit=limit,
-            priced=connection.price is not None,
+            priced=priced,
             owner=run.cluster_id,
         )
         derived, spent = dict[str, Derived](), account.spent

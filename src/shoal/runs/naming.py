@@ -112,7 +112,9 @@ class GroupNaming:
         connection: Connection,
         progress: Progress,
     ) -> list[Sequence[LayerNames]]:
-        limit = self._spendings.reserve(work.scope, work.run, self._models.run_budget(labeling, connection))
+        priced = connection.price is not None
+        most = self._models.run_budget(labeling, connection)
+        limit = self._spendings.reserve(work.scope, work.run, most, priced=priced)
         account = RunAccount(
             self._store,
             self._answers,
@@ -121,7 +123,7 @@ class GroupNaming:
             work.run,
             connection.name,
             limit=limit,
-            priced=connection.price is not None,
+            priced=priced,
         )
         namer = ModelNamer(
             connection,

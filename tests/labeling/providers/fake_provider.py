@@ -71,7 +71,6 @@ class FakeProvider:
         """Of the replies that reported them."""
         self.keys: list[str] = []
         self.at_once = self.most_at_once = 0
-        self.times: list[float] = []
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -104,7 +103,6 @@ class FakeProvider:
             asked = replace(asked, number=len(self.asked))
             self.asked.append(asked)
             self.keys += keys
-            self.times.append(time.monotonic())
             self.at_once += 1
             self.most_at_once = max(self.at_once, self.most_at_once)
         return self.behave(asked)

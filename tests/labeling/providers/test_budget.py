@@ -1,5 +1,6 @@
 """What calls may cost, and what they did cost."""
 
+import asyncio
 import json
 from dataclasses import replace
 from importlib.resources import files
@@ -11,6 +12,7 @@ from labeling.providers.fake_wires import Asked
 from labeling.providers.groups import PRICE, TOPICS, brief_of, connect
 from shoal.labeling import Budget
 from shoal.labeling.providers import Instructions, ModelNamer, Price, Providers, Usage, estimate
+from shoal.labeling.providers.calls.limits import Pace
 from shoal.labeling.providers.calls.prices import known_price, price_date, price_note
 from shoal.labeling.providers.calls.usage import Tokens
 
@@ -99,13 +101,41 @@ def test_an_estimate_is_near_what_is_used() -> None:
     assert expected.cost is not None and namer.usage.cost / 2 < expected.cost < namer.usage.cost * 4
 
 
-def test_no_more_calls_than_allowed_are_under_way_or_begun_in_a_minute() -> None:
+def test_no_more_calls_than_allowed_are_under_way() -> None:
     with FakeProvider(lambda asked: answer_slowly(asked)) as fake:
         ModelNamer(connect(fake, concurrency=2)).name(brief_of(), Budget(cost=1.0))
         assert fake.most_at_once == 2
+
+
+def test_no_more_calls_than_allowed_are_begun_in_a_minute() -> None:
+    now, begun = 1000.0, list[float]()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    async def begin(pace: Pace, calls: int) -> None:
+        for _ in range(calls):
+            assert await pace.wait(2000.0)
+            begun.append(now)
+
+    pace = Pace(30, lambda: now, sleep)
+    asyncio.run(begin(pace, 4))
+    assert begun == [1000, 1002, 1004, 1006]
+    now = 1100.0
+    asyncio.run(begin(pace, 2))
+    assert begun[4:] == [1100, 1102], "calls that were not made in a pause are not made up for"
+    assert not asyncio.run(pace.wait(1103.0)) and now == 1102, "a turn that comes too late is not waited for"
+    asyncio.run(begin(Pace(0, lambda: now, sleep), 3))
+    assert begun[6:] == [1102] * 3
+
+
+def test_calls_whose_turn_comes_too_late_are_not_waited_for() -> None:
     with FakeProvider() as fake:
-        ModelNamer(connect(fake, per_minute=600)).name(brief_of(TOPICS[:4]), Budget(cost=1.0))
-        assert fake.times[-1] - fake.times[0] >= 0.25
+        namer = ModelNamer(connect(fake, per_minute=1, total=30))
+        names = namer.name(brief_of(TOPICS[:3]), Budget(cost=1.0))
+        assert len(fake.asked) == 1
+    assert [str(name.error) for name in names[0] if name.error] == ["The time for names by a model was up."] * 2
 
 
 def answer_slowly(asked: Asked) -> Reply:

@@ -23,7 +23,7 @@ PIXEL = b"\x89PNG\r\n\x1a\n" + b"\0" * 40
 def name(
     fake: FakeProvider, instructions: Instructions, brief: Brief | None = None, model: str = "gpt-4o-mini"
 ) -> list[list[Name]]:
-    return ModelNamer(connect(fake, model), instructions.check()).name(brief or brief_of(), FREE)
+    return ModelNamer(connect(fake, model), instructions).name(brief or brief_of(), FREE)
 
 
 def on_a_line(count: int, texts: Sequence[str] | None = None) -> Brief:
@@ -131,9 +131,9 @@ def test_a_prompt_may_be_as_long_in_a_request_as_here() -> None:
     from shoal.runs.models.connected import instructions_of
 
     longest = next(each.max_length for each in Labeling.model_fields["custom_prompt"].metadata)
-    assert instructions_of(Labeling(custom_prompt="x" * longest)).check().prompt == "x" * longest
+    assert instructions_of(Labeling(custom_prompt="x" * longest)).prompt == "x" * longest
     with pytest.raises(InvalidField, match="custom_prompt"):
-        Instructions(prompt="x" * (longest + 1)).check()
+        Instructions(prompt="x" * (longest + 1))
 
 
 def with_inputs(values: Mapping[str, object]) -> Brief:
@@ -296,7 +296,7 @@ def test_numbers_that_are_none_in_json_do_not_fit_a_shape(strange: float) -> Non
 )
 def test_a_shape_that_models_do_not_share_is_refused_by_its_field(shape: object) -> None:
     with pytest.raises(InvalidField, match=r"llm_labeling\.response_shape"):
-        Instructions(response_shape=shape).check()  # type: ignore[arg-type]
+        Instructions(response_shape=shape)  # type: ignore[arg-type]
 
 
 def test_no_model_is_asked_for_clusters_that_people_named_and_their_labels_are_taken() -> None:

@@ -9,9 +9,8 @@ from shoal.labeling.providers.calls.connection import Connection, Providers
 from shoal.labeling.providers.calls.limits import Limits
 from shoal.labeling.providers.calls.usage import Price, Usage
 from shoal.labeling.providers.estimate import Estimate, estimate
-from shoal.labeling.providers.instructions import Instructions, check_parameters, read_candidates
+from shoal.labeling.providers.instructions import Instructions, read_candidates
 from shoal.labeling.providers.model_namer import ModelNamer
-from shoal.labeling.providers.response_shape import check_shape
 
 __all__ = ["Answers", "Connection", "Estimate", "FileAnswers", "Instructions", "Limits", "ModelNamer", "Price"]
-__all__ += ["Providers", "Usage", "check_parameters", "check_shape", "estimate", "read_candidates"]
+__all__ += ["Providers", "Usage", "estimate", "read_candidates"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from shoal.errors import InvalidField
-from shoal.labeling.providers.response_shape import check_shape
+from shoal.records.clusters.response_shape import check_shape
 
-__all__ = ["MOST_CANDIDATES", "Instructions", "Strategy", "check_parameters", "read_candidates"]
+__all__ = ["MOST_CANDIDATES", "Instructions", "Strategy", "read_candidates"]
 
 Strategy = Literal["nearest", "representative"]
 MOST_CANDIDATES: Final = 255
@@ -26,7 +26,8 @@ _IGNORED: Final = frozenset({"json_output", "shoal_provider", "shoal_model"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instructions:
-    """What a model is asked to write, and what it is shown.
+    """What a model is asked to write, and what it is shown. Raises InvalidField, which names the field of
+    `llm_labeling`, if one cannot be used.
 
     Attributes
     ----------
@@ -51,7 +52,7 @@ class Instructions:
         Replaces the rules of the default prompt. `{documents}`, `{outsiders}`, `{context}`, `{forbidden}`,
         `{candidates}`, `{parts}` and `{size}` are replaced; documents that it does not place are appended.
     response_shape : str or mapping or None
-        What is wanted beside label, summary and keywords, in words, or a JSON schema of the whole answer.
+        What is wanted beside label, summary and keywords: words, fields with their types, or a schema of an object.
     parameters : mapping
         temperature, top_p, top_k, seed, max_tokens, presence_penalty, frequency_penalty, stop.
     candidates : mapping
@@ -72,8 +73,8 @@ class Instructions:
     parameters: Mapping[str, object] = field(default_factory=dict)
     candidates: Mapping[str, str] = field(default_factory=dict)
 
-    def check(self) -> "Instructions":
-        """Return the instructions. Raises InvalidField, which names the field of `llm_labeling`, if one is wrong."""
+    def __post_init__(self) -> None:
+        """Check all fields, since callers of the library make them by hand."""
         for name, least, most, value in (
             ("max_samples_per_cluster", 1, 20, self.max_samples),
             ("sample_text_max_length", 50, 500, self.sample_text_length),
@@ -87,8 +88,11 @@ class Instructions:
                 raise InvalidField(f"{_FIELD}.{wire}", f"is longer than {_LONGEST[name]:,} characters")
         check_candidates(self.candidates)
         check_parameters(self.parameters)
-        check_shape(self.response_shape, f"{_FIELD}.response_shape")
-        return self
+        if self.response_shape is not None:
+            try:
+                check_shape(self.response_shape)
+            except ValueError as error:
+                raise InvalidField(f"{_FIELD}.response_shape", str(error)) from None
 
     @property
     def output_tokens(self) -> int | None:

@@ -293,10 +293,16 @@ def _without_suspects(name: Name, sample: Sample | None, cluster: int) -> Name:
     """Drop from a name without a model what only documents say that read like instructions."""
     if sample is None or not sample.vocabulary.hostile:
         return name
-    keywords = tuple(each for each in name.keywords if not sample.vocabulary.suspects(each, single=False))
-    if name.summary and (is_instruction(name.summary) or sample.vocabulary.suspects(name.summary, single=False)):
+
+    def is_suspect(text: str) -> bool:
+        if sample.hostile:  # what nearly all documents say is what the cluster is about; but for codes
+            return bool(sample.vocabulary.rare_codes(text))
+        return bool(sample.vocabulary.suspects(text, single=False))
+
+    keywords = tuple(each for each in name.keywords if not is_suspect(each))
+    if name.summary and (is_instruction(name.summary) or is_suspect(name.summary)):
         name = replace(name, summary=None)
-    if not sample.vocabulary.suspects(name.label, single=False):
+    if not is_suspect(name.label):
         return replace(name, keywords=keywords)
     if keywords:
         return replace(name, label=keywords[0][:1].upper() + keywords[0][1:], keywords=keywords)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Points, Rows
 from shoal.labeling.base import Brief, Media, Partition
-from shoal.labeling.providers.hostile_text import Vocabulary, is_instruction, read_vocabulary
+from shoal.labeling.providers.hostile_text import Vocabulary, read_vocabulary, split_instructions
 from shoal.labeling.providers.instructions import Instructions
 from shoal.labeling.providers.stop_words import STOP_WORDS
 from shoal.labeling.text import GAP, clean
@@ -97,7 +97,7 @@ class Sampler:
             if key and key not in distinct:
                 distinct.add(key)
                 read.append((row, text))
-        plain = [each for each in read if not is_instruction(each[1])]
+        plain = [each for each in read if split_instructions(each[1])[0]]
         shown = (plain or read)[:count]
         outsiders = self._outsiders(cluster, max(2, count // 2))
         members = self._documents([row for row, _ in shown], "d")
@@ -156,10 +156,10 @@ class Sampler:
         texts, media = self._texts(np.asarray(rows, np.int64)), self._media(rows if prefix == "d" else [])
         most = self._instructions.sample_text_length
         cut = [
-            (row, _cut(text, most), *own)
+            (row, _cut(split_instructions(text)[0], most), *own)
             for row, text, own in zip(rows, texts, media or [((), ())] * len(rows), strict=True)
         ]
-        kept = [each for each in cut if prefix == "d" or (each[1] and not is_instruction(each[1]))]
+        kept = [each for each in cut if prefix == "d" or each[1]]
         return [Document(f"{prefix}{number}", *each) for number, each in enumerate(kept, 1)]
 
     def _media(self, rows: Sequence[int]) -> list[tuple[tuple[Media, ...], tuple[str, ...]]]:

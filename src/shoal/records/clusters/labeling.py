@@ -54,6 +54,8 @@ CandidateLabel = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^
 
 def _check_candidates(labels: list[str] | dict[str, str]) -> list[str] | dict[str, str]:
     folded = [" ".join(label.split()).casefold() for label in labels]
+    if "" in folded:
+        raise PydanticCustomError("blank", "{problem}", {"problem": "has a label without a letter"})
     twice = next((label for label, key in zip(labels, folded, strict=True) if folded.count(key) > 1), None)
     if twice is not None:
         raise PydanticCustomError("duplicate", "{problem}", {"problem": f"has {twice!r} twice. Labels must differ"})

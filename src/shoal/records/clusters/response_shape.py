@@ -13,7 +13,7 @@ import orjson
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-__all__ = ["ResponseShape", "shape_properties"]
+__all__ = ["ResponseShape", "check_shape", "shape_properties"]
 
 _MAX_BYTES: Final = 8_000
 _MAX_WORDS: Final = 2_000
@@ -21,7 +21,7 @@ _MAX_DEPTH: Final = 5
 _MAX_FIELDS: Final = 50
 _MAX_CHOICES: Final = 255
 _NAME: Final = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)
-_TYPES: Final = ("object", "array", "string", "number", "integer", "boolean")
+_TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
 _COUNTS: Final = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
 _NUMBERS: Final = frozenset({"minimum", "maximum"})
 _KEYWORDS: Final = frozenset(
@@ -41,10 +41,10 @@ def shape_properties(shape: str | Mapping[str, Any] | None) -> dict[str, dict[st
     if "properties" in shape or ("type" in shape and _KEYWORDS.issuperset(shape)):
         if shape.get("type") != "object":
             raise ValueError('must be a schema of an object: its type is "object"')
-        _check(shape, "", 1)
+        _check_schema(shape, "", 1)
         return {name: dict(schema) for name, schema in shape.get("properties", {}).items()}
     fields = {name: _expand(schema) for name, schema in shape.items()}
-    _check({"type": "object", "properties": fields}, "", 1)
+    _check_schema({"type": "object", "properties": fields}, "", 1)
     return fields
 
 
@@ -55,7 +55,7 @@ def _expand(schema: Any) -> Any:
     return {"type": "array", "items": {"type": "string"}} if schema == "array" else {"type": schema}
 
 
-def _check(schema: Any, place: str, depth: int) -> None:
+def _check_schema(schema: Any, place: str, depth: int) -> None:
     """Check a schema and everything inside. Raises ValueError that names the place."""
     at = f" at {place!r}" if place else ""
     if not isinstance(schema, Mapping):
@@ -68,13 +68,14 @@ def _check(schema: Any, place: str, depth: int) -> None:
             hint = f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(sorted(_KEYWORDS))}"
             raise ValueError(f"has the unknown keyword {keyword!r}{at}. {hint}")
     kind = schema.get("type", "string" if "enum" in schema else None)
-    if kind not in _TYPES:
+    kinds = kind if isinstance(kind, list) and kind else [kind]
+    if any(each not in _TYPES for each in kinds):
         raise ValueError(f"needs a type{at}: one of {', '.join(_TYPES)}")
     _check_values(schema, at)
-    if kind == "object":
+    if "object" in kinds:
         _check_object(schema, place, at, depth)
-    elif kind == "array":
-        _check(schema.get("items"), f"{place}[]", depth + 1)
+    if "array" in kinds:
+        _check_schema(schema.get("items"), f"{place}[]", depth + 1)
 
 
 def _check_values(schema: Mapping[str, Any], at: str) -> None:
@@ -115,36 +116,41 @@ def _check_object(schema: Mapping[str, Any], place: str, at: str, depth: int) ->
     for name, inner in fields.items():
         if not _NAME.fullmatch(name):
             raise ValueError(f"may name fields by letters, digits, - and _ alone{at}, and has {name[:80]!r}")
-        _check(inner, f"{place}.{name}" if place else name, depth + 1)
+        _check_schema(inner, f"{place}.{name}" if place else name, depth + 1)
 
 
-def _check_shape(shape: str | dict[str, Any]) -> str | dict[str, Any]:
+def check_shape(shape: object) -> None:
+    """Raise ValueError, the end of a sentence, for what is neither words nor fields nor the schema of an object."""
     if isinstance(shape, str):
+        if not shape.strip():
+            raise ValueError("has no words. Leave it out for label, summary and keywords alone")
         if len(shape) > _MAX_WORDS:
-            raise _refuse(f"may have {_MAX_WORDS:,} characters, and has {len(shape):,}")
-        return shape
+            raise ValueError(f"may have {_MAX_WORDS:,} characters, and has {len(shape):,}")
+        return
+    if not isinstance(shape, Mapping):
+        raise ValueError("must be words, fields with their types, or a JSON schema of an object")
     if not shape:
-        raise _refuse("has no fields. Leave it out for label, summary and keywords alone")
+        raise ValueError("has no fields. Leave it out for label, summary and keywords alone")
     try:
-        size = len(orjson.dumps(shape))
+        size = len(orjson.dumps(dict(shape)))
     except orjson.JSONEncodeError:  # nested too deep for JSON
-        raise _refuse(f"may nest {_MAX_DEPTH} levels deep") from None
+        raise ValueError(f"may nest {_MAX_DEPTH} levels deep, and hold what JSON has") from None
     if size > _MAX_BYTES:
-        raise _refuse(f"may take {_MAX_BYTES:,} bytes of JSON, and takes {size:,}")
+        raise ValueError(f"may take {_MAX_BYTES:,} bytes of JSON, and takes {size:,}")
+    shape_properties(shape)
+
+
+def _check(shape: str | dict[str, Any]) -> str | dict[str, Any]:
     try:
-        shape_properties(shape)
+        check_shape(shape)
     except ValueError as error:
-        raise _refuse(str(error)) from None
+        raise PydanticCustomError("response_shape", "{problem}", {"problem": str(error)}) from None
     return shape
-
-
-def _refuse(problem: str) -> PydanticCustomError:
-    return PydanticCustomError("response_shape", "{problem}", {"problem": problem})
 
 
 ResponseShape = Annotated[
     str | dict[str, Any],
-    AfterValidator(_check_shape),
+    AfterValidator(_check),
     Field(description="Words, fields with their types, or a JSON schema of an object."),
 ]
 """What a model answers beside label, summary and keywords."""

@@ -64,7 +64,8 @@ def budget_of(
     models: ConnectedModels, spendings: Spendings, scope: Scope, labeling: Labeling, connection: Connection
 ) -> float | None:
     """Return what a run may spend, in US dollars; None without a limit."""
-    limits = [models.run_budget(labeling, connection), spendings.left(scope)]
+    left = None if connection.price is None else spendings.left(scope)
+    limits = [models.run_budget(labeling, connection), left]
     return min((max(limit, 0.0) for limit in limits if limit is not None), default=None)
 
 

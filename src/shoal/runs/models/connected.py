@@ -9,7 +9,6 @@ from typing import Final
 from shoal.errors import InvalidField
 from shoal.labeling.providers import Connection, Instructions, Providers, read_candidates
 from shoal.records.clusters.labeling import Labeling, ModelParameters
-from shoal.records.clusters.response_shape import shape_properties
 from shoal.settings import Settings
 
 __all__ = ["Choice", "ConnectedModels", "instructions_of"]
@@ -111,8 +110,6 @@ def instructions_of(labeling: Labeling) -> Instructions:
     """Return what a model is asked for, by a configuration of the wire."""
     plain = Instructions()
     parameters = labeling.parameters or ModelParameters()
-    shape = labeling.response_shape
-    fields = shape_properties(shape)
     return Instructions(
         include_summary=labeling.include_summary is not False,
         include_keywords=labeling.include_keywords is not False,
@@ -124,11 +121,7 @@ def instructions_of(labeling: Labeling) -> Instructions:
         cache_seconds=plain.cache_seconds if labeling.cache_ttl_seconds is None else labeling.cache_ttl_seconds,
         context=labeling.labeling_context or "",
         prompt=labeling.custom_prompt or "",
-        response_shape={"type": "object", "properties": fields}
-        if fields
-        else shape
-        if isinstance(shape, str)
-        else None,
+        response_shape=labeling.response_shape,
         parameters=parameters.sampling(),
         candidates=read_candidates(labeling.candidate_labels),
     )

@@ -37,15 +37,16 @@ class Spendings:
         reserved; None without a limit."""
         return self._store.transact(lambda tx: self._left(tx, scope, "")) if self._limit else None
 
-    def reserve(self, scope: Scope, run: Execution, most: float | None) -> float | None:
-        """Reserve what a run may spend in total, `most` US dollars at most.
+    def reserve(self, scope: Scope, run: Execution, most: float | None, *, priced: bool = True) -> float | None:
+        """Reserve what a run may spend in total, `most` US dollars at most. A model without a price spends nothing of
+        the month.
 
         Returns
         -------
         float or None
             The total of the run in US dollars, what it has spent before included; None without any limit.
         """
-        if not self._limit:
+        if not self._limit or not priced:
             return most
 
         def reserve(tx: Transaction) -> float:

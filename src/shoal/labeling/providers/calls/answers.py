@@ -33,7 +33,7 @@ class Answers(Protocol):
 
 
 class FileAnswers:
-    """Answers in a folder, a file each.
+    """Answers in a folder, a file each. Where one is kept, those that have expired are removed.
 
     Parameters
     ----------
@@ -45,6 +45,7 @@ class FileAnswers:
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._clock = folder, clock
+        self._cleaned = set[Path]()
 
     def get(self, key: str) -> str | None:
         """See `Answers`. A damaged file is no answer."""
@@ -61,10 +62,14 @@ class FileAnswers:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with atomic_write(path, private=True) as file:
             file.write(json.dumps({"expires": self._clock() + seconds, "answer": answer}).encode())
+        if path.parent not in self._cleaned:
+            self._cleaned.add(path.parent)
+            self._drop_expired(path.parent)
 
-    def drop_expired(self) -> None:
-        """Remove the files of expired answers."""
-        for path in self._folder.glob("??/*.json"):
+    def _drop_expired(self, folder: Path) -> None:
+        """Remove the expired answers of one of the 256 folders, once for each: where little is paid for,
+        little is read."""
+        for path in folder.glob("*.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):
                 if json.loads(path.read_bytes())["expires"] <= self._clock():
                     os.unlink(path)  # noqa: PTH108

@@ -15,6 +15,7 @@ from shoal.labeling.providers.calls.keys import Key, looks_like_key, read_key, r
 from shoal.labeling.providers.calls.limits import Limits
 from shoal.labeling.providers.calls.prices import MARGIN, known_price
 from shoal.labeling.providers.calls.usage import Price
+from shoal.model_servers import check_server_url
 
 __all__ = ["Connection", "Key", "Provider", "Providers"]
 
@@ -239,18 +240,7 @@ def _infer_provider(model: str) -> str | None:
 
 
 def _check_url(field: str, url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise InvalidField(field, "must hold an http or https address", value="…") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        shown = f"{parts.scheme}://…" if parts.username or parts.password or parts.query else url
-        raise InvalidField(field, "must hold an http or https address", value=shown, remedy="Like http://host:8080/v1.")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        remedy = f"Set {_OWN_KEY} to the key of the server."
-        raise InvalidField(field, "must hold an address without user, password, query or fragment", remedy=remedy)
-    return url.rstrip("/")
+    return check_server_url(url, field, f"Set {_OWN_KEY} to the key of the server.")
 
 
 def _read_table(path: str | None) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ __all__ = ["Desk", "worst_case"]
 _OVERHEAD: Final = 1000
 _OF_MEDIA: Final = 8000
 _FOR_A_RUN: Final = 86_400
+_LATE: Final = "The time for names by a model was up."
 
 
 class Desk:
@@ -93,13 +94,15 @@ class Desk:
 
     async def _try(self, question: Question) -> tuple[Reply, int]:
         """Call once, if the budget and the time admit it."""
-        await self._pace.wait()
+        if not await self._pace.wait(self._deadline):
+            self._stopped = self._stopped or _LATE
+            raise Failure(self._stopped, final=True)
         reservation = await self._account.reserve(worst_case(question), self._budget)
         if reservation is None:
             self._stopped = self._stopped or "The budget for names by a model is used up."
         left = self._deadline - time.monotonic()
         if left <= 0:
-            self._stopped = self._stopped or "The time for names by a model was up."
+            self._stopped = self._stopped or _LATE
         if self._stopped:
             if reservation is not None:
                 self._account.release(reservation)

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from shoal.model_servers import spread_wait
 
 __all__ = ["Limits", "Pace", "wait_before_retry"]
 
@@ -43,17 +45,25 @@ class Limits:
 class Pace:
     """Spaces the beginnings of calls evenly."""
 
-    def __init__(self, per_minute: float, clock: Callable[[], float]) -> None:
-        self._interval, self._clock = (60.0 / per_minute if per_minute > 0 else 0.0), clock
+    def __init__(
+        self,
+        per_minute: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._interval, self._clock, self._sleep = (60.0 / per_minute if per_minute > 0 else 0.0), clock, sleep
         self._next = 0.0
 
-    async def wait(self) -> None:
-        """Wait for the turn of the next call."""
+    async def wait(self, latest: float) -> bool:
+        """Wait for the turn of the next call. False, at once, if that is after the `latest` time by the clock."""
         if not self._interval:
-            return
+            return True
         turn = max(self._next, self._clock())
+        if turn > latest:
+            return False
         self._next = turn + self._interval
-        await asyncio.sleep(turn - self._clock())
+        await self._sleep(turn - self._clock())
+        return True
 
 
 def wait_before_retry(limits: Limits, attempt: int, requested: float | None, jitter: random.Random) -> float | None:
@@ -63,5 +73,4 @@ def wait_before_retry(limits: Limits, attempt: int, requested: float | None, jit
     """
     if requested is not None and requested > limits.longest_wait:
         return None
-    backoff: float = min(limits.backoff * 2.0 ** (attempt - 1), limits.longest_wait) * jitter.uniform(0.5, 1.0)
-    return max(backoff, requested or 0.0)
+    return max(spread_wait(limits.backoff, attempt - 1, limits.longest_wait, jitter), requested or 0.0)
