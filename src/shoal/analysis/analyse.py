@@ -12,7 +12,7 @@ from shoal.analysis.naming import open_word_namer, write_briefs, write_names
 from shoal.analysis.ranks import rank_clusters
 from shoal.columns import Points
 from shoal.engine.plan import Plan, Progress, ignore_progress
-from shoal.labeling import Budget, Namer
+from shoal.labeling import Budget, Namer, PhraseEncoder
 
 __all__ = ["analyse"]
 
@@ -29,6 +29,7 @@ def analyse(
     namer: Namer | None = None,
     budget: Budget | None = None,
     stop_words: frozenset[str] = frozenset(),
+    encoder: PhraseEncoder | None = None,
 ) -> Analysis:
     """Cluster the points, number the clusters by rank, and name them from the texts.
 
@@ -47,6 +48,8 @@ def analyse(
         What names the clusters, and what it may cost. None counts the documents' own words, which is free.
     stop_words : frozenset of str
         Case-folded words that no name from the documents' words contains.
+    encoder : PhraseEncoder, optional
+        What made the points from the texts; it compares names with documents.
 
     Raises
     ------
@@ -57,5 +60,5 @@ def analyse(
     """
     clusters = find_clusters(points, texts, plan, progress, places_before, origin=origin)
     own = namer or open_word_namer(stop_words)
-    names = write_names(write_briefs(clusters, texts, points), own, budget or Budget(), progress)
+    names = write_names(write_briefs(clusters, texts, points, encoder), own, budget or Budget(), progress)
     return build_analysis(ids, texts, clusters, rank_clusters(clusters), names)

@@ -22,10 +22,16 @@ Members = tuple[int, ...]
 """The numbers of the clusters in a group, ascending."""
 
 
-def write_briefs(clustering: FoundClusters, texts: Sequence[str] | None, points: Points | None = None) -> list[Brief]:
+def write_briefs(
+    clustering: FoundClusters,
+    texts: Sequence[str] | None,
+    points: Points | None = None,
+    encoder: PhraseEncoder | None = None,
+) -> list[Brief]:
     """Write the briefs for one clustering: its layers and, if groups above the clusters are in no layer, the levels of
-    these groups. `points` (n, d) are the vectors of its documents, in the space of its centroids."""
-    layers = Brief(texts, clustering.partitions(), clustering.chosen, points)
+    these groups. `points` (n, d) are the vectors of its documents, in the space of its centroids; the `encoder` made
+    them."""
+    layers = Brief(texts, clustering.partitions(), clustering.chosen, points, encoder)
     levels = clustering.levels()
     of_layers = set(_groups_of_layers(clustering))
     if all(node.clusters in of_layers or not node.children for nodes in levels for node in nodes):
@@ -33,7 +39,7 @@ def write_briefs(clustering: FoundClusters, texts: Sequence[str] | None, points:
     outcome = clustering.outcome
     partitions = [_partition(outcome, nodes) for nodes in reversed(levels)]
     partitions.append(Partition(outcome.labels, outcome.clusters, outcome.centroids))
-    return [layers, Brief(texts, partitions, len(levels), points)]
+    return [layers, Brief(texts, partitions, len(levels), points, encoder)]
 
 
 def choose_phrase_encoder(texts: Sequence[str]) -> PhraseEncoder | None:

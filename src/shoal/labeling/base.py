@@ -103,6 +103,8 @@ class Brief:
         The position of the layer that is shown first.
     points : (n, d) float32, optional
         The vectors of the documents, in the space of the centroids.
+    encoder : PhraseEncoder, optional
+        What made the points from the texts, so that it can compare phrases with documents.
     inputs : InputReader, optional
         Reads what a model is shown of a document; None shows it the text.
     settled : sequence of mapping
@@ -114,6 +116,7 @@ class Brief:
     layers: Sequence[Partition]
     chosen: int = 0
     points: Points | None = None
+    encoder: PhraseEncoder | None = None
     inputs: InputReader | None = None
     settled: Sequence[Mapping[int, str]] = ()
 

@@ -18,7 +18,7 @@ from shoal.engine.density.density_tree import reorder_density
 from shoal.engine.kmeans.choose_k import choose_k
 from shoal.engine.plan import CentroidMethod, Plan, Progress, ignore_progress
 from shoal.errors import InvalidField
-from shoal.labeling import Volume
+from shoal.labeling import PhraseEncoder, Volume
 from shoal.library.checksums import row_checksums
 from shoal.library.clustering import Clustering
 from shoal.library.input.document_ids import DocumentIds
@@ -70,6 +70,7 @@ def cluster_columns(
     like: Clustering | None = None,
     rest: Points | None = None,
     whole_ids: bool = False,
+    encoder: PhraseEncoder | None = None,
 ) -> Clustering:
     """Cluster validated columns, and name the clusters.
 
@@ -94,6 +95,8 @@ def cluster_columns(
         are clustered about their mean.
     whole_ids : bool
         Whether the ids are integers to the caller, and are returned as such.
+    encoder : PhraseEncoder, optional
+        What made the points from the texts; it compares names with documents.
 
     Raises
     ------
@@ -125,6 +128,7 @@ def cluster_columns(
         namer=naming.namer,
         budget=naming.budget,
         stop_words=options.stop_words,
+        encoder=encoder,
     )
     if order is not None:
         analysis, checksums = _restore_order(analysis, order), checksums[np.argsort(order)]

@@ -147,7 +147,15 @@ def cluster_file(request: Request, progress: Progress = ignore_progress) -> File
     source, rows, total, warnings = selected.source, selected.rows, selected.total, [*selected.warnings, *warnings]
     del selected  # free its documents, which may be large
     clustering = cluster_columns(
-        points, ids, texts, request.cluster_options, progress, like=in_memory.like, rest=rest, whole_ids=whole_ids
+        points,
+        ids,
+        texts,
+        request.cluster_options,
+        progress,
+        like=in_memory.like,
+        rest=rest,
+        whole_ids=whole_ids,
+        encoder=None if encoding is None else encoding.phrase_encoder,
     )
     kept = Kept(Split(points, rest), texts) if request.keep else None
     clustering = replace(

@@ -63,6 +63,11 @@ class TextEncoding:
         """Whether it can be opened again from what is saved."""
         return self.uri != _CALLERS_OWN
 
+    @property
+    def phrase_encoder(self) -> Encoder | None:
+        """What compares names with documents; None for one that learned from whole texts of this corpus alone."""
+        return None if self.parts else self.opened
+
     def open(self) -> Encoder:
         """Return the encoder. Raises InvalidField where it cannot be opened, or is another version."""
         if self.opened is not None:

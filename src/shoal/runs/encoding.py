@@ -4,6 +4,7 @@ Documents get their vectors when they are written; what failed there, what was c
 of the encoder made, and everything that a fitted encoder makes, is brought up to date here.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,6 +115,18 @@ class RunEncoding:
                 done += len(block.ids)
                 progress("encode", done / total)
         return []
+
+    def open_encoders(self, sources: Sequence[Collection], features: Sequence[str]) -> dict[str, Encoder]:
+        """Return by feature the encoders that are ready for further texts: none that learns from a collection, and none
+        that cannot be opened."""
+        opened = dict[str, Encoder]()
+        encodings = [source.text_encoding for source in sources if source.text_encoding is not None]
+        for encoding in encodings:
+            if encoding.vector_name in features:
+                with contextlib.suppress(EncoderFailed):
+                    encoder = self._encoders.load(encoding.encoder)
+                    opened |= {} if needs_fit(encoder) else {encoding.vector_name: encoder}
+        return opened
 
     def find_versions(self, scope: Scope, sources: Sequence[Collection], features: Sequence[str]) -> dict[str, str]:
         """Return the encoder of the vectors of each encoded feature, with its version and, if it is fitted, its fit.

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from shoal.analysis.naming import LayerNames, choose_phrase_encoder, write_briefs, write_names
 from shoal.columns import Points
 from shoal.engine.features.spaces import concatenate_features
 from shoal.engine.plan import Progress
-from shoal.labeling import Brief, Budget, Namer, describe_missing_dictionary
+from shoal.labeling import Brief, Budget, Namer, PhraseEncoder, describe_missing_dictionary
 from shoal.labeling.providers import Connection, ModelNamer
 from shoal.records.clusters.cluster import Cluster
 from shoal.records.clusters.labeling import Labeling
@@ -41,6 +42,8 @@ class NamedRun:
     run: Execution
     cluster: Cluster
     sources: Sequence[Collection]
+    encoders: Mapping[str, PhraseEncoder]
+    """What made the vectors of each encoded feature."""
 
 
 class GroupNaming:
@@ -82,7 +85,7 @@ class GroupNaming:
         labeling = labeling_of(work.cluster, work.run.request)
         connection = self._models.choose(labeling).connection if labeling.enabled and clusterings else None
         if connection is None:
-            return name(briefs_of(groups, source, work.cluster), self.words, Budget(), progress)
+            return name(briefs_of(groups, source, work.cluster, work.encoders), self.words, Budget(), progress)
         settled = settle(clusterings, identity)
         briefs = [
             self._write_briefs(work, clustering, own, labeling)
@@ -153,13 +156,18 @@ class GroupNaming:
         mappings = [] if own or labeling.labeling_inputs is None else labeling.labeling_inputs.input_mappings
         keys = {source.collection_id: source.storage_key for source in work.sources}
         inputs = input_reader(self._documents, work.scope, keys, clustering.source, mappings)
-        points = _points(clustering, work.cluster)
-        layers, *levels = write_briefs(clustering.found, clustering.source.texts)
+        points, encoder = _points(clustering, work.cluster), _encoder(clustering, work.encoders)
+        layers, *levels = write_briefs(clustering.found, clustering.source.texts, points, encoder)
         shown = [replace(layers, settled=settled), *levels]
-        return [replace(brief, points=points, inputs=inputs) for brief in shown]
+        return [replace(brief, inputs=inputs) for brief in shown]
 
 
-def briefs_of(groups: Groups, source: RunInput, cluster: Cluster | None = None) -> list[list[Brief]]:
+def briefs_of(
+    groups: Groups,
+    source: RunInput,
+    cluster: Cluster | None = None,
+    encoders: Mapping[str, PhraseEncoder] = MappingProxyType({}),
+) -> list[list[Brief]]:
     """Write the briefs for each clustering of a run, for a namer that reads texts and vectors alone.
 
     There are none for groups named by their values, or named as in an earlier run. Without the `cluster` there are no
@@ -168,7 +176,7 @@ def briefs_of(groups: Groups, source: RunInput, cluster: Cluster | None = None) 
     briefs = list[list[Brief]]()
     for each in groups.clusterings(source):
         points = _points(each, cluster) if cluster is not None else None
-        briefs.append(write_briefs(each.found, each.source.texts, points))
+        briefs.append(write_briefs(each.found, each.source.texts, points, _encoder(each, encoders)))
     return briefs
 
 
@@ -195,6 +203,12 @@ def settle(clusterings: Sequence[Clustering], identity: Identity) -> list[list[d
 def _share(progress: Progress, number: int, count: int) -> Progress:
     """Scale the progress of one clustering to its share of the stage."""
     return lambda stage, fraction: progress(stage, (number + fraction) / count)
+
+
+def _encoder(clustering: Clustering, encoders: Mapping[str, PhraseEncoder]) -> PhraseEncoder | None:
+    """Return what made the vectors of a clustering by one feature, so that names can be compared with them."""
+    features = list(clustering.source.blocks)
+    return encoders.get(features[0]) if len(features) == 1 else None
 
 
 def _points(clustering: Clustering, cluster: Cluster) -> Points | None:

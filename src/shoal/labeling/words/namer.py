@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points
+from shoal.errors import Cancelled, ShoalError
 from shoal.labeling.base import Brief, Budget, Name, Partition, PhraseEncoder, Progress, main_parents
 from shoal.labeling.examples import abridge, capitalize
 from shoal.labeling.text import GAP, clean
@@ -37,7 +38,8 @@ class WordNamer:
     """Names clusters by the words of their own documents. It is free, so it ignores the budget.
 
     It prefers phrases that are near the documents of the cluster and far from those of the nearest clusters, as an
-    `encoder` and the vectors of the brief see them; without both, only by shared words.
+    `encoder` and the vectors of the brief see them; without both, only by shared words. Where the encoder of the brief
+    fails, such as a server that is gone, names are made without it.
     """
 
     stop_words: frozenset[str] = frozenset()
@@ -50,15 +52,26 @@ class WordNamer:
         """See `Namer`."""
         if brief.texts is None:
             return [[Name.of_number(number) for number in range(layer.clusters)] for layer in brief.layers]
+        try:
+            return self._name(brief, brief.texts, progress)
+        except Cancelled:
+            raise
+        except ShoalError:
+            if brief.encoder is None:
+                raise
+        return self._name(replace(brief, encoder=None), brief.texts, progress)
+
+    def _name(self, brief: Brief, texts: Sequence[str], progress: Progress | None) -> list[list[Name]]:
         encoder = self.encoder
-        if encoder is None and self.choose_encoder is not None:
-            encoder = self.choose_encoder(brief.texts)
+        if encoder is None and brief.encoder is None and self.choose_encoder is not None:
+            encoder = self.choose_encoder(texts)
         return name_layers(
-            brief.texts,
+            texts,
             brief.layers,
             chosen=brief.chosen,
             points=brief.points,
             encoder=encoder,
+            own_encoder=brief.encoder,
             progress=progress,
             stop_words=self.stop_words,
         )
@@ -91,6 +104,7 @@ def name_layers(
     chosen: int = 0,
     points: Points | None = None,
     encoder: PhraseEncoder | None = None,
+    own_encoder: PhraseEncoder | None = None,
     progress: Progress | None = None,
     stop_words: frozenset[str] = frozenset(),
 ) -> list[list[Name]]:
@@ -114,6 +128,8 @@ def name_layers(
         The vectors of the documents.
     encoder : PhraseEncoder, optional
         Compares phrases with documents in its own space.
+    own_encoder : PhraseEncoder, optional
+        What made the points from the texts: it compares phrases with documents in their space, in place of `encoder`.
     progress : callable
         Receives the fraction that is done, and may raise to stop.
     stop_words : frozenset of str
@@ -142,7 +158,7 @@ def name_layers(
         return [[Name.of_number(number) for number in range(layer.clusters)] for layer in layers]
     phrases = count_phrases(table, cells, count, [parts[first].labels, *(part.labels for part in parts)])
     report(0.8)
-    spaces = _spaces(read, rows, points, encoder)
+    spaces = _spaces(read, rows, points, encoder, own_encoder)
     reading = _Reading(table, phrases, parts, held_out, chosen, first, find_overlap(table), spaces)
     named_layers = _in_order(reading, lambda fraction: report(0.8 + 0.2 * fraction))
     named = [
@@ -215,14 +231,18 @@ def _in_full(names: list[Name], layer: Partition, part: Partition, read: Sequenc
 
 
 def _spaces(
-    read: Sequence[str], rows: NDArray[np.int64], points: Points | None, encoder: PhraseEncoder | None
+    read: Sequence[str],
+    rows: NDArray[np.int64],
+    points: Points | None,
+    encoder: PhraseEncoder | None,
+    own_encoder: PhraseEncoder | None,
 ) -> list[Space]:
-    spaces = list[Space]()
-    if encoder is not None:
-        spaces.append(EncodedSpace.of(read, encoder))
-    if points is not None:
-        spaces.append(PointSpace.of(points, rows))
-    return spaces
+    if points is None:
+        return [] if encoder is None else [EncodedSpace.of(read, encoder)]
+    own = PointSpace.of(points, rows)
+    if own_encoder is not None:
+        return [EncodedSpace(own.documents, own_encoder), own]
+    return [own] if encoder is None else [EncodedSpace.of(read, encoder), own]
 
 
 def _base(layers: Sequence[Partition], chosen: int) -> int:
