@@ -296,6 +296,43 @@ def test_facets_that_cannot_be_used_are_refused_by_name(
     assert reply.status_code == 422 and place in reply.text, reply.text
 
 
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (
+            {
+                "vector_config": {
+                    "feature_uris": ["v"],
+                    "clustering_method": "kmeans",
+                    "multi_feature_strategy": "independent",
+                    "output_strategy": "per_feature",
+                }
+            },
+            "output_strategy 'per_feature'",
+        ),
+        ({"cluster_type": "attribute", "attribute_config": {"attributes": ["kind"]}}, "vector clusters alone"),
+    ],
+)
+def test_facets_of_a_cluster_that_cannot_have_any_are_refused(
+    filled: httpx.Client, body: dict[str, Any], place: str
+) -> None:
+    body = {"collection_ids": ["docs"], "cluster_name": "groups", **body}
+    refused = filled.post("/clusters", json={**body, "facets": [BESIDE]})
+    assert refused.status_code == 422 and "facets" in refused.text and place in refused.text, refused.text
+    filled.post("/clusters", json=body).raise_for_status()
+    refused = filled.patch("/clusters/groups", json={"facets": [BESIDE]})
+    assert refused.status_code == 422 and "facets" in refused.text and place in refused.text, refused.text
+    refused = filled.post("/clusters/groups/execute", json={"mode": "assign", "facets": [BESIDE]})
+    assert refused.status_code == 422
+
+
+def test_a_run_that_assigns_takes_no_facets(filled: httpx.Client, services: Services) -> None:
+    create(filled, config=TWO)
+    execute(filled, services)
+    refused = filled.post("/clusters/groups/execute", json={"mode": "assign", "facets": [INSTEAD]})
+    assert refused.status_code == 422 and "facets" in refused.text and "mode 'assign'" in refused.text
+
+
 def test_without_a_connected_model_a_run_with_facets_is_refused(filled: httpx.Client) -> None:
     create(filled, facets=[INSTEAD], llm_labeling={"provider": "openai", "model_name": "gpt-4.1-2025-04-14"})
     reply = filled.post("/clusters/groups/execute")

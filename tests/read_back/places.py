@@ -107,6 +107,7 @@ _FILTERS: Final = {
     "even": True,
     "case_sensitive": False,
 }
+_FACETS: Final = [{"name": "fault", "question": "What went wrong?", "use": "beside"}]
 _CLUSTER: Final = {
     "collection_ids": ["docs"],
     "cluster_name": _NAME,
@@ -135,6 +136,7 @@ _CLUSTER: Final = {
     },
     "filters": _FILTERS,
     "llm_labeling": _LABELING,
+    "facets": _FACETS,
     "enrich_source_collection": False,
     "source_enrichment_config": {"field_mappings": [{"source_field": "cluster_id", "target_field": "category"}]},
     "auto_execute_on_batch": False,
@@ -254,6 +256,7 @@ _CLUSTER_PATCH: Final = {
     "sample_size": 50,
     "algorithm_params": {"n_clusters": 4},
     "layout_stability": "align",
+    "facets": _FACETS,
 }
 _RUNS: Final = "/clusters/{}/executions"
 
@@ -316,7 +319,7 @@ PLACES: Final = (
         },
         "cluster_id",
         (("GET", _RUNS), ("POST", _RUNS + "/list"), ("GET", "/clusters/{}"), ("POST", "/tasks/list")), "/clusters/{}",
-        Place("POST", "/clusters", {**_CLUSTER, "filters": None}, "cluster_id", (), "/clusters/{}"),
+        Place("POST", "/clusters", {**_CLUSTER, "filters": None, "facets": None}, "cluster_id", (), "/clusters/{}"),
     ),
     _create_key,
     _update_of(_create_key, "PATCH", {**_create_key.body, "status": "active"}),

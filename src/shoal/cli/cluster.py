@@ -65,6 +65,10 @@ def cluster(
     map: Annotated[bool, typer.Option(help="Draw the map (x, y) and look for near-duplicates.")] = True,
     labels: Annotated[bool, typer.Option(help="Name the clusters from texts.")] = True,
     stop_words: Annotated[Path | None, typer.Option(help="A file of words that no name contains.")] = None,
+    facet: Annotated[
+        str | None,
+        typer.Option(metavar="QUESTION", help='Cluster by what --llm answers about each: "What went wrong?".'),
+    ] = None,
     llm: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Name them by a language model: openai:gpt-4o-mini, …")
     ] = None,
@@ -90,6 +94,7 @@ def cluster(
     from shoal.files.paths.addresses import check_is_local, parse_place
     from shoal.files.paths.shards import results_name
     from shoal.labeling import read_stop_words
+    from shoal.library.facets import open_facet
     from shoal.library.from_columns import ClusterOptions
     from shoal.library.from_file import cluster_file, plan_file
     from shoal.library.namers import open_naming
@@ -124,7 +129,12 @@ def cluster(
         threads=threads,
         map=map,
         stop_words=excluded,
-        naming=open_naming(llm if labels else None, llm_budget, ("--llm", "--llm-budget"), excluded),
+        naming=open_naming(
+            llm if labels else None,
+            None if facet is not None and not labels else llm_budget,
+            ("--llm", "--llm-budget"),
+            excluded,
+        ),
     )
     request = Request(
         path=file,
@@ -135,6 +145,7 @@ def cluster(
         vector=vector,
         text=text or (),
         encoder=encoder,
+        facet=open_facet(facet, llm, llm_budget, ("--facet", "--llm", "--llm-budget")),
         keep_vectors=save_vectors is not None,
         id=id,
         where=parse_filter(filter, "--where"),
@@ -172,6 +183,7 @@ def cluster(
             "--seed": [None if seed == ClusterOptions().seed else seed],
             "--stop-words": [stop_words],
             "--out": [out],
+            "--facet": [facet],
             "--llm": [llm],
             "--llm-budget": [llm_budget],
         }

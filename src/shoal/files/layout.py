@@ -45,6 +45,7 @@ class OptionNames:
     where: str = "where"
     text: str = "text"
     encoder: str = "encoder"
+    facet: str = "facet"
     write: str = "path"
     overwrite: str = "give overwrite=True"
     joint: str = " "
@@ -77,6 +78,7 @@ COMMAND: Final = OptionNames(
     "--where",
     "--text",
     "--encoder",
+    "--facet",
     "--write",
     "say --overwrite",
     encoding="--encoding cp1252",

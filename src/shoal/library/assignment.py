@@ -107,6 +107,8 @@ class NewInput:
     texts: object = None
     text: str | Sequence[str] = ()
     id: object = None
+    question: str | None = None
+    """What the documents of the clustering were asked: texts to assign are answers to it."""
 
     @property
     def fields(self) -> list[str]:
@@ -160,11 +162,24 @@ def read_new_documents(new: NewInput, encoding: TextEncoding | None, progress: P
 
 def _encode_column(new: NewInput, values: object, encoding: TextEncoding | None, progress: Progress) -> NewDocuments:
     """Encode one text per document."""
+    values = _take_answers(new, values)
     frame = series_to_frame(values)
     texts = to_texts(values, None) or []  # type: ignore[arg-type]  # which checks it
     points, encodable = _encode(texts, encoding, progress)
     index = None if frame is None else frame.index
     return NewDocuments(Split(points, None), _read_ids(None, new.id, len(points)), index, encodable)
+
+
+def _take_answers(new: NewInput, values: object) -> object:
+    """Return the texts to encode. Raises InvalidField for texts of documents where the clustering is by answers."""
+    if new.question is None:
+        return values
+    from shoal.labeling.providers.facets import Derived
+
+    if isinstance(values, Derived) and values.question == new.question:
+        return values.texts
+    remedy = f"Give the answers about them: texts=shoal.derive(texts, {new.question!r}, MODEL)."
+    raise InvalidField("texts", f"are no answers to {new.question!r}, by which was clustered", remedy=remedy)
 
 
 def _encode_table(new: NewInput, encoding: TextEncoding, progress: Progress) -> NewDocuments | None:
@@ -185,6 +200,7 @@ def _encode_table(new: NewInput, encoding: TextEncoding, progress: Progress) -> 
     columns = set(source.info.columns)
     if not any(path[0] in columns for field in new.fields for path in key_paths(field)):
         return None
+    _take_answers(new, None)
     table = source.read()
     texts = [
         whole_text([find_field(document, field)[1] for field in new.fields])

@@ -109,6 +109,12 @@ class Clustering(Exploration):
         return None if self.encoding is None else self.encoding.name
 
     @property
+    def facet(self) -> str | None:
+        """The question whose answers were clustered, which are the column `answer` of `members`; None without one."""
+        facet = self.about.get("facet")
+        return str(facet["question"]) if isinstance(facet, dict) and "question" in facet else None
+
+    @property
     def vectors(self) -> Points | None:
         """(n, d) float32 vectors of the documents; None if they were not kept, as in a clustering that was loaded."""
         return None if self.kept is None else self.kept.vectors.points
@@ -212,7 +218,7 @@ class Clustering(Exploration):
             Column of vectors, if `vectors` is a table.
         texts : (m,) texts, optional
             Texts to encode as those of this clustering were, in place of `vectors`. One without any word that the
-            encoder knows fits no cluster.
+            encoder knows fits no cluster. Where a `facet` was clustered, what `shoal.derive` returns for its question.
         text : str or sequence of str, optional
             Columns of text, if `vectors` is a table without vectors. None takes those of this clustering.
         id : str, or (m,) values, optional
@@ -229,7 +235,7 @@ class Clustering(Exploration):
         model = self.analysis.outcome.model
         assert model is not None, "the library keeps the model of every clustering"
         documents = read_new_documents(
-            NewInput(vectors, vector, texts, text or self.text_columns, id), self.encoding, progress
+            NewInput(vectors, vector, texts, text or self.text_columns, id, self.facet), self.encoding, progress
         )
         points, rest = documents.vectors
         origin = self.analysis.outcome.origin

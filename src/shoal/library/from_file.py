@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 from shoal.columns import Points, Rows
 from shoal.engine.cost import Cost, startup_seconds, wall_seconds
 from shoal.engine.plan import Progress, ignore_progress
@@ -15,12 +17,14 @@ from shoal.library.clustering import Kept
 from shoal.library.documents.encoded import encode_documents, no_text_error
 from shoal.library.documents.selection import SelectedDocuments, select_documents
 from shoal.library.documents.texts import choose_fields, read_texts, reinterpret_text, warn_no_text
+from shoal.library.facets import ANSWER, FacetPlan
 from shoal.library.from_columns import Clustering, cluster_columns, estimate_clustering_cost, estimate_naming
 from shoal.library.input.member_columns import find_columns, read_columns
 from shoal.library.output.write_back import write_back
 from shoal.library.request import Request
 from shoal.library.results import estimate_bytes
 from shoal.library.text_encoding import plan_encoding
+from shoal.library.views.cluster_summary import append_columns
 from shoal.precision import Split
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FileClustering", "FilePlan", "cluster_file", "plan_file"]
 
+_ANSWER_CHARACTERS: Final = 300
+"""The longest answer to a question about a document."""
 _START_BYTES: Final = 256 * 2**20
 _READING_TIMES, _READING_BASE, _READING_MOST = 5, 32 * 2**20, 400 * 2**20
 """Reading takes this many times the size of the attributes, plus a base, up to a maximum; half of it is not
@@ -70,6 +76,8 @@ class FilePlan:
     disk_bytes: int
     naming: "Estimate | None" = None
     """What names by a language model would take; None without one."""
+    facet: FacetPlan | None = None
+    """What the answers to the question about each document would take; None without one."""
 
 
 def plan_file(
@@ -84,6 +92,10 @@ def plan_file(
     selected = select_documents(request, progress)
     seconds_so_far = time.process_time() - started_at + startup_seconds()
     texts = read_texts(request, selected, choose_fields(request, selected), whole=selected.points is None) or ()
+    facet = None
+    if request.facet is not None:
+        facet = request.facet.plan([text for text in texts if text and not text.isspace()])
+        texts = [text[:_ANSWER_CHARACTERS] for text in texts]
     text = Volume.of(texts)
     rows, dimension, encoder, encoding = _plan_vectors(request, selected, texts)
     cost = estimate_clustering_cost(request.cluster_options, rows, dimension, text)
@@ -92,6 +104,7 @@ def plan_file(
     later_bytes = max(cost.bytes, encoding.bytes)
     held_bytes = text.held_bytes + max(selected.documents.nbytes + reading, reading / 2 + later_bytes)
     seconds = wall_seconds(cost, request.cluster_options.threads) + wall_seconds(encoding, 1)
+    seconds += 0.0 if facet is None else facet.estimate.seconds
     return FilePlan(
         rows=rows,
         dimension=dimension,
@@ -104,6 +117,7 @@ def plan_file(
         )
         + (sum(size for size, _ in selected.source.stamps.values()) if write else 0),
         naming=estimate_naming(request.cluster_options, rows),
+        facet=facet,
     )
 
 
@@ -120,18 +134,29 @@ def _plan_vectors(
     return len(texts), plan.dimension, plan.name, Cost(plan.cpu_seconds, plan.bytes)
 
 
+def _member_columns(
+    request: Request, source: Source, rows: Rows, answers: Sequence[str | None] | None
+) -> pa.Table | None:
+    """Return what the members have beside the results: the answers about them, and columns of the file."""
+    own = None if answers is None else pa.table({ANSWER: pa.array(answers, pa.string())})
+    if not request.member_columns:
+        return own
+    columns = read_columns(source, rows, find_columns(source, request.member_columns))
+    return columns if own is None else append_columns(own, columns)
+
+
 def cluster_file(request: Request, progress: Progress = ignore_progress) -> FileClustering:
     """Read, select, encode, cluster and name. Raises InvalidField for a file or parameters that cannot be used."""
     selected = select_documents(request, progress)
     request = reinterpret_text(request, selected)
     fields = choose_fields(request, selected)
     warnings = warn_no_text(request, selected, fields)
-    in_memory, encoding = request.in_memory, None
+    in_memory, facet, encoding, answers = request.in_memory, request.facet, None, None
     if selected.points is None:
         encoded = encode_documents(request, selected, fields, progress)
         selected, points, encoding = encoded.selected, encoded.points, encoded.encoding
         texts = [excerpt(text, LONGEST_READ) for text in encoded.texts] if request.labels else None
-        warnings = [*encoded.warnings, *warnings]
+        warnings, answers = [*encoded.warnings, *warnings], encoded.answers
         del encoded
     else:
         points, texts = selected.points, read_texts(request, selected, fields)
@@ -146,11 +171,14 @@ def cluster_file(request: Request, progress: Progress = ignore_progress) -> File
     ids, vector, rest, whole_ids = selected.ids, selected.vector, selected.rest, selected.whole_ids
     source, rows, total, warnings = selected.source, selected.rows, selected.total, [*selected.warnings, *warnings]
     del selected  # free its documents, which may be large
+    options = request.cluster_options
+    if facet is not None:
+        options = replace(options, naming=facet.charge(options.naming))
     clustering = cluster_columns(
         points,
         ids,
         texts,
-        request.cluster_options,
+        options,
         progress,
         like=in_memory.like,
         rest=rest,
@@ -167,10 +195,8 @@ def cluster_file(request: Request, progress: Progress = ignore_progress) -> File
         vector_column=vector if in_memory.vectors is None else "",
         id_column=source.info.id_column or "" if in_memory.ids is None else "",
         encoding=encoding,
+        about=clustering.about if facet is None else {**clustering.about, "facet": facet.describe()},
+        member_columns=_member_columns(request, source, rows, answers),
     )
-    if request.member_columns:
-        clustering = replace(
-            clustering, member_columns=read_columns(source, rows, find_columns(source, request.member_columns))
-        )
     result = FileClustering(clustering, source_summary, source, rows, total, request.without)
     return replace(result, points=points) if request.keep_vectors else result

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
 from shoal.engine.algorithms import parameter_names
 from shoal.engine.plan import CentroidMethod, Progress, ignore_progress
@@ -16,8 +15,9 @@ from shoal.errors import InvalidField
 from shoal.files.ids.ids import NO_COLUMN
 from shoal.files.layout import PYTHON
 from shoal.files.paths.addresses import Places
-from shoal.labeling import Budget, Namer, document_text, read_stop_words
+from shoal.labeling import Budget, Namer, read_stop_words
 from shoal.library.clustering import Clustering, Kept
+from shoal.library.facets import open_facet
 from shoal.library.from_columns import ClusterOptions, cluster_columns
 from shoal.library.from_file import cluster_file
 from shoal.library.input.alignment import align
@@ -30,8 +30,9 @@ from shoal.library.input.arguments import (
     split_vectors,
 )
 from shoal.library.input.conversion import to_ids, to_texts
-from shoal.library.input.frames import Frame, is_pandas, is_polars, read_frame
+from shoal.library.input.frames import Frame, read_frame
 from shoal.library.input.places import parse_places
+from shoal.library.input.table_values import flatten_ids, flatten_texts
 from shoal.library.input.text_data import name_texts, take_texts
 from shoal.library.namers import open_naming
 from shoal.library.output.write_back import FileRows
@@ -49,7 +50,7 @@ _LABEL: Final = "data"
 _MAX_NAMES: Final = 64
 _ARGUMENTS: Final = (
     "data", "vector", "text", "id", "algorithm", "n_clusters", "normalize", "centroid_method", "sample_size", "seed",
-    "threads", "encoder", "stop_words", "encoding", "like", "namer", "budget", "progress",
+    "threads", "encoder", "stop_words", "encoding", "like", "facet", "namer", "budget", "progress",
 )  # fmt: skip
 
 
@@ -72,6 +73,7 @@ def cluster(
     stop_words: Iterable[str] | str | os.PathLike[str] | None = None,
     encoding: str | None = None,
     like: Clustering | None = None,
+    facet: str | None = None,
     namer: str | Namer | None = None,
     budget: float | Budget | None = None,
     progress: Progress | bool = False,
@@ -127,12 +129,16 @@ def cluster(
         Encoding of a text file that is not UTF-8, such as "cp1252" for CSV files saved by Excel. Only for files.
     like : Clustering, optional
         An earlier clustering of some of the same ids, whose places on its map they keep.
+    facet : str, optional
+        A question about each document, such as "What did the person want?". The language model of `namer` answers it,
+        and documents are clustered and named by the answers in place of their texts and vectors; `members` has them as
+        the column `answer`. A document without an answer has its own text.
     namer : str or Namer, optional
         A language model that names the clusters, such as "openai:gpt-4o-mini" (see `docs/language-models.md`), or any
         namer. None names them from their words, offline.
     budget : float or Budget, optional
-        What names by a model may cost, in US dollars; clusters beyond it are named from their words. None is one
-        dollar and two million tokens.
+        What names by a model, and the answers of `facet`, may cost, in US dollars; clusters beyond it are named from
+        their words. None is one dollar, and for names two million tokens.
     progress : bool or callable, default False
         True writes the current stage to standard error; a callable is called with (stage, fraction), and an exception
         that it raises stops the work.
@@ -182,6 +188,7 @@ def cluster(
         stop_words=excluded,
         naming=open_naming(namer, budget, stop_words=excluded),
     )
+    question = open_facet(facet, namer, budget)
     on_progress = _print_progress if progress is True else ignore_progress if progress is False else progress
     names_clusters = text is not False and not _is_none_keyword(text)
     text_columns = text if names_clusters and text is not False else None
@@ -197,15 +204,24 @@ def cluster(
     elif encoding is not None:
         raise InvalidField("encoding", "belongs to a file", value=encoding, remedy="Leave it out.")
     elif (frame := series_to_frame(data) or read_frame(data)) is not None:
-        request = _build_frame_request(frame, vector, text_columns, ids, encodes=encoder is not None)
-    elif encoder is not None:
-        remedy = "Leave it out, or give the texts alone: shoal.cluster(texts=texts, encoder=…)."
-        raise InvalidField("encoder", "is given beside vectors", remedy=remedy)
+        request = _build_frame_request(
+            frame, vector, text_columns, ids, encodes=encoder is not None or facet is not None
+        )
+    elif encoder is not None or question is not None:
+        name = "facet" if encoder is None else "encoder"
+        remedy = f"Leave it out, or give the texts alone: shoal.cluster(texts=texts, {name}=…)."
+        raise InvalidField(name, "is given beside vectors", remedy=remedy)
     else:
         return _clear_progress(_cluster_array(data, vector, text_columns, ids, options, like, on_progress), progress)
     in_memory = replace(request.in_memory, like=like)
     request = replace(
-        request, cluster_options=options, in_memory=in_memory, labels=names_clusters, keep=True, encoder=encoder
+        request,
+        cluster_options=options,
+        in_memory=in_memory,
+        labels=names_clusters,
+        keep=True,
+        encoder=encoder,
+        facet=question,
     )
     result = cluster_file(request, on_progress)
     file_rows = FileRows(result.opened, result.rows, result.total)
@@ -292,8 +308,8 @@ def _fill_request(request: Request, names: dict[str, Argument], rows: int | None
     in_memory = replace(
         request.in_memory,
         vectors=vectors,
-        texts=to_texts(_flatten_texts(text.values), count),
-        ids=None if id.values is None else to_ids(_flatten_ids(id.values), count),
+        texts=to_texts(flatten_texts(text.values), count),
+        ids=None if id.values is None else to_ids(flatten_ids(id.values), count),
     )
     column = vector.columns[0] if vector.columns is not None and len(vector.columns) == 1 else None
     return replace(
@@ -338,7 +354,7 @@ def _cluster_array(
     vectors = split_vectors(data, name=_LABEL)
     _check_directions(vectors, options)
     count = len(vectors.points)
-    ids, texts = to_ids(_flatten_ids(id), count), to_texts(_flatten_texts(text), count)
+    ids, texts = to_ids(flatten_ids(id), count), to_texts(flatten_texts(text), count)
     clustering = cluster_columns(
         vectors.points,
         ids.texts,
@@ -351,32 +367,6 @@ def _cluster_array(
         whole_ids=ids.whole,
     )
     return replace(clustering, kept=Kept(vectors, texts))
-
-
-def _flatten_texts(values: Iterable[object] | None) -> Iterable[object] | None:
-    """Return one text per row, also from the columns of a table."""
-    columns = _frame_columns(values)
-    if columns is None or len(columns) == 1:
-        return values if columns is None else columns[0]
-    return [document_text(row) for row in zip(*columns, strict=True)]
-
-
-def _flatten_ids(values: Iterable[object] | None) -> Iterable[object] | None:
-    """Return one id per row, also from a table of one column."""
-    columns = _frame_columns(values)
-    if columns is None or len(columns) == 1:
-        return values if columns is None else columns[0]
-    raise InvalidField("id", f"is a table of {len(columns)} columns", remedy="Ids are in a single column.")
-
-
-def _frame_columns(values: Iterable[object] | None) -> list[list[object]] | None:
-    """Return the columns of a data frame that is passed as values; None for anything else."""
-    if not (is_pandas(values) or is_polars(values) or isinstance(values, pa.Table)):
-        return None
-    frame = read_frame(values)
-    assert frame is not None, "a data frame has columns"
-    names = [name for name in frame.columns if name not in frame.levels]
-    return [frame.table[name].to_pylist() for name in names]
 
 
 def _print_progress(stage: str, fraction: float) -> None:

@@ -15,11 +15,12 @@ from shoal.quantities import plural
 
 if TYPE_CHECKING:
     from shoal.analysis.named_clusters import Analysis
-    from shoal.labeling.providers import Estimate, ModelNamer
+    from shoal.labeling.providers import Connection, Estimate, ModelNamer, Usage
 
-__all__ = ["Naming", "answers_folder", "open_naming"]
+__all__ = ["DEFAULT_COST", "Naming", "answers_folder", "describe_usage", "open_naming", "parse_budget"]
 
-_DEFAULT_COST: Final = 1.0
+DEFAULT_COST: Final = 1.0
+"""In US dollars."""
 _DEFAULT_TOKENS: Final = 2_000_000
 
 
@@ -37,10 +38,7 @@ class Naming:
 
         if not isinstance(self.namer, ModelNamer):
             return {}
-        usage = self.namer.usage
-        numbers = {name: value for name, value in asdict(usage).items() if "picodollars" not in name}
-        priced = self.namer.connection.price is not None
-        return {"model": self.namer.connection.name, **numbers, "cost": usage.cost if priced else None}
+        return describe_usage(self.namer.connection, self.namer.usage)
 
     def warnings(self, analysis: "Analysis", texts: Sequence[str] | None) -> list[str]:
         """Return sentences on names that are worse than they could be: where the model failed, with the most frequent
@@ -97,7 +95,7 @@ def open_naming(
             raise InvalidField(names[1], "is for names by a language model", value=budget, remedy=remedy)
         return Naming()
     if not isinstance(namer, str):
-        return Naming(namer, _parse_budget(budget, names[1]))
+        return Naming(namer, parse_budget(budget, names[1]))
     words = open_word_namer(stop_words)
     opened = _open_model(namer, names[0], words, environ)
     if budget is not None and not isinstance(budget, Budget) and opened.connection.price is None:
@@ -105,7 +103,13 @@ def open_naming(
             "Set its prices in the file of SHOAL_MODELS, or leave the budget out: two million tokens are the limit."
         )
         raise InvalidField(names[1], f"is in dollars, and no price of {opened.connection.name} is known", remedy=remedy)
-    return Naming(opened, _parse_budget(budget, names[1]))
+    return Naming(opened, parse_budget(budget, names[1]))
+
+
+def describe_usage(connection: "Connection", usage: "Usage") -> dict[str, Any]:
+    """Return a model and what it took, for the summary."""
+    numbers = {name: value for name, value in asdict(usage).items() if "picodollars" not in name}
+    return {"model": connection.name, **numbers, "cost": None if connection.price is None else usage.cost}
 
 
 def answers_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -123,11 +127,12 @@ def _open_model(uri: str, name: str, fallback: Namer, environ: Mapping[str, str]
     return ModelNamer(connection, answers=answers, choose_encoder=choose_phrase_encoder, fallback=fallback)
 
 
-def _parse_budget(budget: float | Budget | None, name: str) -> Budget:
+def parse_budget(budget: float | Budget | None, name: str) -> Budget:
+    """Return a budget; None is one dollar and two million tokens. Raises InvalidField, which calls it `name`."""
     if isinstance(budget, Budget):
         return budget
     if budget is None:
-        return Budget(cost=_DEFAULT_COST, tokens=_DEFAULT_TOKENS)
+        return Budget(cost=DEFAULT_COST, tokens=_DEFAULT_TOKENS)
     if not 0 <= budget < 1e6:
         raise InvalidField(name, "must be an amount in US dollars", value=budget)
     return Budget(cost=float(budget))

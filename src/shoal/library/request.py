@@ -11,6 +11,7 @@ from shoal.files.layout import COMMAND, OptionNames
 from shoal.files.paths.addresses import Places
 from shoal.files.paths.shards import display_name
 from shoal.library.clustering import Clustering
+from shoal.library.facets import Facet
 from shoal.library.from_columns import ClusterOptions
 from shoal.library.input.conversion import IdValues
 from shoal.precision import Split
@@ -54,6 +55,8 @@ class Request:
     encoder: object = None
     """What encodes the texts instead of taking vectors: a URI, or an object with `encode`. None encodes only where
     there are no vectors, with the encoder for the language of the texts."""
+    facet: Facet | None = None
+    """A question about each document, by whose answers the documents are clustered. Vectors are not read then."""
     keep_vectors: bool = False
     """Whether the result has the vectors beside the clustering."""
     id: str | None = None
@@ -71,6 +74,11 @@ class Request:
     """How the caller spells the options that remedies mention."""
     keep: bool = False
     """Whether the clustering keeps its vectors and texts for later use."""
+
+    @property
+    def reads_texts_alone(self) -> bool:
+        """Whether texts are encoded even where there are vectors."""
+        return self.encoder is not None or self.facet is not None
 
     @property
     def label(self) -> str:

@@ -41,6 +41,16 @@ class _Source(_Shape):
     rows_read: int | None = None
 
 
+class _Facet(_Shape):
+    question: str
+    model: str
+    calls: _Count
+    cached: _Count
+    input_tokens: _Count
+    output_tokens: _Count
+    cost: float | None
+
+
 class _Summary(_Shape):
     documents: _Count
     num_clusters: _Count
@@ -55,6 +65,7 @@ class _Summary(_Shape):
     encoder: str | None = None
     source: _Source | None = None
     layers: _Layers | None = None
+    facet: _Facet | None = None
 
 
 def check_summary(summary: Mapping[str, Any], name: str) -> None:

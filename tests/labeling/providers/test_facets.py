@@ -2,11 +2,14 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 import shoal
@@ -125,12 +128,44 @@ def test_stopping_keeps_what_was_paid(provider: FakeProvider, tmp_path: Path) ->
     [
         ("", "openai:small@URL", 1.0, "question"),
         (QUESTION, "x", 1.0, "llm"),
+        (QUESTION, None, 1.0, "llm"),
+        (None, "openai:small@URL", 1.0, "question"),
+        (QUESTION, "openai:small@URL", "1", "budget"),
         (QUESTION, "openai:small@URL", -1.0, "budget"),
     ],
 )
 def test_unusable_arguments_are_refused_by_name(
-    provider: FakeProvider, question: str, model: str, budget: float, field: str
+    provider: FakeProvider, question: Any, model: Any, budget: Any, field: str
+) -> None:
+    llm = model and model.replace("URL", f"{provider.url}/v1")
+    with pytest.raises(InvalidField) as refused:
+        shoal.derive(TEXTS, question, llm, budget=budget)
+    assert refused.value.field == field and provider.asked == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "field", "problem"),
+    [
+        (["a", None], "texts[1]", "is missing; 1 text is"),
+        (["a", float("nan"), None], "texts[1]", "is missing; 2 texts are"),
+        (pd.Series(["a", pd.NA]), "texts[1]", "dropna"),
+        (pa.array(["a", None]), "texts[1]", "is missing"),
+        (["a", 3], "texts[1]", "must be text"),
+        ("one text", "texts", "single value"),
+        (None, "texts", "one column"),
+        (pd.DataFrame({"body": ["a"]}), "texts", "is a table"),
+    ],
+)
+def test_texts_that_are_missing_or_no_texts_are_refused_by_row(
+    provider: FakeProvider, texts: Any, field: str, problem: str
 ) -> None:
     with pytest.raises(InvalidField) as refused:
-        shoal.derive(TEXTS, question, model.replace("URL", f"{provider.url}/v1"), budget=budget)
-    assert refused.value.field == field and provider.asked == []
+        shoal.derive(texts, QUESTION, f"openai:small@{provider.url}/v1")
+    assert refused.value.field == field and problem in str(refused.value) and provider.asked == []
+
+
+def test_without_the_extra_the_remedy_is_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic_ai", None)
+    with pytest.raises(InvalidField, match=re.escape('Run pip install "shoal[llm]".')) as refused:
+        shoal.derive(TEXTS, QUESTION, "openai:small@http://127.0.0.1:9/v1")
+    assert refused.value.field == "llm"

@@ -103,7 +103,7 @@ def _extract_options(summary: Mapping[str, Any]) -> dict[str, Any]:
         "seed",
     )
     options: dict[str, Any] = orjson.loads(orjson.dumps({name: summary.get(name) for name in names}))
-    return options
+    return {**options, "facet": (summary.get("facet") or {}).get("question")}
 
 
 def _describe_rows(result: "FileClustering") -> str:
@@ -166,8 +166,9 @@ def _format_facts(summary: Mapping[str, Any]) -> str:
         counted + (" (--where)" if source.get("where") and read > documents else ""),
         plural(len(summary["clusters"]), "cluster"),
         f"{summary['noise'] / max(documents, 1):.1%} in none",
+        _format_facet(summary.get("facet")),
         f"encoded by {summary['encoder']}" if summary.get("encoder") else "",
-        f"named from {', '.join(text)}" if text else "",
+        "" if summary.get("facet") else f"named from {', '.join(text)}" if text else "",
         _format_naming(summary.get("naming")),
         "" if silhouette is None else f"silhouette {silhouette:.2f}",
         plural(int(spare), "near-duplicate") if spare else "",
@@ -177,8 +178,13 @@ def _format_facts(summary: Mapping[str, Any]) -> str:
     return ", ".join(fact for fact in facts if fact) + "."
 
 
+def _format_facet(facet: Mapping[str, Any] | None) -> str:
+    """Describe what documents were clustered by, and what it took."""
+    return f"by answers to “{facet['question']}” {_format_naming(facet)}" if facet else ""
+
+
 def _format_naming(naming: Mapping[str, Any] | None) -> str:
-    """Describe what names by a model took."""
+    """Describe what answers of a model took."""
     if not naming:
         return ""
     cached = f" and {naming['cached']:,} kept answers" if naming["cached"] else ""

@@ -33,15 +33,22 @@ def build_plan_table(plan: "FilePlan") -> Table:
     table.add_row("time", format_seconds(plan.seconds), f"{thread_count(0)} cores")
     table.add_row("peak memory", _format_against(plan.peak_memory_bytes, memory), format_bytes(memory))
     table.add_row("disk", _format_against(plan.disk_bytes, free), f"{format_bytes(free)} free")
-    if plan.naming is None:
+    of_facet = None if plan.facet is None else plan.facet.estimate
+    expected = [each for each in (plan.naming, of_facet) if each is not None]
+    if not expected:
         table.add_row("language model calls", "0", "")
-    else:
-        tokens = f"{plan.naming.input_tokens + plan.naming.output_tokens:,} tokens"
-        table.add_row("language model calls", f"{plan.naming.calls:,}", tokens)
-        cost = "no known price" if plan.naming.cost is None else f"${plan.naming.cost:.4f}"
-        table.add_row("their cost", cost, "")
-        if plan.naming.price_note:
-            table.caption, table.caption_justify = f"Cost: {plan.naming.price_note}.", "left"
+        return table
+    tokens = f"{sum(each.input_tokens + each.output_tokens for each in expected):,} tokens"
+    table.add_row("language model calls", f"{sum(each.calls for each in expected):,}", tokens)
+    if plan.facet is not None:
+        kept = f"{plan.facet.kept:,} kept answers" if plan.facet.kept else ""
+        table.add_row("of these about documents", f"{plan.facet.estimate.calls:,}", kept)
+    costs = [each.cost for each in expected if each.cost is not None]
+    table.add_row("their cost", f"${sum(costs):.4f}" if costs else "no known price", "")
+    notes = [f"Cost: {note}." for note in dict.fromkeys(each.price_note for each in expected) if note]
+    notes += [plan.facet.note] if plan.facet is not None and plan.facet.note else []
+    if notes:
+        table.caption, table.caption_justify = " ".join(notes), "left"
     return table
 
 

@@ -20,6 +20,8 @@ _TRIES: Final = 1.1
 _OF_MEDIA: Final = 1200
 _PLAIN_ANSWER: Final = 600
 """Models that may answer longer think; a quarter of what they may is likely."""
+_SECONDS_A_CALL: Final = 2.0
+"""Of waiting for an answer of a few words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,16 @@ class Estimate:
     cost: float | None
     price_note: str | None = None
     """How far the price can be relied on; None for a price that the operator set."""
+    seconds: float = 0.0
+    """Of waiting for the answers."""
 
     @staticmethod
     def of(connection: Connection, calls: int, tokens: Tokens) -> "Estimate":
         """Price these tokens."""
         cost = None if connection.price is None else connection.price.of(tokens) / PICODOLLARS
         note = price_note() if connection.price is not None and connection.margin > 1 else None
-        return Estimate(calls, tokens.input, tokens.output, cost, note)
+        seconds = calls * _SECONDS_A_CALL / max(connection.limits.concurrency, 1)
+        return Estimate(calls, tokens.input, tokens.output, cost, note, seconds)
 
 
 def likely_thoughts(connection: Connection) -> int:

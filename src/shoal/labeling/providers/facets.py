@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 from shoal.errors import InvalidField
 from shoal.labeling.base import Budget, Progress
 from shoal.labeling.providers.calls.account import Account
-from shoal.labeling.providers.calls.answers import Answers
+from shoal.labeling.providers.calls.answers import Answers, answer_key
 from shoal.labeling.providers.calls.connection import Connection
 from shoal.labeling.providers.calls.desk import Desk
 from shoal.labeling.providers.calls.model import Failure, LanguageModel, Question
@@ -36,6 +36,8 @@ _ANSWER_TOKENS, _CHARACTERS = 30, 4
 """Of a usual answer; characters of a token."""
 _LONGEST_QUESTION: Final = 500
 _NOTHING: Final = Usage()
+_GRACE_SECONDS: Final = 5.0
+"""For calls under way once the work is cancelled: they are paid for, so their answers are kept."""
 NO_ANSWER: Final = "The document does not answer the question."
 """The one reason that is no failure."""
 _RULES: Final = """You answer one question about one document, for a list that people read: {question}
@@ -62,18 +64,23 @@ class Derived:
     ----------
     texts : list of str, length n
         In the order of the documents; a document without an answer has its own text.
+    answers : list of str or None, length n
+        The same, with None for a document without an answer.
     errors : dict of str to int
         Why documents have their own text, with how many of them.
     model : str
         As `provider:model`.
     usage : Usage
         What it took.
+    question : str
     """
 
     texts: list[str]
+    answers: list[str | None] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
     model: str = ""
     usage: Usage = _NOTHING
+    question: str = ""
 
 
 class FacetWriter:
@@ -120,7 +127,12 @@ class FacetWriter:
         open_model: Callable[[Connection], LanguageModel] = open_model,
     ) -> None:
         if not 0 < len(question.strip()) <= _LONGEST_QUESTION:
-            raise InvalidField("question", f"must have 1 to {_LONGEST_QUESTION} characters", value=question[:80])
+            remedy = 'Ask about one thing, such as "What went wrong?".'
+            problem = f"must have 1 to {_LONGEST_QUESTION} characters"
+            raise InvalidField("question", problem, value=question[:80], remedy=remedy)
+        if any(character < " " for character in question):
+            problem = "has a control character or a line break"
+            raise InvalidField("question", problem, value=question[:80], remedy="Write it on one line.")
         self._connection, self._question, self._context = connection, question.strip(), context
         self._answers, self._seconds, self._run, self._open_model = answers, seconds, run, open_model
         self._account = Account(connection.price, spent, on_usage, connection.margin)
@@ -145,10 +157,21 @@ class FacetWriter:
         errors = Counter(error for _, error in derived if error)
         return Derived(
             [answer or text for (answer, _), text in zip(derived, texts, strict=True)],
+            [answer or None for answer, _ in derived],
             dict(errors),
             self._connection.name,
             self._account.usage,
+            self._question,
         )
+
+    def find_unanswered(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts that `write` would ask the model about: each once, and none whose answer is kept."""
+        distinct = dict.fromkeys(text for text in texts if text.strip() and not is_instruction(text))
+        answers = self._answers if self._seconds or self._run else None
+        if answers is None:
+            return list(distinct)
+        name, scope = self._connection.name, "" if self._seconds else self._run
+        return [text for text in distinct if answers.get(answer_key(name, self._question_about(text), scope)) is None]
 
     async def _write(self, texts: Sequence[str], budget: Budget) -> list[tuple[str, str]]:
         """Return for each text the answer, or an empty one and the reason."""
@@ -162,10 +185,12 @@ class FacetWriter:
         )
         answers: list[tuple[str, str]] = [("", "")] * len(texts)
         numbers = iter(range(len(texts)))  # shared, so that only as many questions exist as calls at once
+        workers = [
+            asyncio.create_task(self._work(desk, texts, numbers, answers))
+            for _ in range(min(limits.concurrency, len(texts)))
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(limits.concurrency):
-                    group.create_task(self._work(desk, texts, numbers, answers))
+            await _finish(workers, numbers)
         finally:
             await model.close()
         return answers
@@ -197,6 +222,24 @@ class FacetWriter:
         quoted = json.dumps(shown, ensure_ascii=False)
         most = max(_OUTPUT_TOKENS, self._connection.output_tokens - _PLAIN_ANSWER)
         return Question(rules, [f"BEGIN {mark}\n{quoted}\nEND {mark}"], _SCHEMA, most, {"temperature": 0.0})
+
+
+async def _finish(workers: Sequence[asyncio.Task[None]], numbers: Iterator[int]) -> None:
+    """Wait for the workers; if cancelled, for the questions they are at."""
+    if not workers:
+        return
+    try:
+        await asyncio.wait(workers)
+    except asyncio.CancelledError:
+        deque(numbers, maxlen=0)  # no further questions
+        await asyncio.wait(workers, timeout=_GRACE_SECONDS)
+        raise
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    for worker in workers:
+        worker.result()
 
 
 def estimate_facet(connection: Connection, question: str, documents: int, length: float) -> Estimate:

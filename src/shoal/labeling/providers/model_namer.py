@@ -94,6 +94,11 @@ class ModelNamer:
         return self._connection
 
     @property
+    def answers(self) -> Answers | None:
+        """Where answers are kept."""
+        return self._answers
+
+    @property
     def instructions(self) -> Instructions:
         """What it is asked for."""
         return self._instructions

@@ -11,6 +11,7 @@ from shoal.engine.plan import Progress
 from shoal.errors import InvalidField
 from shoal.library.documents.selection import SelectedDocuments
 from shoal.library.documents.texts import read_texts
+from shoal.library.facets import ANSWER
 from shoal.library.request import Request
 from shoal.library.text_encoding import TextEncoding, encode_texts
 from shoal.quantities import plural
@@ -27,12 +28,14 @@ class EncodedDocuments:
     texts: list[str]
     encoding: TextEncoding
     warnings: Sequence[str] = ()
+    answers: Sequence[str | None] | None = None
+    """Those to the question about the documents, None for one without an answer; without a question None."""
 
 
 def encode_documents(
     request: Request, selected: SelectedDocuments, fields: Sequence[str], progress: Progress
 ) -> EncodedDocuments:
-    """Encode the documents that have text, and leave the others out.
+    """Encode the documents that have text, or what a model answers about them, and leave the others out.
 
     Raises InvalidField where none has any, and for a row of a table in memory without.
     """
@@ -41,12 +44,18 @@ def encode_documents(
     if texts is None:
         raise no_text_error(request, selected)
     selected, texts = _drop_empty(request, selected, texts, columns)
+    answers: Sequence[str | None] | None = None
+    warnings = list[str]()
+    if request.facet is not None:
+        derived = request.facet.write(texts, progress)
+        texts, answers, warnings, columns = derived.texts, derived.answers, request.facet.warn(derived), ANSWER
     points, encoding, notes = encode_texts(texts, request.encoder, progress)
     usable = np.asarray(points.any(axis=1))
     if not usable.all():
         selected, texts = _drop_unknown(request, selected, texts, usable, columns, encoding.name)
         points = points[usable]
-    return EncodedDocuments(selected, points, texts, encoding, notes)
+        answers = None if answers is None else [answers[row] for row in np.flatnonzero(usable).tolist()]
+    return EncodedDocuments(selected, points, texts, encoding, [*warnings, *notes], answers)
 
 
 def no_text_error(request: Request, selected: SelectedDocuments) -> InvalidField:

@@ -77,10 +77,11 @@ def select_documents(request: Request, progress: Progress) -> SelectedDocuments:
 
     Raises InvalidField where none match, or where the file has neither vectors nor text.
     """
-    if request.encoder is not None and (request.vector is not None or request.in_memory.vectors is not None):
+    if request.reads_texts_alone and (request.vector is not None or request.in_memory.vectors is not None):
         names = request.option_names
+        name = names.encoder if request.encoder is not None else names.facet
         remedy = "Leave out one of them: texts are encoded, or vectors are read."
-        raise InvalidField(names.encoder, f"is given beside {names.vector.split('=')[0].split()[0]}", remedy=remedy)
+        raise InvalidField(name, f"is given beside {names.vector.split('=')[0].split()[0]}", remedy=remedy)
     progress("read", 0.0)
     source = _open(request, progress)
     find_columns(source, request.member_columns)  # reject unknown columns before reading
@@ -107,7 +108,7 @@ def _open(request: Request, progress: Progress) -> Source:
 def _open_local(request: Request, path: Files, names: Mapping[Path, str]) -> Source:
     in_memory = request.in_memory
     vectors = None if request.vector is None else [request.vector]
-    if in_memory.vectors is not None or request.encoder is not None:
+    if in_memory.vectors is not None or request.reads_texts_alone:
         vectors = []
     if in_memory.table is not None:
         return open_table(

@@ -15,7 +15,7 @@ from shoal.records.clusters.facets import Facet
 from shoal.records.collection import Collection
 from shoal.records.scope import Scope
 from shoal.runs.config.facet_config import facet_encoder, facets_of, replaces_vectors
-from shoal.runs.config.naming_cost import MODEL_BYTES, SECONDS_A_CALL, NamingCost, budget_of, labeling_of
+from shoal.runs.config.naming_cost import MODEL_BYTES, NamingCost, budget_of, labeling_of
 from shoal.runs.encoders import PermittedEncoders
 from shoal.runs.models.answers import MAX_ANSWERS
 from shoal.runs.models.connected import ConnectedModels
@@ -76,7 +76,7 @@ def plan_facets(
             llm_output_tokens=sum(each.output_tokens for each in expected),
             llm_cost=cost,
             llm_budget=budget,
-            seconds=calls * SECONDS_A_CALL / max(connection.limits.concurrency, 1),
+            seconds=sum(each.seconds for each in expected),
             longest_seconds=connection.limits.total * len(facets),
             bytes=MODEL_BYTES,
             notes=_notes(facets, connection, expected[0].price_note, calls, cost, budget),

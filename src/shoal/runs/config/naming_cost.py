@@ -11,10 +11,8 @@ from shoal.records.scope import Scope
 from shoal.runs.models.connected import ConnectedModels, instructions_of
 from shoal.runs.models.spending import Spendings
 
-__all__ = ["MODEL_BYTES", "SECONDS_A_CALL", "NamingCost", "budget_of", "labeling_of", "plan_naming"]
+__all__ = ["MODEL_BYTES", "NamingCost", "budget_of", "labeling_of", "plan_naming"]
 
-SECONDS_A_CALL: Final = 2.0
-"""Of waiting for an answer of a few words."""
 _BRIEFS: Final = 2
 """Of a clustering: its layers, and the levels of groups above them."""
 MODEL_BYTES: Final = 128 * 2**20
@@ -98,7 +96,7 @@ def plan_naming(
         llm_output_tokens=expected.output_tokens,
         llm_cost=expected.cost,
         llm_budget=budget,
-        seconds=expected.calls * SECONDS_A_CALL / max(connection.limits.concurrency, 1),
+        seconds=expected.seconds,
         longest_seconds=connection.limits.total * max(len(clusters), 1) * _BRIEFS,
         bytes=MODEL_BYTES,
         notes=_notes(connection, expected, budget),
