@@ -23,6 +23,7 @@ _ABSORBED = 0.7
 _LONE_CHARACTER = 0.5
 _WORTH_TELLING = 0.03
 _INNER_FUNCTION_WORD = 0.25
+_TITLE_FACTOR = np.uint64(1_000_003)
 
 
 @dataclass(slots=True)
@@ -121,7 +122,7 @@ def _write(candidates: list[list[Candidate]], phrases: Phrases, table: TokenTabl
     here = np.flatnonzero(named[phrases.phrase_of])
     place = labels[table.documents[spans.starts[here]]].astype(np.int64) * width + phrases.phrase_of[here]
     there = np.isin(place, np.array(places, np.int64))
-    forms = _favourite_forms(place[there], here[there], phrases)
+    forms = _favourite_forms(place[there], here[there], phrases, table)
     for cluster, own in enumerate(candidates):
         for each in own:
             span = forms[cluster * width + each.phrase]
@@ -130,17 +131,41 @@ def _write(candidates: list[list[Candidate]], phrases: Phrases, table: TokenTabl
             each.label = capitalize(each.keyword)
 
 
-def _favourite_forms(place: NDArray[np.int64], spans: NDArray[np.int64], phrases: Phrases) -> dict[int, int]:
-    """Return for each place the span with its most frequent form; forms without inner function words are preferred."""
-    all_spans = phrases.spans
-    words = np.concatenate([[0], np.cumsum(~phrases.content)])
-    starts, lengths = all_spans.starts[spans], all_spans.lengths[spans]
-    inner = (words[starts + lengths] > words[starts]) & ~all_spans.remarks[spans]
-    code = place.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ all_spans.forms[spans]
-    _, first, counts = np.unique(code, return_index=True, return_counts=True)
-    value = counts * np.where(inner[first], _INNER_FUNCTION_WORD, 1.0) - 1e-3 * lengths[first]
-    order = np.lexsort((~all_spans.forms[spans][first], value, place[first]))
+def _favourite_forms(
+    place: NDArray[np.int64], spans: NDArray[np.int64], phrases: Phrases, table: TokenTable
+) -> dict[int, int]:
+    """Return for each place the span with its most frequent form; forms without inner function words are preferred.
+
+    Forms with the same title are one: "book a flight" counts for "book flight".
+    """
+    titles, function_words = _titles(spans, phrases, table)
+    inner = function_words & ~phrases.spans.remarks[spans]
+    code = place.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ titles
+    # The first of equal codes stands for its title, whatever the order of rows: it has the smallest form.
+    order = np.lexsort((phrases.spans.forms[spans], code))
+    _, first, counts = np.unique(code[order], return_index=True, return_counts=True)
+    first = order[first]
+    value = counts * np.where(inner[first], _INNER_FUNCTION_WORD, 1.0) - 1e-3 * phrases.spans.lengths[spans[first]]
+    order = np.lexsort((~titles[first], value, place[first]))
     return dict(zip(place[first[order]].tolist(), spans[first[order]].tolist(), strict=True))
+
+
+def _titles(
+    spans: NDArray[np.int64], phrases: Phrases, table: TokenTable
+) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """Return numbers that are equal for equal titles, and which titles have function words inside."""
+    forms, _ = table.vocabulary.hash_words()
+    starts, lengths = phrases.spans.starts[spans], phrases.spans.lengths[spans]
+    titles, inner = np.zeros(len(spans), np.uint64), np.zeros(len(spans), np.bool_)
+    for i in range(int(lengths.max(initial=0))):
+        at = np.minimum(starts + i, len(table) - 1)
+        shown = i < lengths
+        if i:
+            spare = ~phrases.spans.remarks[spans] & table.are_fillers(at)
+            shown &= ~spare
+        titles = np.where(shown, titles * _TITLE_FACTOR + forms[table.words[at]], titles)
+        inner |= shown & ~phrases.content[at]
+    return titles, inner
 
 
 def keywords(candidates: list[Candidate]) -> tuple[str, ...]:

@@ -32,6 +32,9 @@ _FEW_CHARACTERS = 40
 _BROAD = 4
 """Ratio of clusters in the finest layer from which a layer is broad, and named from the labels of its parts."""
 
+_OTHER_ENCODER = 0.2
+"""The weight of an encoder beside the vectors of the clustering, 1, if it did not make them."""
+
 
 @dataclass(frozen=True, slots=True)
 class WordNamer:
@@ -242,7 +245,7 @@ def _spaces(
     own = PointSpace.of(points, rows)
     if own_encoder is not None:
         return [EncodedSpace(own.documents, own_encoder), own]
-    return [own] if encoder is None else [EncodedSpace.of(read, encoder), own]
+    return [own] if encoder is None else [EncodedSpace.of(read, encoder, _OTHER_ENCODER), own]
 
 
 def _base(layers: Sequence[Partition], chosen: int) -> int:

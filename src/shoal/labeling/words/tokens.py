@@ -60,6 +60,11 @@ class TokenTable:
                 positions.append(start + i)
         return self._written(positions)
 
+    def are_fillers(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which words, none the first of its phrase, a title can omit, unless names stand around them."""
+        roles = self.vocabulary.roles[self.words]
+        return np.asarray((roles[positions] & _FILLER > 0) & (roles[positions - 1] & _FUNCTION == 0))
+
     def _capital(self, position: int) -> bool:
         return self._word(position)[:1].isupper()
 

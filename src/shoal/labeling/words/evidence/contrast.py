@@ -85,9 +85,11 @@ class Evidence:
         return np.asarray(values - _AMBIGUOUS * (own <= near) - _PARTIAL * (own < 0.5))
 
     def _compare_directions(self, flat: Sequence[Candidate], owner: NDArray[np.int64], phrases: Phrases) -> Values:
-        """The mean over the spaces."""
+        """The weighted mean over the spaces."""
+        if not self.spaces:
+            return np.zeros(len(flat))
         each = [self._compare_in(space, flat, owner, phrases) for space in self.spaces]
-        return np.asarray(np.mean(each, axis=0)) if each else np.zeros(len(flat))
+        return np.asarray(np.average(each, axis=0, weights=[space.weight for space in self.spaces]))
 
     def _compare_in(
         self, space: Space, flat: Sequence[Candidate], owner: NDArray[np.int64], phrases: Phrases

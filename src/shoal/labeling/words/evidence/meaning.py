@@ -28,6 +28,11 @@ class Space(Protocol):
         """(r, d) the documents that were read, minus their mean."""
         ...
 
+    @property
+    def weight(self) -> float:
+        """What the space counts when candidates are ranked."""
+        ...
+
     def phrases(self, candidates: Sequence[Candidate], counted: Phrases) -> Vectors:
         """Return (m, d) unit rows, one a candidate."""
         ...
@@ -43,10 +48,11 @@ class EncodedSpace:
 
     documents: Points
     encoder: PhraseEncoder
+    weight: float = 1.0
 
     @classmethod
-    def of(cls, texts: Sequence[str], encoder: PhraseEncoder) -> "EncodedSpace":
-        return cls(_centre(encoder.encode(texts)), encoder)
+    def of(cls, texts: Sequence[str], encoder: PhraseEncoder, weight: float = 1.0) -> "EncodedSpace":
+        return cls(_centre(encoder.encode(texts)), encoder, weight)
 
     def phrases(self, candidates: Sequence[Candidate], counted: Phrases) -> Vectors:
         distinct = sorted({each.keyword for each in candidates})
@@ -69,6 +75,7 @@ class PointSpace:
     """The vectors of the clustering: a phrase lies at the mean of the documents that contain it."""
 
     documents: Points
+    weight: float = 1.0
 
     @classmethod
     def of(cls, points: Points, rows: NDArray[np.int64]) -> "PointSpace":
