@@ -18,8 +18,15 @@ def name_by_bertopic(
     """Yield the default (c-TF-IDF), English stop words, KeyBERT-inspired and MMR, each without and with stop words."""
     from bertopic.representation import KeyBERTInspired, MaximalMarginalRelevance
 
+    class KeyBert(KeyBERTInspired):  # type: ignore[misc]
+        def extract_topics(
+            self, topic_model: Any, documents: Any, c_tf_idf: Any, topics: Any, embeddings: Any = None
+        ) -> Any:
+            # Of given embeddings BERTopic takes those of the first documents, not of the representative ones.
+            return super().extract_topics(topic_model, documents, c_tf_idf, topics)
+
     for stop in (None, "english"):
-        for name, recipe in (("", None), ("-KB", KeyBERTInspired()), ("-MMR", MaximalMarginalRelevance(0.3))):
+        for name, recipe in (("", None), ("-KB", KeyBert()), ("-MMR", MaximalMarginalRelevance(0.3))):
             yield _name(f"bertopic{'-stop' if stop else ''}{name}", texts, vectors, labels, model, stop, recipe)
 
 
