@@ -32,8 +32,12 @@ _FEW_CHARACTERS = 40
 _BROAD = 4
 """Ratio of clusters in the finest layer from which a layer is broad, and named from the labels of its parts."""
 
-_OTHER_ENCODER = 0.2
-"""The weight of an encoder beside the vectors of the clustering, 1, if it did not make them."""
+_DIRECTIONS = 1.5
+"""The weight of directions, of whatever vectors, against words that are shared."""
+_OTHER_ENCODER = 0.25
+"""The part of it that an encoder has beside vectors which it did not make."""
+_OWN_ENCODER = 1.0
+"""The weight of an encoder, and that of the vectors which it made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +245,14 @@ def _spaces(
     own_encoder: PhraseEncoder | None,
 ) -> list[Space]:
     if points is None:
-        return [] if encoder is None else [EncodedSpace.of(read, encoder)]
-    own = PointSpace.of(points, rows)
+        return [] if encoder is None else [EncodedSpace.of(read, encoder, _DIRECTIONS)]
     if own_encoder is not None:
-        return [EncodedSpace(own.documents, own_encoder), own]
-    return [own] if encoder is None else [EncodedSpace.of(read, encoder, _OTHER_ENCODER), own]
+        own = PointSpace.of(points, rows, _OWN_ENCODER)
+        return [EncodedSpace(own.documents, own_encoder, _OWN_ENCODER), own]
+    if encoder is None:
+        return [PointSpace.of(points, rows, _DIRECTIONS)]
+    other = EncodedSpace.of(read, encoder, _OTHER_ENCODER)
+    return [other, PointSpace.of(points, rows, _DIRECTIONS - _OTHER_ENCODER)]
 
 
 def _base(layers: Sequence[Partition], chosen: int) -> int:

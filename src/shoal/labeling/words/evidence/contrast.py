@@ -85,11 +85,11 @@ class Evidence:
         return np.asarray(values - _AMBIGUOUS * (own <= near) - _PARTIAL * (own < 0.5))
 
     def _compare_directions(self, flat: Sequence[Candidate], owner: NDArray[np.int64], phrases: Phrases) -> Values:
-        """The weighted mean over the spaces."""
-        if not self.spaces:
-            return np.zeros(len(flat))
-        each = [self._compare_in(space, flat, owner, phrases) for space in self.spaces]
-        return np.asarray(np.average(each, axis=0, weights=[space.weight for space in self.spaces]))
+        """The weighted sum over the spaces."""
+        values = np.zeros(len(flat))
+        for space in self.spaces:
+            values += space.weight * self._compare_in(space, flat, owner, phrases)
+        return values
 
     def _compare_in(
         self, space: Space, flat: Sequence[Candidate], owner: NDArray[np.int64], phrases: Phrases

@@ -48,10 +48,10 @@ class EncodedSpace:
 
     documents: Points
     encoder: PhraseEncoder
-    weight: float = 1.0
+    weight: float
 
     @classmethod
-    def of(cls, texts: Sequence[str], encoder: PhraseEncoder, weight: float = 1.0) -> "EncodedSpace":
+    def of(cls, texts: Sequence[str], encoder: PhraseEncoder, weight: float) -> "EncodedSpace":
         return cls(_centre(encoder.encode(texts)), encoder, weight)
 
     def phrases(self, candidates: Sequence[Candidate], counted: Phrases) -> Vectors:
@@ -75,11 +75,11 @@ class PointSpace:
     """The vectors of the clustering: a phrase lies at the mean of the documents that contain it."""
 
     documents: Points
-    weight: float = 1.0
+    weight: float
 
     @classmethod
-    def of(cls, points: Points, rows: NDArray[np.int64]) -> "PointSpace":
-        return cls(_centre(points[rows]))
+    def of(cls, points: Points, rows: NDArray[np.int64], weight: float) -> "PointSpace":
+        return cls(_centre(points[rows]), weight)
 
     def phrases(self, candidates: Sequence[Candidate], counted: Phrases) -> Vectors:
         distinct = np.unique([each.phrase for each in candidates])
