@@ -22,18 +22,18 @@ def check_server_url(url: str, field: str, remedy: str) -> str:
     Raises
     ------
     InvalidField
-        If it is no address of a web server, or holds a name, password, query or fragment, which it does not repeat.
+        If it is no address of a web server, or holds a name, password, query or fragment. Its value, which may be a key
+        in the wrong place, is not repeated.
     """
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         raise InvalidField(field, "must hold an http or https address", value="…") from None
-    extra = parts.username or parts.password or parts.query or parts.fragment
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        shown = f"{parts.scheme}://…" if extra else url
-        raise InvalidField(field, "must hold an http or https address", value=shown, remedy="Like http://host:8080/v1.")
-    if extra:
+        remedy = "Like http://host:8080/v1; the value is not shown, as it may be a key."
+        raise InvalidField(field, "must hold an http or https address", value="…", remedy=remedy)
+    if parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidField(field, "must hold an address without user, password, query or fragment", remedy=remedy)
     return url.rstrip("/")
 

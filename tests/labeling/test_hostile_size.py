@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
+from shoal.labeling import readable
 from shoal.labeling.providers import plain_text
 from shoal.labeling.text import GAP, clean
 
 SHORT, FACTOR = 2_000, 8
 PIECES = (
     "a",
+    "-",
     "a-",
     "a1-",
     "a@",
@@ -31,6 +33,8 @@ PIECES = (
     "1.",
     "<nav>",
     "\n> ",
+    "\nfrom: ",
+    "regards,\n",
 )
 
 
@@ -53,7 +57,7 @@ def seconds(work: Callable[[str], str], text: str) -> float:
     return min(once() for _ in range(3))
 
 
-@pytest.mark.parametrize("work", [clean_wholly, strip])
+@pytest.mark.parametrize("work", [clean_wholly, strip, readable])
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("ending", ["", "@", " 1", "\u00e9 1 @"])
 def test_the_work_does_not_grow_as_the_square_of_a_text(work: Callable[[str], str], piece: str, ending: str) -> None:

@@ -33,7 +33,7 @@ class PhraseEncoder(Protocol):
     """Turns phrases and texts into vectors of one space, see `shoal.encoders.Encoder`."""
 
     def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
-        """Return (n, d) float32 rows of norm 1, or 0 for a text without any known word."""
+        """Return (n, d) float32 rows of norm 1, or 0 for a text without any known word, in a new array."""
         ...
 
 

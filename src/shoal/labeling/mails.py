@@ -5,7 +5,7 @@ from typing import Final
 
 __all__ = ["strip_mail"]
 
-_HINT_OF_QUOTE: Final = re.compile(r"\n[ \t]{0,3}>|\n-- ?\n|-{3,} ?\w|:[ \t]*\n|\n[A-Z]\w+: ")
+_HINT_OF_QUOTE: Final = re.compile(r"\n[ \t]{0,3}>|\n-- ?\n|-{3} ?\w|:[ \t]*\n|\n[A-Z]\w+: ")
 _QUOTED: Final = re.compile(r"(?m)^[ \t]{0,3}>[^\n]*$")
 _FORWARDED: Final = re.compile(
     r"(?mi)^(?:-{3,} ?(?:original|forwarded|urspr|weitergeleitet|message d'origine|mensaje orig|messaggio orig)[^\n]*$"

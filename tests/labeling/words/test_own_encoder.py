@@ -1,6 +1,7 @@
 """The encoder that made the vectors of the documents compares names with them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from shoal.analysis.naming import choose_phrase_encoder
 from shoal.columns import Points
 from shoal.encoders import open_encoder
-from shoal.errors import Cancelled, ShoalError, Unavailable
+from shoal.errors import Cancelled, Unavailable
 from shoal.labeling import Brief, Budget, Partition, WordNamer
 from shoal.labeling.base import Progress
 
@@ -21,7 +22,7 @@ NAMER = WordNamer(choose_encoder=choose_phrase_encoder)
 class Recorder:
     """The bundled encoder, which keeps what it is given, or fails."""
 
-    def __init__(self, error: ShoalError | None = None) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.texts = list[str]()
         self._error, self._encoder = error, open_encoder("static")
 
@@ -46,11 +47,26 @@ def test_the_encoder_of_the_vectors_reads_phrases_and_no_document_again() -> Non
     assert not set(TEXTS) & set(encoder.texts)
 
 
-def test_names_are_made_without_an_encoder_that_fails() -> None:
-    failing = Recorder(Unavailable("The server of the encoder is gone.", 1))
+@pytest.mark.parametrize("error", [Unavailable("The server of the encoder is gone.", 1), RuntimeError("out of memory")])
+def test_names_are_made_without_an_encoder_that_fails(error: Exception) -> None:
+    failing = Recorder(error)
 
     assert NAMER.name(brief(failing), Budget()) == NAMER.name(brief(None), Budget())
     assert failing.texts
+
+
+def test_without_vectors_names_are_compared_by_the_bundled_encoder() -> None:
+    with_encoder, without = (replace(brief(encoder), points=None) for encoder in (Recorder(), None))
+
+    assert NAMER.name(with_encoder, Budget()) == NAMER.name(without, Budget())
+
+
+def test_an_error_of_progress_is_not_one_of_the_encoder() -> None:
+    def fail(fraction: float) -> None:
+        raise Unavailable("The store is gone.", 1)
+
+    with pytest.raises(Unavailable):
+        NAMER.name(brief(Recorder()), Budget(), fail)
 
 
 def test_a_cancelled_run_is_not_named() -> None:

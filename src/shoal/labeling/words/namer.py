@@ -1,5 +1,6 @@
 """Names of clusters from their texts, in one layer or in several."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -7,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import NOISE, Labels, Points
-from shoal.errors import Cancelled, ShoalError
 from shoal.labeling.base import Brief, Budget, Name, Partition, PhraseEncoder, Progress, main_parents
 from shoal.labeling.examples import abridge, capitalize
 from shoal.labeling.text import GAP, clean
 from shoal.labeling.words.boilerplate import drop_boilerplate
 from shoal.labeling.words.candidates import Candidate, find_candidates, keywords
 from shoal.labeling.words.evidence.contrast import Evidence
-from shoal.labeling.words.evidence.meaning import EncodedSpace, PointSpace, Space
+from shoal.labeling.words.evidence.meaning import EncodedSpace, OwnEncoder, OwnEncoderError, PointSpace, Space
 from shoal.labeling.words.evidence.measures import measure_labels
 from shoal.labeling.words.evidence.overlap import Overlap, find_overlap
 from shoal.labeling.words.evidence.summaries import summarize
@@ -27,6 +27,8 @@ from shoal.labeling.words.tokens import TokenTable, tokenize
 from shoal.labeling.words.values import NamedByValue, Values, find_values, name_by_values
 
 __all__ = ["WordNamer", "name_clusters", "name_layers"]
+
+_log = logging.getLogger("shoal.naming")
 
 _FEW_CHARACTERS = 40
 _BROAD = 4
@@ -59,18 +61,18 @@ class WordNamer:
         """See `Namer`."""
         if brief.texts is None:
             return [[Name.of_number(number) for number in range(layer.clusters)] for layer in brief.layers]
+        own = None if brief.encoder is None or brief.points is None else OwnEncoder(brief.encoder)
         try:
-            return self._name(brief, brief.texts, progress)
-        except Cancelled:
-            raise
-        except ShoalError:
-            if brief.encoder is None:
-                raise
-        return self._name(replace(brief, encoder=None), brief.texts, progress)
+            return self._name(brief, brief.texts, own, progress)
+        except OwnEncoderError as error:
+            _log.warning("naming.encoder_failed", extra={"error": str(error)})
+        return self._name(brief, brief.texts, None, progress)
 
-    def _name(self, brief: Brief, texts: Sequence[str], progress: Progress | None) -> list[list[Name]]:
+    def _name(
+        self, brief: Brief, texts: Sequence[str], own_encoder: PhraseEncoder | None, progress: Progress | None
+    ) -> list[list[Name]]:
         encoder = self.encoder
-        if encoder is None and brief.encoder is None and self.choose_encoder is not None:
+        if encoder is None and own_encoder is None and self.choose_encoder is not None:
             encoder = self.choose_encoder(texts)
         return name_layers(
             texts,
@@ -78,7 +80,7 @@ class WordNamer:
             chosen=brief.chosen,
             points=brief.points,
             encoder=encoder,
-            own_encoder=brief.encoder,
+            own_encoder=own_encoder,
             progress=progress,
             stop_words=self.stop_words,
         )

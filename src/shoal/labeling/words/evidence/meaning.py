@@ -1,6 +1,6 @@
 """The meaning of candidate phrases as vectors: a name should lie near its cluster, and away from the nearest others."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points
+from shoal.errors import Cancelled
 from shoal.labeling.base import PhraseEncoder
 from shoal.labeling.words.candidates import Candidate
 from shoal.labeling.words.phrases import Phrases
 
-__all__ = ["EncodedSpace", "PointSpace", "Space", "find_directions"]
+__all__ = ["EncodedSpace", "OwnEncoder", "OwnEncoderError", "PointSpace", "Space", "find_directions"]
 
 _SHRINKAGE = 3.0
 """Documents at the overall mean that are added to those of a phrase: a phrase of two documents says little."""
@@ -40,6 +41,26 @@ class Space(Protocol):
     def labels(self, texts: Sequence[str], holders: Sequence[NDArray[np.int64]]) -> Vectors:
         """Return (k, d) unit rows, one a label; `holders` are the documents with the words of each."""
         ...
+
+
+class OwnEncoderError(Exception):
+    """The encoder of the vectors failed, such as a server that is gone; holds the class of its error."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEncoder:
+    """The encoder of the vectors, whose errors differ from those of naming."""
+
+    encoder: PhraseEncoder
+
+    def encode(self, texts: Sequence[str], progress: Callable[[float], None] | None = None) -> Points:
+        """Encode texts. Raises OwnEncoderError, or Cancelled."""
+        try:
+            return self.encoder.encode(texts, progress)
+        except Cancelled:
+            raise
+        except Exception as error:  # whatever a caller's own model raises
+            raise OwnEncoderError(type(error).__name__) from error
 
 
 @dataclass(frozen=True, slots=True)
