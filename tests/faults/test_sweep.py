@@ -77,7 +77,7 @@ def test_targets_of_a_delete_are_whole_or_gone_after_the_process_is_killed() -> 
 
 @needs_shim
 def test_failing_system_calls_lose_nothing_and_are_answered_with_an_error(template: Template) -> None:
-    result = sweep.sweep(template, sweep.calls(template, step=280, start=7))
+    result = sweep.sweep(template, sweep.calls(template, step=560, start=7))
 
     assert result.violations == []
     assert result.done >= 5

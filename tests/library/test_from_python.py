@@ -294,6 +294,9 @@ REFUSED: dict[str, tuple[Callable[[], object], dict[str, Any], str]] = {
     "nothing": (lambda: None, {}, "data: is missing. Give a table, vectors, a path, or texts"),
     "a row without text": (lambda: [*BODIES, None], {}, "row 45, column 'text': has no text; 1 row has none"),
     "a row of no words": (lambda: [*BODIES, "?!"], {}, "row 45, column 'text': has no word that static@"),
+    "symbols alone": (lambda: ["?!", "\U0001f600"], {}, "No row has a letter or a digit"),
+    "symbols by corpus": (lambda: ["?!", "\U0001f600"], {"encoder": "corpus"}, "No row has a letter or a digit"),
+    "one text": (lambda: None, {"texts": "hello"}, "texts: is one text, without a table, got 'hello'"),
     "an encoder beside vectors": (frame, {"vector": "vec", "encoder": "static"}, "encoder: is given beside vector"),
     "an encoder beside an array": (lambda: VECTORS, {"encoder": "static"}, "encoder: is given beside vectors"),
     "an encoder that is none": (lambda: BODIES, {"encoder": "statik"}, "got 'statik'"),
@@ -308,6 +311,13 @@ def test_invalid_input_is_refused_with_argument_value_and_remedy(kind: str) -> N
     data, options, says = REFUSED[kind]
 
     assert says in str(refusal(lambda: shoal.cluster(data(), **options, **OPTIONS)))
+
+
+def test_a_lone_surrogate_is_a_question_mark() -> None:
+    texts = [*BODIES, "a fee \ud800 for a card"]
+
+    for given in (texts, pd.DataFrame({"body": texts}, dtype=object)):
+        assert len(shoal.cluster(given, text=None if given is texts else "body", **OPTIONS).labels) == len(texts)
 
 
 def test_columns_beside_a_data_frame_go_by_its_index() -> None:

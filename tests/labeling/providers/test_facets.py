@@ -166,6 +166,6 @@ def test_texts_that_are_missing_or_no_texts_are_refused_by_row(
 
 def test_without_the_extra_the_remedy_is_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydantic_ai", None)
-    with pytest.raises(InvalidField, match=re.escape('Run pip install "shoal[llm]".')) as refused:
+    with pytest.raises(InvalidField, match=re.escape('Run pip install "shoal[llm]"')) as refused:
         shoal.derive(TEXTS, QUESTION, "openai:small@http://127.0.0.1:9/v1")
     assert refused.value.field == "llm"

@@ -86,6 +86,10 @@ def _drop_empty(
     return selected.take(rows, f"{have} no text in {columns}; left out."), [texts[row] for row in rows]
 
 
+def _has_word(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
 def _drop_unknown(
     request: Request,
     selected: SelectedDocuments,
@@ -99,6 +103,10 @@ def _drop_unknown(
     if not usable.any() or request.in_memory.table is not None:
         problem = f"has no word that {encoder} knows" + ("" if usable.any() else ", like every other row")
         remedy = f"Leave such rows out, or take another encoder: {request.option_names.encoder} corpus."
+        if not usable.any() and not any(map(_has_word, texts)):
+            remedy = "No row has a letter or a digit, so there is nothing to encode: name another column."
+        elif encoder.startswith("corpus@"):
+            remedy = "Leave such rows out." if usable.any() else "Name another column."
         place = f"{request.label}: row {int(selected.rows[first])}, column {columns!r}"
         raise InvalidField(place, problem, value=texts[first][:80], remedy=remedy)
     have = plural(count, "document has", "documents have")

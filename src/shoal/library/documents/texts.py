@@ -81,7 +81,7 @@ def read_texts(
             remedy=suggest_columns(name, selected.columns),
         )
     if request.text and not any(texts):
-        remedy = "Name a column of words, or leave it out."
+        remedy = "Name a column of words" + (", or leave it out." if selected.points is not None else ".")
         raise InvalidField(
             request.option_names.text, "holds no text in any row", value=", ".join(request.text), remedy=remedy
         )

@@ -19,7 +19,8 @@ from shoal.records.ids import check_id
 from shoal.scalars import format_cell, is_missing, parse_id, unwrap
 from shoal.tables import to_plain
 
-__all__ = ["IdValues", "rename_field_in_errors", "split_points", "to_column", "to_ids", "to_points", "to_texts"]
+__all__ = ["IdValues", "rename_field_in_errors", "replace_surrogates", "split_points", "to_column", "to_ids"]
+__all__ += ["to_points", "to_texts"]
 
 _MIXED: Final = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError)
 """What Arrow raises for values of mixed or unknown types."""
@@ -98,10 +99,15 @@ def to_texts(texts: Iterable[object] | None, count: int | None) -> list[str] | N
 
 def _to_text(value: object, row: int) -> str:
     if isinstance(value, str):
-        return str(value)
+        return replace_surrogates(value)
     if is_missing(value):
         return ""
     raise InvalidField(f"text[{row}]", "must be text", value=unwrap(value))
+
+
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which Python permits and UTF-8 does not, by question marks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def to_column(name: str, values: object) -> pa.Array:
@@ -123,6 +129,9 @@ def to_column(name: str, values: object) -> pa.Array:
     )
     try:
         return pa.array(values_with_times)
+    except UnicodeEncodeError:
+        texts = cast("Iterable[object]", values_with_times)
+        return to_column(name, [replace_surrogates(each) if isinstance(each, str) else each for each in texts])
     except _MIXED:
         plain_values = [
             None if is_missing(value) else unwrap(_convert_times(value))

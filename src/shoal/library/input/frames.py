@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shoal.errors import InvalidField
 from shoal.files.columnar.tables import check_names
-from shoal.library.input.conversion import to_column
+from shoal.library.input.conversion import replace_surrogates, to_column
 from shoal.scalars import format_cell, is_missing, unwrap
 
 if TYPE_CHECKING:
@@ -182,7 +182,8 @@ def _convert_objects(values: Iterable[object]) -> pa.Array | None:
     rows = [None if is_missing(value) else unwrap(value) for value in values]
     present = [row for row in rows if row is not None]
     if all(isinstance(row, (str, int, float)) for row in present):
-        return pa.array([None if row is None else format_cell(row) for row in rows], pa.large_string())
+        cells = [None if row is None else replace_surrogates(format_cell(row)) for row in rows]
+        return pa.array(cells, pa.large_string())
     try:
         return pa.array([None if row is None else _flatten_row(row) for row in rows])
     except (pa.ArrowException, TypeError, ValueError, OverflowError):

@@ -15,9 +15,12 @@ _NAME: Final = "text"
 
 def take_texts(texts: str | Iterable[object] | None) -> object:
     """Return the texts of a call that gives no data, as data. Raises InvalidField where there are none."""
-    if texts is None or isinstance(texts, (str, bool)):
+    if isinstance(texts, str):
+        remedy = "Give a list of texts; the name of a column goes with its table: shoal.cluster(table, text=column)."
+        raise InvalidField("texts", "is one text, without a table", value=texts, remedy=remedy)
+    if texts is None or isinstance(texts, bool):
         remedy = "Give a table, vectors, a path, or texts: shoal.cluster(texts=texts)."
-        raise InvalidField("data", "is missing", value=texts if isinstance(texts, str) else None, remedy=remedy)
+        raise InvalidField("data", "is missing", remedy=remedy)
     if is_pandas(texts) or is_polars(texts):
         return texts
     if is_pandas(texts, "Series"):

@@ -46,9 +46,9 @@ def check_installed(field: str = "namer") -> None:
         import pydantic_ai  # noqa: F401
     except ImportError as error:
         missing = str(error.name or "pydantic_ai").partition(".")[0]
-        raise InvalidField(
-            field, f"needs {missing}, which is not installed", remedy='Run pip install "shoal[llm]".'
-        ) from None
+        problem = f"needs the extra llm, of which {missing} is not installed"
+        remedy = 'Run pip install "shoal[llm]", or in a checkout pip install ".[llm]".'
+        raise InvalidField(field, problem, remedy=remedy) from None
 
 
 class PydanticModel:
