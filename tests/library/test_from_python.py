@@ -316,8 +316,8 @@ def test_invalid_input_is_refused_with_argument_value_and_remedy(kind: str) -> N
 def test_a_lone_surrogate_is_a_question_mark() -> None:
     texts = [*BODIES, "a fee \ud800 for a card"]
 
-    for given in (texts, pd.DataFrame({"body": texts}, dtype=object)):
-        assert len(shoal.cluster(given, text=None if given is texts else "body", **OPTIONS).labels) == len(texts)
+    for data in (texts, pd.DataFrame({"body": texts}, dtype=object)):
+        assert len(shoal.cluster(data, text=None if data is texts else "body", **OPTIONS).labels) == len(texts)
 
 
 def test_columns_beside_a_data_frame_go_by_its_index() -> None:
