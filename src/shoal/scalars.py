@@ -8,7 +8,8 @@ import numpy as np
 
 from shoal.errors import InvalidField
 
-__all__ = ["format_cell", "is_missing", "parse_bool", "parse_id", "parse_integer", "unwrap"]
+__all__ = ["format_cell", "is_missing", "parse_bool", "parse_id", "parse_integer", "replace_surrogates"]
+__all__ += ["unwrap"]
 
 _EXACT: Final = 2**53
 """Up to here every integer has an exact float."""
@@ -20,6 +21,11 @@ def unwrap(value: object) -> object:
         plain: object = value.item()
         return plain
     return value
+
+
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates, which Python permits and UTF-8 does not, by question marks."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def parse_integer(field: str, value: object, least: int) -> int:

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shoal.scalars import replace_surrogates
+
 __all__ = ["TextWords", "split_words"]
 
 # "card's" is a card, "don't" one word.
@@ -46,11 +48,11 @@ def split_words(texts: Sequence[str]) -> TextWords:
 
 
 def as_column(texts: Sequence[str]) -> pa.LargeStringArray:
-    """Lone surrogates, which Python allows and UTF-8 doesn't, become question marks."""
+    """Lone surrogates become question marks."""
     try:
         return pa.array(texts, pa.large_string())
     except UnicodeEncodeError:
-        return pa.array([text.encode("utf-8", "replace").decode() for text in texts], pa.large_string())
+        return pa.array(list(map(replace_surrogates, texts)), pa.large_string())
 
 
 def fold(column: pa.LargeStringArray) -> pa.LargeStringArray:

@@ -28,7 +28,6 @@ ANSWER: Final = "answer"
 """The column of answers in the members."""
 _CALLS_A_TEXT: Final = 10
 """Without a price, as of one's own server, what is limited is the number of calls."""
-_SECONDS: Final = 2_592_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +142,7 @@ def open_facet(
     if not isinstance(question, str):
         raise InvalidField(names[0], "must be a question", value=question, remedy='Such as "What went wrong?".')
     from shoal.labeling.providers import FileAnswers, ModelNamer, Providers
+    from shoal.labeling.providers.facets import KEPT_SECONDS
 
     if isinstance(namer, ModelNamer):
         instructions = namer.instructions
@@ -150,7 +150,7 @@ def open_facet(
         context, seconds = instructions.context, instructions.cache_seconds
     elif isinstance(namer, str):
         connection, answers = Providers.read(environ).connect(namer, names[1]), FileAnswers(answers_folder(environ))
-        context, seconds = "", _SECONDS
+        context, seconds = "", KEPT_SECONDS
     else:
         remedy = f"Name one with {names[1]}, such as openai:gpt-4o-mini."
         raise InvalidField(names[0], "needs a language model", value=question[:80], remedy=remedy)
@@ -246,10 +246,11 @@ def derive(
     if isinstance(dollars, bool) or not isinstance(dollars, (int, float)) or not 0 <= dollars <= 1e6:
         raise InvalidField("budget", "must be dollars from 0 to 1,000,000", value=budget, remedy="Like budget=0.50.")
     from shoal.labeling.providers import FileAnswers, Providers
+    from shoal.labeling.providers.facets import KEPT_SECONDS
 
     connection = Providers.read().connect(llm, "llm")
     kept = None if answers is None else FileAnswers(Path(answers).expanduser())
-    writer = _open_writer(connection, question, kept, context, _SECONDS, ("question", "llm"))
+    writer = _open_writer(connection, question, kept, context, KEPT_SECONDS, ("question", "llm"))
     limit = Budget(cost=None if connection.price is None else float(budget))
     return writer.write(read, _limit(limit, connection, len(read)), progress)
 

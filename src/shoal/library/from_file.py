@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FileClustering", "FilePlan", "cluster_file", "plan_file"]
 
-_ANSWER_CHARACTERS: Final = 300
-"""The longest answer to a question about a document."""
 _START_BYTES: Final = 256 * 2**20
 _READING_TIMES, _READING_BASE, _READING_MOST = 5, 32 * 2**20, 400 * 2**20
 """Reading takes this many times the size of the attributes, plus a base, up to a maximum; half of it is not
@@ -94,8 +92,10 @@ def plan_file(
     texts = read_texts(request, selected, choose_fields(request, selected), whole=selected.points is None) or ()
     facet = None
     if request.facet is not None:
+        from shoal.labeling.providers.facets import LONGEST_ANSWER
+
         facet = request.facet.plan([text for text in texts if text and not text.isspace()])
-        texts = [text[:_ANSWER_CHARACTERS] for text in texts]
+        texts = [text[:LONGEST_ANSWER] for text in texts]
     text = Volume.of(texts)
     rows, dimension, encoder, encoding = _plan_vectors(request, selected, texts)
     cost = estimate_clustering_cost(request.cluster_options, rows, dimension, text)

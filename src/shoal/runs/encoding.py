@@ -120,12 +120,14 @@ class RunEncoding:
         """Return by feature the encoders that are ready for further texts: none that learns from a collection, and none
         that cannot be opened."""
         opened = dict[str, Encoder]()
-        encodings = [source.text_encoding for source in sources if source.text_encoding is not None]
-        for encoding in encodings:
-            if encoding.vector_name in features:
-                with contextlib.suppress(EncoderFailed):
-                    encoder = self._encoders.load(encoding.encoder)
-                    opened |= {} if needs_fit(encoder) else {encoding.vector_name: encoder}
+        for source in sources:
+            encoding = source.text_encoding
+            if encoding is None or encoding.vector_name not in features:
+                continue
+            with contextlib.suppress(EncoderFailed):
+                encoder = self._encoders.load(encoding.encoder)
+                if not needs_fit(encoder):
+                    opened[encoding.vector_name] = encoder
         return opened
 
     def find_versions(self, scope: Scope, sources: Sequence[Collection], features: Sequence[str]) -> dict[str, str]:

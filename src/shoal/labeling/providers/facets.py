@@ -23,18 +23,21 @@ from shoal.labeling.providers.hostile_text import is_instruction
 from shoal.labeling.providers.model_namer import open_model
 from shoal.labeling.providers.plain_text import plain
 
-__all__ = ["NO_ANSWER", "Derived", "FacetWriter", "estimate_facet"]
+__all__ = ["KEPT_SECONDS", "LONGEST_ANSWER", "NO_ANSWER", "Derived", "FacetWriter", "estimate_facet"]
 
 _log: Final = logging.getLogger("shoal.naming")
 _HEAD, _TAIL = 4_000, 2_000
 """Characters of a document that are shown: of its beginning, and of its end."""
-_MOST: Final = 300
+LONGEST_ANSWER: Final = 300
+"""Characters."""
 _OUTPUT_TOKENS: Final = 150
 _PLAIN_ANSWER: Final = 600
 """Of a model that does not think first."""
 _ANSWER_TOKENS, _CHARACTERS = 30, 4
 """Of a usual answer; characters of a token."""
 _LONGEST_QUESTION: Final = 500
+KEPT_SECONDS: Final = 2_592_000
+"""How long answers are kept unless another time is set."""
 _NOTHING: Final = Usage()
 _GRACE_SECONDS: Final = 5.0
 """For calls under way once the work is cancelled: they are paid for, so their answers are kept."""
@@ -120,7 +123,7 @@ class FacetWriter:
         answers: Answers | None = None,
         *,
         context: str = "",
-        seconds: int = 2_592_000,
+        seconds: int = KEPT_SECONDS,
         run: str = "",
         spent: Usage = _NOTHING,
         on_usage: Callable[[Usage], None] | None = None,
@@ -268,5 +271,5 @@ def _read(text: str, fault: str | None) -> tuple[str, str]:
         answer = None
     if not isinstance(answer, str):
         return "", "The answer of the model was not used, because it was not as asked for."
-    short = plain(answer)[:_MOST]
+    short = plain(answer)[:LONGEST_ANSWER]
     return (short, "") if short else ("", NO_ANSWER)

@@ -134,13 +134,12 @@ class Vocabulary:
         return any(self.counts.get(word, 0) >= least for word in words_of(text) if len(word) > 1)
 
 
-def read_vocabulary(texts: Sequence[str], ignored: frozenset[str] = frozenset()) -> Vocabulary:
-    """Count the words of texts, without the `ignored` function words."""
+def read_vocabulary(parts: Sequence[tuple[str, str]], ignored: frozenset[str] = frozenset()) -> Vocabulary:
+    """Count the words of texts, each as `split_instructions` returns it, without the `ignored` function words."""
     counts, hostile, ordinary = dict[str, int](), set[str](), 0
-    for text in texts:
-        plain, instruction = split_instructions(text[:_READ])
+    for plain, instruction in parts:
         hostile |= set(words_of(instruction)) - ignored
-        words = set(words_of(plain)) - ignored
+        words = set(words_of(plain[:_READ])) - ignored
         ordinary += bool(words)
         for word in words:
             counts[word] = counts.get(word, 0) + 1

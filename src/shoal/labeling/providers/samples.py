@@ -97,14 +97,15 @@ class Sampler:
             if key and key not in distinct:
                 distinct.add(key)
                 read.append((row, text))
-        plain = [each for each in read if split_instructions(each[1])[0]]
+        parts = [split_instructions(text) for _, text in read]
+        plain = [each for each, (ordinary, _) in zip(read, parts, strict=True) if ordinary]
         shown = (plain or read)[:count]
         outsiders = self._outsiders(cluster, max(2, count // 2))
         members = self._documents([row for row, _ in shown], "d")
         return Sample(
             members,
             self._documents(outsiders, "x"),
-            read_vocabulary([text for _, text in read], STOP_WORDS),
+            read_vocabulary(parts, STOP_WORDS),
             self.size(cluster),
             bool(read) and len(plain) < max(min(len(read), 2), _ORDINARY * len(read)),
         )

@@ -16,11 +16,10 @@ from shoal.errors import InvalidField
 from shoal.precision import Split, split_float32, split_if_significant
 from shoal.records.documents.vectors import check_finite
 from shoal.records.ids import check_id
-from shoal.scalars import format_cell, is_missing, parse_id, unwrap
+from shoal.scalars import format_cell, is_missing, parse_id, replace_surrogates, unwrap
 from shoal.tables import to_plain
 
-__all__ = ["IdValues", "rename_field_in_errors", "replace_surrogates", "split_points", "to_column", "to_ids"]
-__all__ += ["to_points", "to_texts"]
+__all__ = ["IdValues", "rename_field_in_errors", "split_points", "to_column", "to_ids", "to_points", "to_texts"]
 
 _MIXED: Final = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError)
 """What Arrow raises for values of mixed or unknown types."""
@@ -103,11 +102,6 @@ def _to_text(value: object, row: int) -> str:
     if is_missing(value):
         return ""
     raise InvalidField(f"text[{row}]", "must be text", value=unwrap(value))
-
-
-def replace_surrogates(text: str) -> str:
-    """Replace lone surrogates, which Python permits and UTF-8 does not, by question marks."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def to_column(name: str, values: object) -> pa.Array:

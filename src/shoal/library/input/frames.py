@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from shoal.errors import InvalidField
 from shoal.files.columnar.tables import check_names
-from shoal.library.input.conversion import replace_surrogates, to_column
-from shoal.scalars import format_cell, is_missing, unwrap
+from shoal.library.input.conversion import to_column
+from shoal.scalars import format_cell, is_missing, replace_surrogates, unwrap
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads

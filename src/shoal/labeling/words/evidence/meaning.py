@@ -1,6 +1,6 @@
 """The meaning of candidate phrases as vectors: a name should lie near its cluster, and away from the nearest others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shoal.columns import Labels, Points
 from shoal.errors import Cancelled
-from shoal.labeling.base import PhraseEncoder
+from shoal.labeling.base import PhraseEncoder, Progress
 from shoal.labeling.words.candidates import Candidate
 from shoal.labeling.words.phrases import Phrases
 
@@ -53,7 +53,7 @@ class OwnEncoder:
 
     encoder: PhraseEncoder
 
-    def encode(self, texts: Sequence[str], progress: Callable[[float], None] | None = None) -> Points:
+    def encode(self, texts: Sequence[str], progress: Progress | None = None) -> Points:
         """Encode texts. Raises OwnEncoderError, or Cancelled."""
         try:
             return self.encoder.encode(texts, progress)
